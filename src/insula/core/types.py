@@ -1,0 +1,148 @@
+"""What flows through Insula: frozen dataclasses, no behaviour beyond small properties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+Units = Literal["HU", "a.u.", "RGB"]
+Split = Literal["train", "val", "test", ""]
+Action = Literal["accept", "refer", "reject"]
+Verdict = Literal["pass", "fail", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One scan in memory.
+
+    array: float32 (C, Z, Y, X). Voxel indices run to the patient's Left (x), Posterior (y) and Superior (z) wherever
+    the file says where that is, so a slice shows as a radiologist expects it: the patient's right on the left.
+    affine: (4, 4), voxel index (x, y, z, 1) → millimetres in LPS. A sheared third column is a tilted gantry.
+    full_scale: the largest value that the stored integers could hold, for pictures that carry no physical unit.
+    window: (centre, width) that the file itself proposes.
+    """
+
+    array: FloatArray
+    affine: NDArray[np.float64]
+    units: Units
+    modality: str
+    source: str
+    full_scale: float | None = None
+    window: tuple[float, float] | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Millimetres between neighbouring voxels along x, y, z."""
+        x, y, z = (float(np.linalg.norm(self.affine[:3, i])) for i in range(3))
+        return x, y, z
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Where one scan lies: one file, or the files of one series, relative to the cohort's root."""
+
+    paths: tuple[str, ...]
+    format: str
+    study_uid: str = ""
+    series_uid: str = ""
+    mask: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What gets one prediction: a patient's scans by role, with labels.
+
+    labels: target → names of the classes that are present (one for multiclass, any number for multilabel). A target
+    that is absent from the mapping was not labelled.
+    """
+
+    key: str
+    patient: str
+    scans: Mapping[str, Scan]
+    labels: Mapping[str, tuple[str, ...]]
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    split: Split = ""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A table of cases under one root folder.
+
+    split_level: "patient" when no patient stands in two splits by construction, "picture" when cases were split
+    without regard to patients, "" when not split yet.
+    patient_ids: False when the source gave no patient ids, so that every file counts as its own patient.
+    """
+
+    cases: tuple[Case, ...]
+    root: str
+    split_level: Literal["", "patient", "picture"] = ""
+    patient_ids: bool = True
+
+    def of_split(self, split: Split) -> tuple[Case, ...]:
+        """The cases of one split, in table order."""
+        return tuple(c for c in self.cases if c.split == split)
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """Class maps of one scan: array (K, S, h, w) at the resolution of the last feature map, in logit units per cell.
+
+    slices: for each of the S maps, the slice index in the prepared volume. weights: pooling weight per slice (S,).
+    """
+
+    array: FloatArray
+    slices: tuple[int, ...]
+    weights: FloatArray
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one case, before any policy.
+
+    probabilities, spread: (K,) in the bundle's class order; spread is the standard deviation over dropout passes, or
+    None when they were not asked for. prediction_set: classes kept at the bundle's conformal level.
+    domain_score: distance from the training data as a quantile of validation distances, 0 (typical) to 1 (beyond all).
+    """
+
+    case: str
+    bundle_id: str
+    target: str
+    classes: tuple[str, ...]
+    probabilities: FloatArray
+    spread: FloatArray | None
+    prediction_set: tuple[str, ...]
+    domain_score: float
+    embedding: FloatArray
+    heatmaps: Mapping[str, Heatmap] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the policy makes of a prediction: a class, and whether a person has to look, with reasons."""
+
+    label: str
+    positive: bool
+    confidence: float
+    action: Action
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One result of an audit check: a value with its interval against a limit."""
+
+    check: str
+    value: float
+    interval: tuple[float, float] | None
+    limit: float
+    verdict: Verdict
+    evidence: str

@@ -1,0 +1,40 @@
+"""What every verb shares: JSON or text out, a progress bar on standard error, recipe options."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+import click
+
+T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def json_option(command: Command) -> Command:
+    """Add `--json`, passed as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
+
+
+def recipe_options(command: Command) -> Command:
+    """Add `--recipe NAME_OR_FILE` and repeatable `--set key.sub=value`, passed as `recipe` and `overrides`."""
+    command = click.option(
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. --set train.epochs=5."
+    )(command)
+    return click.option("--recipe", required=True, metavar="NAME|FILE", help="A recipe by name or a YAML file.")(
+        command
+    )
+
+
+def emit(as_json: bool, data: dict[str, Any], text: str) -> None:
+    """Print the result of a verb: data as JSON, or text for people."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False) if as_json else text)
+
+
+def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+    """Go through items under a progress bar on standard error; silent where that is no terminal."""
+    from tqdm import tqdm
+
+    yield from tqdm(items, desc=label, total=total, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)

@@ -1,0 +1,87 @@
+"""From a Volume to the network's input: the one way, for training, evaluation and service alike."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insula.core.errors import RecipeError, UnsuitableScanError
+from insula.core.recipe import Input, PrepStep
+from insula.core.types import FloatArray, Volume
+from insula.prep.steps import GEOMETRIC, STEPS
+
+
+def prepare(volume: Volume, section: Input) -> FloatArray:
+    """Run the input's steps and return slices for the network: float32 (S, C, H, W), values in about [0, 1].
+
+    Raises UnsuitableScanError when the scan's modality is known and is another than the recipe's, when a step cannot
+    take the scan, or when the result holds values that are not finite.
+    """
+    check_modality(volume, section)
+    for step in section.prep:
+        volume = apply(volume, step)
+    if not np.isfinite(volume.array).all():
+        raise UnsuitableScanError("The scan holds values that are not finite; export it again from its source.")
+    return np.ascontiguousarray(volume.array.transpose(1, 0, 2, 3), dtype=np.float32)
+
+
+def prepare_mask(mask: Volume, section: Input) -> NDArray[np.bool_]:
+    """The mask on the slices and grid that `prepare` gives its scan: bool (S, H, W); a pixel counts from half cover."""
+    for step in section.prep:
+        if step.name in GEOMETRIC:
+            mask = apply(mask, step)
+    inside: NDArray[np.bool_] = mask.array[0] >= 0.5
+    return inside
+
+
+def apply(volume: Volume, step: PrepStep) -> Volume:
+    """Run one step by its name; RecipeError when the name or a parameter is unknown."""
+    check_step(step)
+    result: Volume = STEPS.get(step.name)(volume, **step.params)
+    return result
+
+
+def check_step(step: PrepStep) -> None:
+    """Refuse a step whose name or parameters no function takes, before any scan is read."""
+    if step.name not in STEPS:
+        raise RecipeError(f"There is no preparation step '{step.name}'; known are: {', '.join(STEPS.names())}.")
+    allowed = list(inspect.signature(STEPS.get(step.name)).parameters)[1:]
+    for key in step.params:
+        if key not in allowed:
+            known = ", ".join(allowed) or "none"
+            raise RecipeError(f"Step '{step.name}' has no parameter '{key}'; it takes: {known}.")
+
+
+def channels(section: Input) -> int:
+    """How many channels the steps give, read off by running them on a small made scan."""
+    for probe in _probes(section):
+        try:
+            return int(prepare(probe, section).shape[1])
+        except UnsuitableScanError:
+            continue
+    raise RecipeError("The preparation steps refuse every kind of scan; check the order of the steps.")
+
+
+def check_modality(volume: Volume, section: Input) -> None:
+    """Refuse a scan that says it is of another modality than the recipe's; one that says nothing is let through."""
+    if volume.modality and volume.modality != section.modality:
+        raise UnsuitableScanError(
+            f"The scan's modality is {volume.modality}, and the recipe takes {section.modality}; "
+            "give another scan or another recipe."
+        )
+    if section.modality == "SM" and volume.units != "RGB":
+        raise UnsuitableScanError(
+            f"The recipe takes colour pictures of slides, and this scan holds '{volume.units}'; give an RGB picture."
+        )
+
+
+def _probes(section: Input) -> list[Volume]:
+    eye = np.eye(4)
+    ramp = np.linspace(0, 255, 16 * 16, dtype=np.float32).reshape(1, 1, 16, 16)
+    return [
+        Volume(ramp, eye, "HU", "", "probe"),
+        Volume(ramp, eye, "a.u.", "", "probe", full_scale=255.0),
+        Volume(np.repeat(ramp, 3, axis=0), eye, "RGB", "", "probe", full_scale=255.0),
+    ]

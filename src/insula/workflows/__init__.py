@@ -1,0 +1,1 @@
+"""Jobs that use both wings: the demo, cross-validation."""

@@ -1,0 +1,54 @@
+# Each target makes .venv when it is not there, installs only what it needs, and goes on.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+FILES := pyproject.toml constraints.txt
+
+.PHONY: help demo test test-fast test-slow lint format bench bench-% clean
+help:  ## Show the targets.
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: .venv/.demo  ## Make patients, train, evaluate and explain in one command; results in runs/demo.
+	$(BIN)/insula demo --out runs/demo
+
+test: lint test-fast  ## Everything that has to hold: style, types, import contracts, tests.
+
+lint: .venv/.test
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-fast: .venv/.test
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+
+test-slow: .venv/.test  ## Checks that take minutes: the whole demo among them.
+	$(BIN)/python -m pytest -m slow
+
+format: .venv/.test  ## Format the code and apply safe fixes.
+	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks
+
+bench: bench-startup  ## All benchmarks.
+
+bench-%: .venv/.test
+	$(BIN)/python benchmarks/$*.py
+
+clean:  ## Remove everything that these targets made.
+	rm -rf .venv runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/uv: | constraints.txt
+	scripts/system-packages python
+	@echo "Making .venv"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+
+.venv/.demo: $(FILES) | $(BIN)/uv
+	@echo "Installing Insula with the training wing (a few GB: PyTorch); later runs skip this"
+	$(INSTALL) --editable '.[train]'
+	@touch $@
+
+.venv/.test: $(FILES) | $(BIN)/uv
+	@echo "Installing Insula with everything that its tests need; later runs skip this"
+	$(INSTALL) --editable '.[train,serve,dev]'
+	@touch $@ .venv/.demo

@@ -1,0 +1,82 @@
+"""The command line: a table of verbs, each loaded only when it is called."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+
+import click
+
+from insula import __version__
+from insula.core.errors import InsulaError
+
+VERBS = {
+    "demo": ("insula.cli.demo:demo", "Make patients, train, evaluate, explain: the whole line in one command."),
+    "phantom": ("insula.cli.phantom:phantom", "Make a cohort of phantom patients with known truth."),
+    "index": ("insula.cli.cohort:index", "Turn a folder of scans into a cohort table."),
+    "check": ("insula.cli.cohort:check", "Look for unreadable files, label clashes, leaks, shortcuts."),
+    "split": ("insula.cli.cohort:split", "Split a cohort by patient into train, val and test."),
+    "prepare": ("insula.cli.training:prepare", "Decode and prepare all scans once, for training."),
+    "train": ("insula.cli.training:train", "Train a network by a recipe and export its bundle."),
+    "crossval": ("insula.cli.training:crossval", "Cross-validate a recipe with pooled out-of-fold predictions."),
+    "export": ("insula.cli.training:export", "Write the bundle of a finished run."),
+    "evaluate": ("insula.cli.evaluate:evaluate", "Evaluate a bundle on a cohort, with intervals and a report."),
+    "predict": ("insula.cli.predict:predict", "Predict scans with a bundle."),
+    "explain": ("insula.cli.predict:explain", "Show where on a scan a prediction's score comes from."),
+    "serve": ("insula.cli.serve:serve", "Serve a bundle over HTTP."),
+    "info": ("insula.cli.predict:info", "What is installed, which recipes and entries there are."),
+}
+
+
+class LazyVerbs(click.Group):
+    """Lists verbs from the table above without importing any of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Verbs in the order in which they are used."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import the one verb that is called."""
+        if name not in VERBS:
+            return None
+        module, _, attribute = VERBS[name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table's own help lines, so that `insula --help` stays quick."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
+
+
+@click.command(cls=LazyVerbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="insula")
+def main() -> None:
+    """Insula: from a folder of brain scans to a classifier that its owner can defend.
+
+    Start with `insula demo`. Research use only; not a medical device.
+    """
+
+
+def run() -> None:
+    """The entry point: an InsulaError becomes one sentence on standard error and its own exit code."""
+    try:
+        main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("insula: stopped.", err=True)
+        sys.exit(130)
+    except InsulaError as error:
+        _show(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(141)
+
+
+def _show(error: InsulaError) -> None:
+    if "--json" in sys.argv:
+        click.echo(json.dumps({"error": {"code": error.code, "message": str(error)}}, ensure_ascii=False))
+    click.echo(f"insula: {error}", err=True)

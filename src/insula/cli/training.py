@@ -1,0 +1,162 @@
+"""Verbs of the training wing: prepare, train, crossval, export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from insula.cli.output import emit, json_option, progress, recipe_options
+from insula.core.errors import MissingPartError
+
+if TYPE_CHECKING:
+    from insula.core.types import Case, Cohort
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("cohort", type=_FILE)
+@recipe_options
+@click.option("--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept.")
+@json_option
+def prepare(cohort: Path, recipe: str, overrides: tuple[str, ...], cache: Path, as_json: bool) -> None:
+    """Decode and prepare every scan of COHORT once; training then reads memory-mapped arrays."""
+    from insula.core import recipe as recipes
+    from insula.prep.cache import build
+
+    table = _load(cohort)
+    resolved = recipes.load(recipe, overrides)
+    cases = (*table.of_split("train"), *table.of_split("val")) or table.cases
+    prepared = build(cases, Path(table.root), resolved.role, resolved.input, cache, bar)
+    data = {
+        "cases": len(prepared.places),
+        "slices": int(prepared.slices.shape[0]),
+        "shape": list(prepared.slices.shape[1:]),
+        "failures": prepared.failures,
+    }
+    lines = [f"{data['cases']} cases, {data['slices']} slices of {'×'.join(map(str, prepared.slices.shape[1:]))}."]
+    lines += [f"not prepared: {key}: {reason}" for key, reason in prepared.failures.items()]
+    emit(as_json, data, "\n".join(lines))
+
+
+@click.command()
+@click.argument("cohort", type=_FILE)
+@recipe_options
+@click.option("--out", type=_FILE, required=True, help="The run's folder.")
+@click.option("--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept.")
+@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option("--export/--no-export", "exported", default=True, show_default=True, help="Write the bundle too.")
+@json_option
+def train(
+    cohort: Path,
+    recipe: str,
+    overrides: tuple[str, ...],
+    out: Path,
+    cache: Path,
+    resume: bool,
+    exported: bool,
+    as_json: bool,
+) -> None:
+    """Train on the train split of COHORT, choose the epoch on its val split, and write OUT/bundle."""
+    _needs_torch()
+    from insula.core import recipe as recipes
+    from insula.train.fit import fit
+
+    table = _load(cohort)
+    resolved = recipes.load(recipe, overrides)
+    say = _say(as_json)
+    result = fit(table, resolved, out, cache, progress=bar, bars=True, resume=resume, say=say)
+    data: dict[str, object] = {
+        "run": str(out),
+        "epochs": result.epochs,
+        "val_loss": result.best_loss,
+        "weights_sha256": result.weights_sha256,
+    }
+    text = f"{result.epochs} epochs, lowest validation loss {result.best_loss:.4f}, weights {result.weights_sha256[:16]}."
+    if exported:
+        from insula.export.finish import finish
+
+        bundle, parity = finish(result, table, out / "bundle")
+        data |= {"bundle": str(out / "bundle"), "bundle_id": bundle.id, "parity": parity.logits}
+        text += f"\nBundle {bundle.id} in {out / 'bundle'}: equals the network within {parity.logits:.1e} on {parity.cases} cases."
+    emit(as_json, data, text)
+
+
+@click.command()
+@click.argument("run", type=_FILE)
+@click.argument("cohort", type=_FILE)
+@click.option("--out", type=_FILE, help="The bundle's folder.  [default: RUN/bundle]")
+@click.option("--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept.")
+@json_option
+def export(run: Path, cohort: Path, out: Path | None, cache: Path, as_json: bool) -> None:
+    """Write the bundle of a finished RUN, with thresholds and calibration from COHORT's val split."""
+    _needs_torch()
+    from insula.export.finish import finish
+    from insula.train.fit import load_run
+
+    table = _load(cohort)
+    target = out or run / "bundle"
+    bundle, parity = finish(load_run(run, table, cache), table, target)
+    data = {"bundle": str(target), "bundle_id": bundle.id, "parity": parity.logits, "cases": parity.cases}
+    emit(as_json, data, f"Bundle {bundle.id} in {target}: equals the network within {parity.logits:.1e}.")
+
+
+@click.command()
+@click.argument("cohort", type=_FILE)
+@recipe_options
+@click.option("--folds", type=click.IntRange(2, 50), default=5, show_default=True)
+@click.option(
+    "--level",
+    type=click.Choice(["patient", "picture"]),
+    default="patient",
+    show_default=True,
+    help="Split by patient, or by picture to see what a leak is worth (labelled as optimistic).",
+)
+@click.option("--out", type=_FILE, required=True, help="Folder for the folds and the pooled report.")
+@click.option("--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept.")
+@json_option
+def crossval(
+    cohort: Path,
+    recipe: str,
+    overrides: tuple[str, ...],
+    folds: int,
+    level: str,
+    out: Path,
+    cache: Path,
+    as_json: bool,
+) -> None:
+    """Train one bundle a fold and evaluate the pooled out-of-fold predictions, with intervals over patients."""
+    _needs_torch()
+    from insula.core import recipe as recipes
+    from insula.workflows.crossval import crossval as run_folds
+
+    table = _load(cohort)
+    report, page = run_folds(table, recipes.load(recipe, overrides), folds, level, out, cache, _say(as_json), bar)
+    from insula.cli.evaluate import summary
+
+    emit(as_json, report.to_dict(), f"{summary(report)}\nReport: {page}")
+
+
+def bar(cases: Iterable[Case]) -> Iterator[Case]:
+    """A progress bar over cases that are being prepared."""
+    listed = list(cases)
+    return progress(listed, "prepare", len(listed))
+
+
+def _load(path: Path) -> Cohort:
+    from insula.cohort.table import load
+
+    return load(path)
+
+
+def _say(as_json: bool) -> Callable[[str], None]:
+    return lambda line: click.echo(line, err=as_json)
+
+
+def _needs_torch() -> None:
+    if find_spec("torch") is None or find_spec("lightning") is None:
+        raise MissingPartError("Training needs PyTorch, which is not installed; run: pip install 'insula[train]'.")

@@ -1,0 +1,143 @@
+"""The evaluation report: everything that was measured, frozen, and its form as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from insula.core import provenance
+from insula.evaluate.facts import Facts
+from insula.metrics.calibration import Reliability
+from insula.metrics.intervals import Figure
+from insula.metrics.prevalence import AtPrevalence
+
+LIMITS = "Research use only; not a medical device."
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """One class against the rest: its threshold, the four cells, every figure, and the ROC curve's corners."""
+
+    threshold: float | None
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+    figures: Mapping[str, Figure]
+    roc: tuple[tuple[float, ...], tuple[float, ...]] | None
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What the figures of the positive class are drawn from.
+
+    band: false positive rates, then the lower and upper 95% ends of the true positive rate there. observed: Wilson's
+    interval for each point of the reliability diagram. edges, histogram: cases per probability bin, by true class.
+    """
+
+    band: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] | None
+    reliability: Reliability
+    observed: tuple[tuple[float, float], ...]
+    edges: tuple[float, ...]
+    histogram: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Level:
+    """All figures on one level: `patient` (pooled, one row per patient) or `case` (one row per picture or series).
+
+    confusion: rows the true class, columns the answer; None for labels that may stand together.
+    """
+
+    name: str
+    rows: int
+    patients: int
+    replicates: int
+    overall: Mapping[str, Figure]
+    macro: Mapping[str, Figure]
+    classes: Mapping[str, ClassFigures]
+    confusion: tuple[tuple[int, ...], ...] | None
+    curves: Curves
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """Whether the heat lies on the lesion, over true positives with a mask.
+
+    hits of n heat peaks lie inside; chance is the lesions' mean share of the scan, what a random point would reach.
+    heat_inside is the mean share of the heat that falls inside.
+    """
+
+    n: int
+    hits: int
+    pointing: Figure
+    heat_inside: float
+    chance: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A case that could not be predicted, and why."""
+
+    case: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """One model on one cohort. `patient` holds the figures to quote; `case` is None when every patient has one case.
+
+    optimistic: reasons why the figures are better than they would be on new patients; where there is any, the headline
+    says so instead of the figures. table: the predictions, one row per case.
+    """
+
+    facts: Facts
+    source: Mapping[str, Any]
+    headline: str
+    optimistic: tuple[str, ...]
+    notes: tuple[str, ...]
+    patient: Level
+    case: Level | None
+    prevalence: tuple[AtPrevalence, ...]
+    coverage: Mapping[str, Figure] | None
+    domain: Mapping[str, Figure] | None
+    localisation: Localisation | None
+    failures: tuple[Failure, ...]
+    table: pd.DataFrame = field(repr=False, compare=False)
+
+    @property
+    def positive(self) -> ClassFigures:
+        """The positive class on patient level."""
+        return self.patient.classes[self.facts.positive]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON data, without the table; what is not a number becomes null, with its reason."""
+        content = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name != "table"}
+        return {"limits": LIMITS, **content}
+
+
+def save(report: EvaluationReport, folder: Path) -> Path:
+    """Write the table of predictions to `predictions.parquet` in the folder and return its path."""
+    path = folder / "predictions.parquet"
+    provenance.write_bytes(path, report.table.to_parquet(index=False))
+    return path
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,96 @@
+"""The table of predictions: one row per case, from which every figure of a report can be computed again.
+
+Columns: case, patient, `p_<class>` (probability), `y_<class>` (bool). Optional: `action` (accept, refer, reject),
+`domain_score`, `spread_<class>`, and for true positives with a mask `peak_inside` (0 or 1), `heat_inside`, `lesion_share`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from insula.core.errors import EvaluationError
+from insula.evaluate.facts import Bools, Facts, Floats
+from insula.metrics.aggregate import aggregate
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows to be judged: keys (n,), patients (n,), labels y (n, K) bool, probabilities p (n, K)."""
+
+    keys: NDArray[np.str_]
+    patients: NDArray[np.str_]
+    y: Bools
+    p: Floats
+
+
+def frame(
+    cases: Sequence[str],
+    patients: Sequence[str],
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    classes: Sequence[str],
+    more: Mapping[str, Sequence[Any]] | None = None,
+) -> pd.DataFrame:
+    """A table of predictions from lists of n and tables (n, K) in the order of the classes; `more` adds columns."""
+    p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=bool)
+    if p.shape != (len(cases), len(classes)) or y.shape != p.shape or len(patients) != len(cases):
+        raise EvaluationError(
+            f"{len(cases)} cases, {len(patients)} patients, probabilities {p.shape} and labels {y.shape} do not belong "
+            f"together; all need one row per case and {len(classes)} columns."
+        )
+    columns: dict[str, Any] = {"case": list(cases), "patient": list(patients)}
+    columns |= {f"p_{name}": p[:, k] for k, name in enumerate(classes)}
+    columns |= {f"y_{name}": y[:, k] for k, name in enumerate(classes)}
+    return pd.DataFrame(columns | dict(more or {}))
+
+
+def sample(table: pd.DataFrame, facts: Facts) -> Sample:
+    """The rows of a table, checked: EvaluationError names the column or the number of rows that breaks a rule."""
+    wanted = ["case", "patient", *(f"{side}_{name}" for side in "py" for name in facts.classes)]
+    missing = [name for name in wanted if name not in table.columns]
+    if missing:
+        raise EvaluationError(f"The table of predictions has no column '{missing[0]}'; it needs: {', '.join(wanted)}.")
+    if len(table) == 0:
+        raise EvaluationError("The table of predictions is empty; predict at least one labelled case.")
+    if table["case"].duplicated().any():
+        raise EvaluationError("Some cases stand twice in the table of predictions; keep one row per case.")
+    p = table[[f"p_{name}" for name in facts.classes]].to_numpy(dtype=np.float64)
+    y = table[[f"y_{name}" for name in facts.classes]].to_numpy(dtype=bool)
+    bad = int((~((p >= 0) & (p <= 1)).all(axis=1)).sum())
+    if bad:
+        raise EvaluationError(f"{bad} rows hold probabilities outside 0 to 1; predict these cases again.")
+    if facts.kind == "multiclass":
+        wrong = int((y.sum(axis=1) != 1).sum())
+        if wrong:
+            raise EvaluationError(f"{wrong} cases carry none or several of the exclusive classes; correct their labels.")
+    return Sample(table["case"].to_numpy(dtype=str), table["patient"].to_numpy(dtype=str), y, p)
+
+
+def by_patient(rows: Sample, facts: Facts) -> tuple[Sample, int]:
+    """One row per patient, pooled as the policy says, and how many patients had cases with different labels.
+
+    A patient has a label where any case has it. Of exclusive classes a patient with several has the positive one if it
+    is among them, otherwise the one that most cases carry.
+    """
+    keys, index = np.unique(rows.patients, return_inverse=True)
+    y = np.zeros((len(keys), rows.y.shape[1]), dtype=bool)
+    p = np.empty((len(keys), rows.y.shape[1]))
+    order = np.argsort(index, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(index[order])) + 1)
+    mixed = 0
+    for i, group in enumerate(groups):
+        p[i] = aggregate(rows.p[group], facts.aggregate)
+        labels = rows.y[group]
+        mixed += bool((labels != labels[0]).any())
+        if facts.kind == "multilabel":
+            y[i] = labels.any(axis=0)
+        else:
+            k = facts.positive_index
+            y[i, k if labels[:, k].any() else int(labels.sum(axis=0).argmax())] = True
+    return Sample(keys, keys, y, p), mixed

@@ -1,0 +1,26 @@
+"""From logits to probabilities."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, softmax
+
+from insula.core.errors import EvaluationError
+
+Kind = Literal["multiclass", "multilabel"]
+
+
+def from_logits(logits: ArrayLike, temperature: float, kind: Kind) -> NDArray[np.float64]:
+    """Probabilities (..., K) of logits (..., K) divided by the temperature.
+
+    Softmax over the last axis for exclusive classes, a sigmoid per label otherwise. Raises EvaluationError for a
+    temperature that is not above 0.
+    """
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise EvaluationError(f"The temperature is {temperature}; it must be above 0: fit it again on validation cases.")
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    result: NDArray[np.float64] = softmax(scaled, axis=-1) if kind == "multiclass" else expit(scaled)
+    return result

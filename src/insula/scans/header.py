@@ -1,0 +1,269 @@
+"""What a DICOM header says of one file, without its pixels."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from insula.core.errors import LimitError, ScanError
+from insula.scans.limits import LIMITS, Limits, file_size, inflate, reason
+
+# pydicom would print odd header values on standard error; they may name a patient
+logging.getLogger("pydicom").addHandler(logging.NullHandler())
+
+DIRECTORY = "1.2.840.10008.1.3.10"
+WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_LOCALISER = re.compile(r"LOCALI[SZ]ER|SCOUT|SURVIEW|TOPOGRAM")
+_TEXTS = {
+    "patient_id": "PatientID",
+    "sex": "PatientSex",
+    "manufacturer": "Manufacturer",
+    "scanner": "ManufacturerModelName",
+    "station": "StationName",
+    "institution": "InstitutionName",
+    "body_part": "BodyPartExamined",
+    "kernel": "ConvolutionKernel",
+    "kvp": "KVP",
+    "field_strength": "MagneticFieldStrength",
+    "series_description": "SeriesDescription",
+    "study_date": "StudyDate",
+    "study_uid": "StudyInstanceUID",
+    "series_uid": "SeriesInstanceUID",
+    "sop_uid": "SOPInstanceUID",
+    "frame_of_reference": "FrameOfReferenceUID",
+}
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The facts of one file by which scans are grouped, ordered and refused.
+
+    position: millimetres (LPS) of the first voxel's centre; orientation: direction cosines of a row and of a column;
+    spacing: (between rows, between columns) in mm. None where the file does not say.
+    """
+
+    path: Path
+    modality: str
+    sop_class: str
+    image_type: str
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    instance: int
+    position: Triple | None
+    orientation: tuple[float, ...] | None
+    spacing: tuple[float, float] | None
+    thickness: float | None
+    attributes: Mapping[str, str]
+
+    @property
+    def series_uid(self) -> str:
+        """The series that the file belongs to."""
+        return self.attributes.get("series_uid", "")
+
+    @property
+    def aside(self) -> str:
+        """Why the file is no slice of a scan ("localiser", "screen capture"), or "" when it may be one."""
+        if _LOCALISER.search(self.image_type.upper()):
+            return "localiser"
+        if self.sop_class.startswith(_SECONDARY_CAPTURE):
+            return "screen capture"
+        return ""
+
+
+def load(path: Path, limits: Limits = LIMITS, pixels: bool = True) -> Dataset:
+    """The parsed file, with or without its pixel bytes.
+
+    Raises ScanError for anything that is no DICOM picture, LimitError for a file that inflates or nests too far.
+    """
+    file_size(path, limits)
+    try:
+        with path.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's warnings quote header values
+            _check_deflated(stream, path.name, limits)
+            stream.seek(0)
+            dataset = pydicom.dcmread(stream, force=True, stop_before_pixels=not pixels)
+    except ScanError:
+        raise
+    except RecursionError as error:
+        raise LimitError(f"'{path.name}' nests its sequences too deep; it is no ordinary scan.") from error
+    except Exception as error:  # noqa: BLE001 - on damaged files pydicom raises at least eight families of exceptions
+        raise ScanError(f"'{path.name}' is no readable DICOM file ({reason(error)}); export it again.") from error
+    if _depth(dataset, limits.max_nesting) > limits.max_nesting:
+        raise LimitError(f"'{path.name}' nests sequences deeper than {limits.max_nesting}; it is no ordinary scan.")
+    return dataset
+
+
+def read(path: Path, limits: Limits = LIMITS) -> Header:
+    """The header of one file, its pixels not read. Raises ScanError and LimitError as `load`."""
+    return facts(load(path, limits, pixels=False), path)
+
+
+def facts(dataset: Dataset, path: Path) -> Header:
+    """The header's facts, out of a parsed file.
+
+    Raises ScanError when the file is an index (DICOMDIR) or holds no picture (no Rows and Columns).
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as in load
+            return _facts(dataset, path)
+    except ScanError:
+        raise
+    except Exception as error:  # noqa: BLE001 - pydicom converts values when they are asked for, and raises anything
+        raise ScanError(f"'{path.name}' has a damaged DICOM header ({reason(error)}); export it again.") from error
+
+
+def _facts(dataset: Dataset, path: Path) -> Header:
+    meta = getattr(dataset, "file_meta", None)
+    stored = _text(meta, "MediaStorageSOPClassUID") if meta is not None else ""
+    sop_class = _text(dataset, "SOPClassUID") or stored
+    if DIRECTORY in (stored, sop_class) or "DirectoryRecordSequence" in dataset:
+        raise ScanError(f"'{path.name}' is a DICOM index (DICOMDIR), not a scan; give the files that it lists.")
+    rows, columns = _integer(dataset, "Rows", 0), _integer(dataset, "Columns", 0)
+    if rows < 1 or columns < 1:
+        raise ScanError(f"'{path.name}' is a DICOM file without a picture (no rows or columns); give an image file.")
+    attributes = {key: value for key, tag in _TEXTS.items() if (value := _text(dataset, tag))}
+    if age := _years(_text(dataset, "PatientAge")):
+        attributes["age"] = age
+    place = _frame_group(dataset)
+    spacing = _numbers(place, "PixelSpacing", 2) or _numbers(dataset, "ImagerPixelSpacing", 2)
+    thickness = _numbers(place, "SliceThickness", 1)
+    image_type = dataset.get("ImageType")
+    return Header(
+        path=path,
+        modality=_text(dataset, "Modality"),
+        sop_class=sop_class,
+        image_type="\\".join([image_type] if isinstance(image_type, str) else [str(part) for part in image_type or ()]),
+        rows=rows,
+        columns=columns,
+        frames=_integer(dataset, "NumberOfFrames", 1),
+        samples=_integer(dataset, "SamplesPerPixel", 1),
+        instance=_integer(dataset, "InstanceNumber", 0),
+        position=_triple(_numbers(place, "ImagePositionPatient", 3)),
+        orientation=_orientation(place),
+        spacing=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
+        thickness=thickness[0] if thickness and thickness[0] > 0 else None,
+        attributes=attributes,
+    )
+
+
+def frame_positions(dataset: Dataset) -> list[Triple] | None:
+    """Positions of the frames of an enhanced multi-frame file, or None where it does not give one to each."""
+    found: list[Triple] = []
+    for group in dataset.get("PerFrameFunctionalGroupsSequence") or ():
+        plane = group.get("PlanePositionSequence")
+        position = _triple(_numbers(plane[0], "ImagePositionPatient", 3)) if plane else None
+        if position is None:
+            return None
+        found.append(position)
+    return found or None
+
+
+def _frame_group(dataset: Dataset) -> Dataset:
+    """Where position, orientation and spacing stand: the file itself, or an enhanced file's first functional groups."""
+    merged = Dataset()
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
+        if name in dataset:
+            merged[name] = dataset[name]
+    for sequence in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        groups = dataset.get(sequence)
+        if not groups:
+            continue
+        for part in ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence"):
+            inner = groups[0].get(part)
+            if inner:
+                merged.update(inner[0])
+    return merged
+
+
+def _orientation(place: Dataset) -> tuple[float, ...] | None:
+    cosines = _numbers(place, "ImageOrientationPatient", 6)
+    if cosines is None:
+        return None
+    row, column = np.array(cosines[:3]), np.array(cosines[3:])
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    if abs(lengths[0] - 1) > 0.05 or abs(lengths[1] - 1) > 0.05 or abs(row @ column) > 0.05:
+        return None  # no two perpendicular unit vectors: such a header says nothing of where left is
+    return tuple(float(v) for v in (*(row / lengths[0]), *(column / lengths[1])))
+
+
+def _numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...] | None:
+    value = dataset.get(name)
+    if value is None or value == "":
+        return None
+    parts = [value] if isinstance(value, int | float | str) else list(value)
+    try:
+        numbers = tuple(float(p) for p in parts[:count])
+    except (TypeError, ValueError):
+        return None
+    return numbers if len(numbers) == count and all(np.isfinite(numbers)) else None
+
+
+def _triple(numbers: tuple[float, ...] | None) -> Triple | None:
+    return (numbers[0], numbers[1], numbers[2]) if numbers else None
+
+
+def _integer(dataset: Dataset, name: str, default: int) -> int:
+    value = dataset.get(name)
+    return default if value is None or value == "" else int(value)
+
+
+def _text(dataset: Any, name: str) -> str:
+    value = dataset.get(name)
+    if value is None:
+        return ""
+    text = str(value) if isinstance(value, str | int | float) else "\\".join(str(v) for v in value)
+    return "".join(c for c in text if c.isprintable()).strip()[:256]
+
+
+def _years(age: str) -> str:
+    """PS3.5, 6.2, AS: three digits and D, W, M or Y; in years."""
+    match = re.fullmatch(r"(\d{1,3})([DWMY]?)", age)
+    if not match:
+        return ""
+    years = int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12, "Y": 1, "": 1}[match[2]]
+    return f"{years:.2f}".rstrip("0").rstrip(".")
+
+
+def _check_deflated(stream: BinaryIO, name: str, limits: Limits) -> None:
+    """Refuse a deflated file that inflates beyond the limit: pydicom would inflate all of it at once."""
+    head = stream.read(144)
+    if head[128:132] != b"DICM":
+        return
+    length = int.from_bytes(head[140:144], "little") if head[132:136] == b"\x02\x00\x00\x00" else 4096
+    stream.seek(132)
+    if DeflatedExplicitVRLittleEndian.encode() not in stream.read(min(length, 1 << 16) + 12):
+        return
+    stream.seek(144 + length)
+    total = sum(len(block) for block in inflate(stream, limits.max_bytes // 4 + 1, wbits=-15))
+    if total > limits.max_bytes // 4:
+        raise LimitError(f"'{name}' inflates to more than {limits.max_bytes // 4} bytes; store it uncompressed.")
+
+
+def _depth(dataset: Dataset, most: int) -> int:
+    """Depth of the sequences that are parsed already, found without recursion and not beyond `most` + 1."""
+    level: list[Dataset] = [dataset]
+    for depth in range(most + 2):
+        below: list[Dataset] = []
+        for item in level:
+            for element in item.values():
+                if getattr(element, "VR", None) == "SQ" and not getattr(element, "is_raw", False):
+                    below.extend(element.value or ())
+        if not below:
+            return depth
+        level = below
+    return most + 1

@@ -1,0 +1,127 @@
+"""How much memory, depth and length a file may ask for, checked by header arithmetic before anything is allocated."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import BinaryIO
+
+from insula.core.errors import LimitError, ScanError
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that one scan may need.
+
+    max_bytes: length of all its files together. max_voxels: values of the array, channels counted. max_pixels: pixels
+    of one picture, below the limit of Pillow that stays on. max_files: files of one scan, frames of one file.
+    max_nesting: depth of DICOM sequences. max_side: rows, columns or slices.
+    """
+
+    max_bytes: int = 2 << 30
+    max_voxels: int = 1 << 28
+    max_pixels: int = 80_000_000
+    max_files: int = 5_000
+    max_nesting: int = 32
+    max_side: int = 65_535
+
+
+LIMITS = Limits()
+
+
+def file_size(path: Path, limits: Limits = LIMITS) -> int:
+    """Bytes of a file; ScanError when it is missing, a folder or empty, LimitError when it is too long."""
+    try:
+        if not path.is_file():
+            what = "is a folder" if path.is_dir() else "does not exist or is no regular file"
+            raise ScanError(f"'{path.name}' {what}; give the path of a scan's file.")
+        size = path.stat().st_size
+    except (OSError, ValueError) as error:
+        raise ScanError(f"'{path.name}' cannot be opened ({reason(error)}); check its path and permissions.") from error
+    if size == 0:
+        raise ScanError(f"'{path.name}' is empty (0 bytes); copy it again from its source.")
+    if size > limits.max_bytes:
+        raise LimitError(
+            f"'{path.name}' is {size} bytes long, more than the {limits.max_bytes} allowed; give a smaller file."
+        )
+    return size
+
+
+def total_size(paths: Iterable[Path], limits: Limits = LIMITS) -> int:
+    """Bytes of all files of one scan; LimitError when there are too many files or bytes."""
+    total = count = 0
+    for path in paths:
+        count += 1
+        if count > limits.max_files:
+            raise LimitError(f"The scan has more than {limits.max_files} files; give the files of one series.")
+        total += file_size(path, limits)
+    if total > limits.max_bytes:
+        raise LimitError(f"The scan's files hold {total} bytes, more than the {limits.max_bytes} allowed; give fewer.")
+    return total
+
+
+def shape(dimensions: Iterable[int], name: str, limits: Limits = LIMITS) -> tuple[int, ...]:
+    """The dimensions that a header claims, refused before allocation when one is < 1 or they ask for too much."""
+    sides = tuple(int(d) for d in dimensions)
+    if any(d < 1 for d in sides):
+        raise ScanError(f"'{name}' claims the size {_times(sides)}, which holds no pixels; the header is damaged.")
+    if max(sides, default=1) > limits.max_side or prod(sides) > limits.max_voxels:
+        raise LimitError(
+            f"'{name}' claims the size {_times(sides)}, more than {limits.max_voxels} values or {limits.max_side} "
+            "along one side; crop or resample it first."
+        )
+    return sides
+
+
+def picture(width: int, height: int, pages: int, name: str, limits: Limits = LIMITS) -> None:
+    """Refuse a picture whose header claims too many pixels or pages."""
+    if width * height > limits.max_pixels:
+        raise LimitError(
+            f"'{name}' claims {width}x{height} pixels, more than the {limits.max_pixels} allowed; crop or shrink it."
+        )
+    if pages > limits.max_files:
+        raise LimitError(f"'{name}' claims {pages} pages, more than the {limits.max_files} allowed; split it.")
+    shape((pages, height, width), name, limits)
+
+
+def inflate(stream: BinaryIO, cap: int, wbits: int = 31) -> Iterator[bytes]:
+    """Inflated blocks of a gzip (31) or raw deflate (-15) stream, never more than `cap` bytes in all.
+
+    Stops quietly at the cap: the caller knows how much the header promised. Raises ScanError for a damaged stream.
+    """
+    left = cap
+    decoder = zlib.decompressobj(wbits)
+    pending = b""
+    while left > 0:
+        pending = pending or stream.read(_BLOCK)
+        if not pending:
+            return
+        try:
+            block = decoder.decompress(pending, min(left, _BLOCK))
+        except zlib.error as error:
+            raise ScanError(f"The compressed data are damaged ({reason(error)}); copy the file again.") from error
+        left -= len(block)
+        if block:
+            yield block
+        pending = decoder.unconsumed_tail
+        if decoder.eof:
+            if wbits != 31 or not decoder.unused_data.startswith(b"\x1f\x8b"):
+                return
+            pending, decoder = decoder.unused_data, zlib.decompressobj(wbits)
+
+
+def reason(error: BaseException) -> str:
+    """What a library said, on one line and short enough for one sentence."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+def _times(sides: tuple[int, ...]) -> str:
+    return "x".join(str(d) for d in sides)

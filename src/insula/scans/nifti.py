@@ -1,0 +1,180 @@
+"""One NIfTI file, plain or gzip, read no further than its own header promises."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from insula.core.errors import InsulaError, LimitError, ScanError
+from insula.core.types import Units, Volume
+from insula.scans import limits
+from insula.scans.limits import LIMITS, Limits
+from insula.scans.orient import to_lps
+
+_HEADER = 540  # bytes; NIfTI-2, the longer of the two
+_GZIP = b"\x1f\x8b"
+_HU = re.compile(r"\bHU\b|hounsfield", re.IGNORECASE)
+_SIDECAR_BYTES = 1 << 20
+
+
+def magic(start: bytes) -> bool:
+    """Whether bytes begin a single-file NIfTI-1 or NIfTI-2 image."""
+    return start[344:348] == b"n+1\0" or start[4:8] == b"n+2\0"
+
+
+def head(path: Path) -> bytes:
+    """The first inflated bytes of a file, enough for either header; ScanError when a gzip stream is damaged."""
+    with path.open("rb") as stream:
+        start = stream.read(_HEADER)
+        if not start.startswith(_GZIP):
+            return start
+        stream.seek(0)
+        return b"".join(limits.inflate(stream, _HEADER))
+
+
+def shape(path: Path, allowed: Limits = LIMITS) -> tuple[int, ...]:
+    """The dimensions (X, Y, Z[, C]) that the header claims, checked against the limits; no voxel is read."""
+    return _dimensions(_header(head(path), path), path, allowed)
+
+
+def read(path: Path, allowed: Limits = LIMITS) -> Volume:
+    """A 2-D, 3-D or 4-D NIfTI file as a Volume: array (C, Z, Y, X) float32, turned from RAS to LPS.
+
+    units are HU only where the header's description or a JSON sidecar says so, RGB for colour voxels, else a.u.;
+    modality is empty unless the sidecar gives it. Raises ScanError for a damaged or unsupported file, LimitError for
+    one that asks for too much.
+    """
+    limits.file_size(path, allowed)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nibabel warns of header oddities that are handled or reported here
+            return _read(path, allowed)
+    except InsulaError:
+        raise
+    except MemoryError as error:
+        raise LimitError(f"'{path.name}' needs more memory than there is; crop or resample it.") from error
+    except Exception as error:  # noqa: BLE001 - nibabel and numpy raise unrelated families on damaged headers
+        raise ScanError(
+            f"'{path.name}' is no readable NIfTI file ({limits.reason(error)}); export it again."
+        ) from error
+
+
+def _read(path: Path, allowed: Limits) -> Volume:
+    header = _header(head(path), path)
+    sides = _dimensions(header, path, allowed)
+    dtype = header.get_data_dtype()
+    if dtype.kind == "c" or (dtype.kind == "V" and dtype.names != ("R", "G", "B") and dtype.names != tuple("RGBA")):
+        raise ScanError(f"'{path.name}' holds {dtype} values; only real numbers and RGB colours are read.")
+    offset = int(header["vox_offset"])
+    needed = offset + int(np.prod(sides)) * dtype.itemsize
+    if offset < 0 or needed > allowed.max_bytes:
+        raise LimitError(f"'{path.name}' claims {needed} bytes, more than the {allowed.max_bytes} allowed; crop it.")
+    body = _body(path, needed)
+    if len(body) < needed:
+        raise ScanError(
+            f"'{path.name}' holds {len(body)} bytes and its header promises {needed}; the file is cut short, "
+            "copy it again."
+        )
+    kind = nib.Nifti2Image if body[4:8] == b"n+2\0" else nib.Nifti1Image
+    image = kind.from_bytes(body)
+    notes: list[str] = []
+    text, sidecar = _text(header["descrip"]), _sidecar(path)
+    units: Units = "HU" if _HU.search(text) or _HU.search(str(sidecar.get("Units", ""))) else "a.u."
+    if dtype.kind == "V":
+        raw = np.asanyarray(image.dataobj).reshape(sides)
+        array = np.stack([raw[c].astype(np.float32) for c in ("R", "G", "B")])
+        array, units = array.reshape(3, *_xyz(sides)), "RGB"
+    else:
+        values = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
+        array = np.moveaxis(values.reshape(*_xyz(sides), -1), 3, 0)
+    array = np.transpose(array, (0, 3, 2, 1))
+    if not np.isfinite(array).all():
+        array = np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
+        notes.append("values that are no numbers set to 0")
+    array, affine = to_lps(np.ascontiguousarray(array, dtype=np.float32), _affine(header, notes))
+    return Volume(
+        array=array,
+        affine=affine,
+        units=units,
+        modality=str(sidecar.get("Modality", "")).strip().upper()[:16],
+        source=str(path),
+        full_scale=255.0 if units == "RGB" else None,
+        attributes={"description": text} if text else {},
+        warnings=tuple(notes),
+    )
+
+
+def _header(start: bytes, path: Path) -> Any:
+    if not magic(start):
+        raise ScanError(f"'{path.name}' is no single-file NIfTI image; give a .nii or .nii.gz file.")
+    kind, length = (nib.Nifti2Header, 540) if start[4:8] == b"n+2\0" else (nib.Nifti1Header, 348)
+    if len(start) < length:
+        raise ScanError(f"'{path.name}' ends inside its header; the file is cut short, copy it again.")
+    try:
+        return kind(start[:length])
+    except Exception as error:  # noqa: BLE001 - nibabel raises several families for impossible header fields
+        raise ScanError(
+            f"'{path.name}' has a damaged NIfTI header ({limits.reason(error)}); export it again."
+        ) from error
+
+
+def _dimensions(header: Any, path: Path, allowed: Limits) -> tuple[int, ...]:
+    sides = tuple(int(d) for d in header.get_data_shape())
+    while len(sides) > 3 and sides[-1] == 1:
+        sides = sides[:-1]
+    if len(sides) == 5 and sides[3] == 1:
+        sides = (*sides[:3], sides[4])
+    if not 2 <= len(sides) <= 4:
+        raise ScanError(f"'{path.name}' has {len(sides)} dimensions; only 2, 3 (a volume) and 4 (channels) are read.")
+    colours = 3 if header.get_data_dtype().kind == "V" else 1
+    limits.shape((*sides, colours), path.name, allowed)
+    return sides
+
+
+def _xyz(sides: tuple[int, ...]) -> tuple[int, int, int]:
+    return sides[0], sides[1], sides[2] if len(sides) > 2 else 1
+
+
+def _body(path: Path, needed: int) -> bytes:
+    with path.open("rb") as stream:
+        if stream.read(2) != _GZIP:
+            stream.seek(0)
+            return stream.read(needed)
+        stream.seek(0)
+        return b"".join(limits.inflate(stream, needed))
+
+
+def _affine(header: Any, notes: list[str]) -> NDArray[np.float64]:
+    if int(header["qform_code"]) == 0 and int(header["sform_code"]) == 0:
+        notes.append("no orientation in the header: left and right not certain")
+    affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+    usable = np.isfinite(affine).all() and abs(float(np.linalg.det(affine[:3, :3]))) > 1e-9
+    if not usable:
+        notes.append("unusable affine in the header: 1 mm voxels assumed, left and right not certain")
+        affine = np.eye(4)
+    return np.asarray(np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
+
+
+def _text(field: Any) -> str:
+    raw = bytes(field.tobytes()).split(b"\0")[0]
+    return "".join(c for c in raw.decode("latin-1") if c.isprintable()).strip()
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    """The JSON beside the file (as BIDS keeps it), or nothing: a sidecar that is no JSON says nothing of the scan."""
+    name = path.name.removesuffix(".gz").removesuffix(".nii") + ".json"
+    beside = path.with_name(name)
+    try:
+        if not beside.is_file() or beside.stat().st_size > _SIDECAR_BYTES:
+            return {}
+        content = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,160 @@
+"""From a path to a Volume: what the file is, by its content, and the reader that knows it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from insula.core.errors import LimitError, ScanError
+from insula.core.registry import Registry
+from insula.core.types import Volume
+from insula.scans import arrays, limits, nifti
+from insula.scans.limits import LIMITS, Limits
+
+READERS = Registry(
+    "reader",
+    {
+        "dicom": "insula.scans.dicom:read",
+        "nifti": "insula.scans.nifti:read",
+        "png": "insula.scans.pictures:read",
+        "jpeg": "insula.scans.pictures:read",
+        "tiff": "insula.scans.pictures:read",
+        "npy": "insula.scans.arrays:read",
+    },
+)
+PICTURES = frozenset({"png", "jpeg", "tiff"})
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_VALUE_TYPES = frozenset(
+    b"AE AS AT CS DA DS DT FL FD IS LO LT OB OD OF OL OW PN SH SL SQ SS ST TM UC UI UL UN UR US UT".split()
+)
+
+
+def read(path: Path, allowed: Limits = LIMITS) -> Volume:
+    """One scan as a Volume: a file, or a folder that holds one series, one stack of pictures or one volume file.
+
+    array (C, Z, Y, X) float32; indices run to the patient's Left, Posterior and Superior where the file says where
+    that is. Raises ScanError for what is no readable scan or is more than one, LimitError for what asks for too much.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return read_files((path,), allowed)
+    found: list[Path] = []
+    strangers = 0
+    for file in files_below(path, allowed):
+        try:
+            sniff(file)
+        except ScanError:
+            strangers += 1
+        else:
+            found.append(file)
+    if not found:
+        what = f"{strangers} files and none is a scan" if strangers else "no files"
+        raise ScanError(f"Folder '{path.name}' holds {what}; give a folder of DICOM files, pictures or a NIfTI file.")
+    volume = read_files(found, allowed)
+    if strangers:
+        note = f"{strangers} file{'s' if strangers > 1 else ''} set aside: no scan"
+        volume = replace(volume, warnings=(*volume.warnings, note))
+    return replace(volume, source=str(path))
+
+
+def read_files(paths: Sequence[Path], allowed: Limits = LIMITS) -> Volume:
+    """The files of one scan as a Volume: the slices of one DICOM series, a stack of pictures, or one file.
+
+    Raises as `read`; ScanError when the files are of several kinds, of several series or of several volumes.
+    """
+    if not paths:
+        raise ScanError("No files were given; give the files of one scan.")
+    paths = [Path(p) for p in paths]
+    limits.total_size(paths, allowed)
+    kinds = sorted({sniff(path) for path in paths})
+    if len(paths) == 1:
+        volume: Volume = READERS.get(kinds[0])(paths[0], allowed)
+        return volume
+    if kinds == ["dicom"]:
+        from insula.scans import series
+
+        return series.read(paths, allowed)
+    if PICTURES.issuperset(kinds):
+        from insula.scans import pictures
+
+        return pictures.read_stack(paths, allowed)
+    if len(kinds) > 1:
+        raise ScanError(f"The {len(paths)} files are of several kinds ({', '.join(kinds)}); give those of one scan.")
+    raise ScanError(f"There are {len(paths)} {kinds[0]} volumes, each a scan of its own; give the path of one.")
+
+
+def sniff(path: Path) -> str:
+    """The kind of a file by its content: dicom, nifti, png, jpeg, tiff or npy (an add-on's reader by its suffix).
+
+    Raises ScanError when the file is missing, empty, or none of these.
+    """
+    limits.file_size(path)
+    try:
+        kind = _kind(path)
+    except OSError as error:
+        raise ScanError(f"'{path.name}' cannot be read ({limits.reason(error)}); check its permissions.") from error
+    if kind:
+        return kind
+    suffix = path.suffix.lower().lstrip(".")
+    if suffix in READERS and suffix not in READERS_OF_OURS:
+        return suffix
+    raise ScanError(
+        f"'{path.name}' is no scan by its content; known are DICOM, NIfTI, PNG, JPEG, TIFF and NumPy arrays."
+    )
+
+
+READERS_OF_OURS = frozenset({"dicom", "nifti", "png", "jpeg", "tiff", "npy"})
+
+
+def files_below(folder: Path, allowed: Limits = LIMITS) -> list[Path]:
+    """The visible files of a folder and those below it, sorted; links to folders are not followed."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(place) / name for name in sorted(names) if not name.startswith(".")]
+        if len(found) > allowed.max_files:
+            raise LimitError(f"Folder '{folder.name}' holds more than {allowed.max_files} files; give one series.")
+    return found
+
+
+def _kind(path: Path) -> str:
+    with path.open("rb") as stream:
+        start = stream.read(540)
+    if start[128:132] == b"DICM":
+        return "dicom"
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if start.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if start.startswith(_TIFF):
+        return "tiff"
+    if start.startswith(arrays.MAGIC) or (start.startswith(b"PK\x03\x04") and arrays.is_archive(path)):
+        return "npy"
+    if nifti.magic(start) or (start.startswith(b"\x1f\x8b") and _gzip_nifti(path)):
+        return "nifti"
+    return "dicom" if _bare_dicom(start, path.stat().st_size) else ""
+
+
+def _gzip_nifti(path: Path) -> bool:
+    try:
+        return nifti.magic(nifti.head(path))
+    except ScanError:
+        return False
+
+
+def _bare_dicom(start: bytes, size: int) -> bool:
+    """Whether bytes begin a DICOM dataset without a preamble: a first element of group 2 or 8 that makes sense."""
+    if len(start) < 16:
+        return False
+    for order in ("little", "big"):
+        group = int.from_bytes(start[0:2], order)  # type: ignore[arg-type]
+        element = int.from_bytes(start[2:4], order)  # type: ignore[arg-type]
+        if group not in (0x0002, 0x0008) or element > 0x0070:
+            continue
+        if start[4:6] in _VALUE_TYPES:
+            return True
+        if int.from_bytes(start[4:8], order) <= min(size, 1024):  # type: ignore[arg-type]
+            return True
+    return False

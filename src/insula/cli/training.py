@@ -21,7 +21,9 @@ _FILE = click.Path(path_type=Path)
 @click.command()
 @click.argument("cohort", type=_FILE)
 @recipe_options
-@click.option("--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept.")
+@click.option(
+    "--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept."
+)
 @json_option
 def prepare(cohort: Path, recipe: str, overrides: tuple[str, ...], cache: Path, as_json: bool) -> None:
     """Decode and prepare every scan of COHORT once; training then reads memory-mapped arrays."""
@@ -47,7 +49,9 @@ def prepare(cohort: Path, recipe: str, overrides: tuple[str, ...], cache: Path, 
 @click.argument("cohort", type=_FILE)
 @recipe_options
 @click.option("--out", type=_FILE, required=True, help="The run's folder.")
-@click.option("--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept.")
+@click.option(
+    "--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept."
+)
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option("--export/--no-export", "exported", default=True, show_default=True, help="Write the bundle too.")
 @json_option
@@ -76,13 +80,15 @@ def train(
         "val_loss": result.best_loss,
         "weights_sha256": result.weights_sha256,
     }
-    text = f"{result.epochs} epochs, lowest validation loss {result.best_loss:.4f}, weights {result.weights_sha256[:16]}."
+    text = (
+        f"{result.epochs} epochs, lowest validation loss {result.best_loss:.4f}, weights {result.weights_sha256[:16]}."
+    )
     if exported:
         from insula.export.finish import finish
 
         bundle, parity = finish(result, table, out / "bundle")
         data |= {"bundle": str(out / "bundle"), "bundle_id": bundle.id, "parity": parity.logits}
-        text += f"\nBundle {bundle.id} in {out / 'bundle'}: equals the network within {parity.logits:.1e} on {parity.cases} cases."
+        text += f"\nBundle {bundle.id} in {out / 'bundle'}: equals the network within {parity.logits:.1e}."
     emit(as_json, data, text)
 
 
@@ -90,7 +96,9 @@ def train(
 @click.argument("run", type=_FILE)
 @click.argument("cohort", type=_FILE)
 @click.option("--out", type=_FILE, help="The bundle's folder.  [default: RUN/bundle]")
-@click.option("--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept.")
+@click.option(
+    "--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept."
+)
 @json_option
 def export(run: Path, cohort: Path, out: Path | None, cache: Path, as_json: bool) -> None:
     """Write the bundle of a finished RUN, with thresholds and calibration from COHORT's val split."""
@@ -117,7 +125,9 @@ def export(run: Path, cohort: Path, out: Path | None, cache: Path, as_json: bool
     help="Split by patient, or by picture to see what a leak is worth (labelled as optimistic).",
 )
 @click.option("--out", type=_FILE, required=True, help="Folder for the folds and the pooled report.")
-@click.option("--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept.")
+@click.option(
+    "--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept."
+)
 @json_option
 def crossval(
     cohort: Path,

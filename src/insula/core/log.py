@@ -16,9 +16,7 @@ import structlog
 def configure(json_lines: bool = False, level: str = "INFO") -> None:
     """Send all log events to standard error, as readable lines or as JSON."""
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if json_lines
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     structlog.configure(
         processors=[

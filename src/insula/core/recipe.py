@@ -141,7 +141,7 @@ class OperatingPoint(_Section):
 
 
 class Refer(_Section):
-    """A case goes to a person when the model is less confident than this, spreads more, or the scan is unlike training."""
+    """A person looks when confidence is below, the spread above, or the distance from training beyond these limits."""
 
     confidence: Probability = 0.7
     spread: Annotated[float, Field(ge=0.0)] = 0.1

@@ -1,7 +1,8 @@
 """The table of predictions: one row per case, from which every figure of a report can be computed again.
 
 Columns: case, patient, `p_<class>` (probability), `y_<class>` (bool). Optional: `action` (accept, refer, reject),
-`domain_score`, `spread_<class>`, and for true positives with a mask `peak_inside` (0 or 1), `heat_inside`, `lesion_share`.
+`domain_score`, `spread_<class>`, and for true positives with a mask `peak_inside` (0 or 1), `heat_inside`,
+`lesion_share`.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ def sample(table: pd.DataFrame, facts: Facts) -> Sample:
     if facts.kind == "multiclass":
         wrong = int((y.sum(axis=1) != 1).sum())
         if wrong:
-            raise EvaluationError(f"{wrong} cases carry none or several of the exclusive classes; correct their labels.")
+            raise EvaluationError(
+                f"{wrong} cases carry none or several of the exclusive classes; correct their labels."
+            )
     return Sample(table["case"].to_numpy(dtype=str), table["patient"].to_numpy(dtype=str), y, p)
 
 

@@ -6,16 +6,15 @@ Everything after the graphs is measured on the validation split through the engi
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from insula.bundle.patients import hash_patient
+from insula.bundle.patients import hash_patient, new_salt
 from insula.bundle.save import save
 from insula.bundle.types import Baseline, Bundle, DecisionFacts, Parts
 from insula.core.provenance import record, sha256_file
@@ -25,18 +24,19 @@ from insula.export.onnx import head_graph, model_graph
 from insula.export.parity import Parity, check
 from insula.infer import conformal, domain
 from insula.infer.engine import Engine
+from insula.infer.predict import run_prepared
 from insula.metrics import calibration, thresholds
 from insula.metrics.aggregate import aggregate
 from insula.metrics.probabilities import from_logits
 from insula.prep.cache import Prepared
 from insula.report.card import model_card
-from insula.train.data import Sample, samples
+from insula.train.data import samples
 from insula.train.fit import Run
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The engine's outputs on some inputs, with their labels and whose they are."""
+    """Single network inputs: logits (n, K), embeddings (n, E), labels (n, K), and whose they are."""
 
     logits: NDArray[np.float32]
     embeddings: NDArray[np.float32]
@@ -47,66 +47,51 @@ class Measured:
 def finish(run: Run, cohort: Cohort, target: Path) -> tuple[Bundle, Parity]:
     """Write the run's bundle to `target` and return it with the parity that was measured.
 
-    Raises ExportError when the graph does not equal the network; nothing is left behind then.
+    Raises ExportError when the graph does not equal the network; nothing is written then.
     """
     recipe, prepared = run.recipe, run.prepared
     channels, *size = prepared.slices.shape[1:]
+    model = model_graph(run.network, recipe.role, channels, (size[0], size[1]))
+    head = head_graph(run.network)
+    engine = Engine.of_graphs(model, head, recipe.role)
+    seen = (*cohort.of_split("val"), *cohort.of_split("train"))
+    parity = check(run.network, engine, samples(seen, prepared, recipe), prepared)
+    val = measure(engine, cohort.of_split("val"), prepared, recipe)
+    train = measure(engine, _even(cohort.of_split("train"), 400), prepared, recipe)
+    decision, facts = decide_on(val, recipe)
+    baseline = _baseline(cohort, recipe, prepared, train, val)
+    run_facts: dict[str, Any] = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    training = {k: run_facts[k] for k in ("epochs", "best_val_loss", "start", "train_inputs", "val_inputs")}
     parts = Parts(
         recipe=recipe,
-        model_onnx=model_graph(run.network, recipe.role, channels, (size[0], size[1])),
-        head_onnx=head_graph(run.network),
+        model_onnx=model,
+        head_onnx=head,
         weights=(run.folder / "weights.safetensors").read_bytes(),
-        decision=_undecided(recipe),
-        baseline=_empty_baseline(cohort, run.network.head.in_features),
-        metrics={},
-        model_card="",
-        provenance=record(),
-    )
-    working = target.with_name(f".{target.name}.unfinished")
-    try:
-        engine = Engine(save(working, parts))
-        train_rows = samples(cohort.of_split("train"), prepared, recipe)
-        val_cases = [c for c in cohort.of_split("val") if c.key in prepared.places]
-        parity = check(run.network, engine, [*samples(val_cases, prepared, recipe), *train_rows], prepared)
-        val = measure(engine, val_cases, prepared, recipe)
-        train = measure(engine, cohort.of_split("train"), prepared, recipe, limit=400)
-    finally:
-        _remove(working)
-    decision, facts = decide_on(val, recipe)
-    run_facts: dict[str, Any] = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
-    metrics = {
-        "validation": facts,
-        "parity": {"cases": parity.cases, "logits": parity.logits, "maps": parity.maps},
-        "training": {k: run_facts[k] for k in ("epochs", "best_val_loss", "start", "train_inputs", "val_inputs")},
-    }
-    parts = replace(
-        parts,
         decision=decision,
-        baseline=_baseline(cohort, recipe, prepared, train, val),
-        metrics=metrics,
-        model_card=model_card(recipe, metrics),
+        baseline=baseline,
+        metrics={
+            "validation": facts,
+            "parity": {"cases": parity.cases, "logits": parity.logits, "maps": parity.maps},
+            "training": training,
+        },
+        model_card=model_card(recipe, _card_data(cohort, baseline, training, facts)),
         provenance=record(weights_sha256=run.weights_sha256, seed=recipe.seed),
     )
     return save(target, parts), parity
 
 
-def measure(
-    engine: Engine, cases: Sequence[Case], prepared: Prepared, recipe: Recipe, limit: int | None = None
-) -> Measured:
-    """Run the engine over prepared cases, one network input at a time; `limit` takes an even choice of inputs."""
-    pairs: list[tuple[str, Sample]] = []
-    for case in cases:
-        pairs += [(case.patient, row) for row in samples([case], prepared, recipe)]
-    if limit and len(pairs) > limit:
-        pairs = [pairs[i] for i in np.linspace(0, len(pairs) - 1, limit).astype(int)]
-    logits, embeddings = [], []
-    for _, row in pairs:
-        x = np.array(prepared.slices[row.offset : row.offset + row.count])[None]
-        out = engine.run(x, np.ones((1, row.count), np.float32))
-        logits.append(out.logits[0])
-        embeddings.append(out.embedding[0])
-    labels = np.array([row.y for _, row in pairs]) > 0.5
-    return Measured(np.stack(logits), np.stack(embeddings), labels, tuple(p for p, _ in pairs))
+def measure(engine: Engine, cases: Sequence[Case], prepared: Prepared, recipe: Recipe) -> Measured:
+    """Run the engine over prepared, labelled cases, as a prediction does."""
+    rows = [c for c in cases if c.key in prepared.places and recipe.target_name in c.labels]
+    logits, labels, owners, embeddings = [], [], [], []
+    for case in rows:
+        out = run_prepared(engine, np.array(prepared.case(case.key)), recipe.input)
+        present = [name in case.labels[recipe.target_name] for name in recipe.target.classes]
+        logits.append(out.logits)
+        embeddings.append(out.embedding)
+        labels += [present] * len(out.logits)
+        owners += [case.patient] * len(out.logits)
+    return Measured(np.concatenate(logits), np.concatenate(embeddings), np.array(labels), tuple(owners))
 
 
 def decide_on(val: Measured, recipe: Recipe) -> tuple[DecisionFacts, dict[str, Any]]:
@@ -123,7 +108,9 @@ def decide_on(val: Measured, recipe: Recipe) -> tuple[DecisionFacts, dict[str, A
     chosen: dict[str, float] = {}
     for i, name in enumerate(target.classes):
         both = 0 < patient_y[:, i].sum() < len(patient_y)
-        chosen[name] = thresholds.choose(patient_y[:, i], patient_p[:, i], recipe.policy.operating_point) if both else 0.5
+        chosen[name] = (
+            thresholds.choose(patient_y[:, i], patient_p[:, i], recipe.policy.operating_point) if both else 0.5
+        )
     quantiles = conformal.quantiles(patient_p, patient_y, kind, recipe.policy.conformal_level)
     facts = {
         "patients": len(patient_y),
@@ -137,9 +124,9 @@ def decide_on(val: Measured, recipe: Recipe) -> tuple[DecisionFacts, dict[str, A
 
 def _baseline(cohort: Cohort, recipe: Recipe, prepared: Prepared, train: Measured, val: Measured) -> Baseline:
     mean, precision = domain.baseline(train.embeddings)
-    distances = np.sort([domain.distance(e, mean, precision) for e in val.embeddings]).astype(np.float32)
+    distances = np.sort([domain.distance(e, mean, precision) for e in val.embeddings])
     seen = (*cohort.of_split("train"), *cohort.of_split("val"))
-    salt = secrets.token_hex(16)
+    salt = new_salt()
     root = Path(cohort.root)
     files = {sha256_file(root / p) for c in seen for s in c.scans.values() for p in s.paths if (root / p).is_file()}
     labelled = [c.labels.get(recipe.target_name, ()) for c in cohort.of_split("train")]
@@ -159,18 +146,19 @@ def _baseline(cohort: Cohort, recipe: Recipe, prepared: Prepared, train: Measure
     )
 
 
-def _undecided(recipe: Recipe) -> DecisionFacts:
-    classes = recipe.target.classes
-    return DecisionFacts({c: 0.5 for c in classes}, 1.0, tuple(1.0 for _ in classes))
+def _card_data(cohort: Cohort, baseline: Baseline, training: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "training patients": len({c.patient for c in cohort.of_split("train")}),
+        "training inputs": training["train_inputs"],
+        "training cases by class": dict(baseline.class_counts),
+        "validation patients": facts["patients"],
+        "split": f"by {cohort.split_level}" if cohort.patient_ids else f"by {cohort.split_level}, no patient ids",
+        "start": training["start"],
+        "epochs": training["epochs"],
+    }
 
 
-def _empty_baseline(cohort: Cohort, features: int) -> Baseline:
-    zeros = np.zeros(features, np.float32)
-    eye = np.eye(features, dtype=np.float32)
-    return Baseline((), (), "", cohort.split_level, cohort.patient_ids, {}, zeros, eye, np.zeros(1, np.float32), 0.0, 1.0)
-
-
-def _remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
+def _even(cases: Sequence[Case], count: int) -> list[Case]:
+    if len(cases) <= count:
+        return list(cases)
+    return [cases[i] for i in np.linspace(0, len(cases) - 1, count).astype(int)]

@@ -61,10 +61,14 @@ def _export(
                 external_data=False,
                 verbose=False,
             )
+            if program is None:
+                raise ExportError("The exporter returned no graph; choose another encoder.")
             program.save(str(path), external_data=False)
             return path.read_bytes()
         except (torch.onnx.OnnxExporterError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise ExportError(f"The network could not be written as ONNX ({reason}); choose another encoder.") from error
+            raise ExportError(
+                f"The network could not be written as ONNX ({reason}); choose another encoder."
+            ) from error
         finally:
             logging.disable(previous)

@@ -1,7 +1,7 @@
 """Figures of a classifier, for one sample or for many weighted replicates of it at once.
 
-Every function takes labels and predictions of n rows and weights (R, n), a multiplicity per row and replicate, and gives
-(R,) values. A value that is not defined (a share of nothing) is NaN, never 0.
+Every function takes labels and predictions of n rows and weights (R, n), a multiplicity per row and replicate, and
+gives (R,) values. A value that is not defined (a share of nothing) is NaN, never 0.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ class Counts:
 
 
 def ratio(above: ArrayLike, below: ArrayLike) -> Values:
-    """above / below, NaN where below is 0."""
+    """Above / below, NaN where below is 0."""
     a, b = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
-    return np.divide(a, b, out=np.full(np.broadcast_shapes(a.shape, b.shape), np.nan), where=b != 0)
+    out = np.full(np.broadcast_shapes(a.shape, b.shape), np.nan)
+    np.divide(a, b, out=out, where=b != 0)
+    return out
 
 
 def once(n: int) -> Values:

@@ -20,7 +20,9 @@ def from_logits(logits: ArrayLike, temperature: float, kind: Kind) -> NDArray[np
     temperature that is not above 0.
     """
     if not (np.isfinite(temperature) and temperature > 0):
-        raise EvaluationError(f"The temperature is {temperature}; it must be above 0: fit it again on validation cases.")
+        raise EvaluationError(
+            f"The temperature is {temperature}; it must be above 0: fit it again on validation cases."
+        )
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     result: NDArray[np.float64] = softmax(scaled, axis=-1) if kind == "multiclass" else expit(scaled)
     return result

@@ -13,7 +13,7 @@ def choose(y: ArrayLike, p: ArrayLike, point: OperatingPoint) -> float:
     """The threshold t that meets the aim, where a case counts as positive when p ≥ t.
 
     y: (n,) bool. p: (n,) probabilities. sensitivity: the largest t that reaches it (so the best specificity).
-    specificity: the smallest t that reaches it (so the best sensitivity). youden: the t with the largest sensitivity +
+    specificity: the smallest t that reaches it (so the best sensitivity), at most 1. youden: the t with the largest sensitivity +
     specificity − 1; among equals the smallest. Raises EvaluationError without both classes or with bad probabilities.
     """
     truth = np.asarray(y, dtype=bool)
@@ -36,6 +36,6 @@ def choose(y: ArrayLike, p: ArrayLike, point: OperatingPoint) -> float:
     sensitivity = 1.0 - np.searchsorted(positives, candidates, side="left") / len(positives)
     specificity = np.searchsorted(negatives, candidates, side="left") / len(negatives)
     if point.specificity is not None:
-        return float(candidates[np.argmax(specificity >= point.specificity - 1e-12)])
+        return min(float(candidates[np.argmax(specificity >= point.specificity - 1e-12)]), 1.0)
     gain = sensitivity + specificity
     return float(candidates[np.argmax(gain >= gain.max() - 1e-12)])

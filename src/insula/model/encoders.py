@@ -29,7 +29,7 @@ class TimmEncoder(nn.Module):
         if features.ndim == 3:
             tokens = features[:, self.prefix_tokens :]
             side = round(tokens.shape[1] ** 0.5)
-            return tokens.transpose(1, 2).unflatten(2, (side, side))
+            return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
         if features.shape[1] != self.num_features:
             return features.permute(0, 3, 1, 2)
         return features
@@ -73,7 +73,11 @@ def _timm(name: str, channels: int, pretrained: bool | str, size: tuple[int, int
         network: nn.Module = timm.create_model(name, **options)
     except Exception as error:  # the hub client raises its own families (network, file, HTTP) and plain RuntimeError
         raise TrainingError(
-            f"The weights of '{name}' could not be loaded ({type(error).__name__}: {' '.join(str(error).split())[:160]}); "
+            f"The weights of '{name}' could not be loaded ({type(error).__name__}: {_short(error)}); "
             "give a local file by --set model.pretrained=FILE, or start at random by --set model.pretrained=false."
         ) from error
     return network
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

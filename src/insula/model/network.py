@@ -28,6 +28,9 @@ class Network(nn.Module):
     Input (N, S, C, H, W) in about [0, 1] and a mask (N, S) with 1 for a real slice and 0 for padding.
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, recipe: Recipe, channels: int, size: tuple[int, int]) -> None:
         super().__init__()
         section = recipe.model
@@ -65,7 +68,7 @@ class Network(nn.Module):
         then ReLU. Features are pooled by their mean, so that derivative is the pool's slope over the cells h·w.
         """
         n, s = mask.shape
-        maps = self.features(x.flatten(0, 1)).unflatten(0, (n, s))
+        maps = torch.unflatten(self.features(x.flatten(0, 1)), 0, (n, s))
         f = maps.mean((3, 4))
         z = self.pool(f, mask)
         slope = self.pool.slope(f, mask, self.head.weight)

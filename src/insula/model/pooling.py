@@ -67,7 +67,7 @@ class AttentionPool(nn.Module):
         return torch.softmax(scores + (mask - 1.0) * 1e9, dim=1)
 
     def slope(self, f: torch.Tensor, mask: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        """d(w·z)/df (N, K, S, E): the direct part a_s w, and the part through the weights a_s (w·(f_s − z)) dscore_s/df_s."""
+        """d(w·z)/df (N, K, S, E): directly a_s w, and through the weights a_s (w·(f_s − z)) dscore_s/df_s."""
         t = torch.tanh(self.value(f))
         g = torch.sigmoid(self.gate(f))
         u = self.score.weight[0]

@@ -9,7 +9,7 @@ WIDTHS = (16, 32, 64, 128)
 
 
 class SimpleCNN(nn.Module):
-    """Four blocks of 3×3 convolution, batch norm and ReLU, 16→32→64→128 channels; 2×2 max pooling after all but the last.
+    """Four blocks of 3×3 convolution, batch norm and ReLU (16→32→64→128 channels), 2×2 max pooling between them.
 
     Input (N, C, H, W), output (N, 128, H/8, W/8). The last block keeps its resolution, so that class maps stay fine:
     16×16 cells on a picture of 128². 97,680 parameters with three input channels.

@@ -66,7 +66,7 @@ def _padding(y: int, x: int, aspect: float) -> tuple[int, int, int, int]:
 
 
 def _affine(volume: Volume, offset: tuple[int, int], step: tuple[float, float]) -> np.ndarray:
-    """New voxel (x', y') has its centre at old index (step·(i' + ½) − ½ − pad): pixel areas, not pixel centres, align."""
+    """The centre of new voxel i lies at old index step·(i + ½) − ½ − pad, so that the edges of the picture stay."""
     to_old = np.eye(4)
     for axis, pad, s in ((0, offset[1], step[1]), (1, offset[0], step[0])):
         to_old[axis, axis] = s

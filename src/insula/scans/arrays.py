@@ -40,7 +40,7 @@ def read(path: Path, allowed: Limits = LIMITS) -> Volume:
         raise
     except MemoryError as error:
         raise LimitError(f"'{path.name}' needs more memory than there is; crop or resample it.") from error
-    except Exception as error:  # noqa: BLE001 - zipfile, zlib, tokenize and numpy all raise on damaged archives
+    except Exception as error:  # broad: zipfile, zlib, tokenize and numpy all raise on damaged archives
         raise ScanError(f"'{path.name}' is no readable NumPy array ({limits.reason(error)}); save it again.") from error
 
 

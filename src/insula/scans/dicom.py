@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.utils import pixel_array
 
 from insula.core.errors import InsulaError, LimitError, ScanError
 from insula.core.types import Units, Volume
@@ -45,7 +46,7 @@ def read(path: Path, allowed: Limits = LIMITS) -> Volume:
     pixels = decode(dataset, facts, allowed)
     notes = list(pixels.warnings)
     if facts.aside:
-        notes.append(f"the file is a {facts.aside}, not a slice of a scan")
+        notes.append(f"the file is no slice of a scan ({facts.aside})")
     array, affine = pixels.array, np.eye(4)
     positions = header.frame_positions(dataset) if facts.frames > 1 else [facts.position] if facts.position else None
     spacing = facts.spacing or (1.0, 1.0)
@@ -80,6 +81,8 @@ def decode(dataset: Dataset, facts: Header, allowed: Limits = LIMITS) -> Pixels:
     header claims more than the limits allow.
     """
     name = facts.path.name
+    if facts.aside in (header.INDEX, header.NO_PICTURE):
+        raise ScanError(f"'{name}' is no slice of a scan ({facts.aside}); give an image file.")
     if facts.sop_class == header.WHOLE_SLIDE:
         raise ScanError(f"'{name}' is a whole-slide image in tiles, which is not read; export a region as a picture.")
     if facts.frames > allowed.max_files:
@@ -94,10 +97,8 @@ def decode(dataset: Dataset, facts: Header, allowed: Limits = LIMITS) -> Pixels:
         raise
     except MemoryError as error:
         raise LimitError(f"'{name}' needs more memory than there is; read fewer frames.") from error
-    except Exception as error:  # noqa: BLE001 - each decoder plugin raises exceptions of its own on damaged data
-        raise ScanError(
-            f"'{name}' has pixels that cannot be decoded ({limits.reason(error)}); export it again."
-        ) from error
+    except Exception as error:  # broad: each decoder plugin raises exceptions of its own on damaged data
+        raise ScanError(f"'{name}' has undecodable pixels ({limits.reason(error)}); export it again.") from error
 
 
 def _decode(dataset: Dataset, facts: Header) -> Pixels:
@@ -162,7 +163,7 @@ def _rescale(dataset: Dataset, facts: Header) -> tuple[float, float, bool]:
             f"'{facts.path.name}' rescales by {slope}, {intercept}, which loses the values; export it again."
         )
     kind = str(source.get("RescaleType") or "HU").strip().upper()
-    is_hu = facts.modality == "CT" and not facts.aside == "screen capture" and kind in ("HU", "US", "")
+    is_hu = facts.modality == "CT" and facts.aside != header.CAPTURE and kind in ("HU", "US", "")
     return slope, intercept, is_hu
 
 

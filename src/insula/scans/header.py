@@ -21,7 +21,8 @@ from insula.scans.limits import LIMITS, Limits, file_size, inflate, reason
 # pydicom would print odd header values on standard error; they may name a patient
 logging.getLogger("pydicom").addHandler(logging.NullHandler())
 
-DIRECTORY = "1.2.840.10008.1.3.10"
+INDEX, NO_PICTURE, LOCALISER, CAPTURE = "index of files", "no picture", "localiser", "screen capture"
+_DIRECTORY = "1.2.840.10008.1.3.10"
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _LOCALISER = re.compile(r"LOCALI[SZ]ER|SCOUT|SURVIEW|TOPOGRAM")
@@ -76,11 +77,15 @@ class Header:
 
     @property
     def aside(self) -> str:
-        """Why the file is no slice of a scan ("localiser", "screen capture"), or "" when it may be one."""
+        """What the file is instead of a slice of a scan (an index, a localiser, a screen capture), or ""."""
+        if self.sop_class == _DIRECTORY:
+            return INDEX
+        if self.rows < 1 or self.columns < 1:
+            return NO_PICTURE
         if _LOCALISER.search(self.image_type.upper()):
-            return "localiser"
+            return LOCALISER
         if self.sop_class.startswith(_SECONDARY_CAPTURE):
-            return "screen capture"
+            return CAPTURE
         return ""
 
 
@@ -100,7 +105,7 @@ def load(path: Path, limits: Limits = LIMITS, pixels: bool = True) -> Dataset:
         raise
     except RecursionError as error:
         raise LimitError(f"'{path.name}' nests its sequences too deep; it is no ordinary scan.") from error
-    except Exception as error:  # noqa: BLE001 - on damaged files pydicom raises at least eight families of exceptions
+    except Exception as error:  # broad: on damaged files pydicom raises at least eight families of exceptions
         raise ScanError(f"'{path.name}' is no readable DICOM file ({reason(error)}); export it again.") from error
     if _depth(dataset, limits.max_nesting) > limits.max_nesting:
         raise LimitError(f"'{path.name}' nests sequences deeper than {limits.max_nesting}; it is no ordinary scan.")
@@ -115,7 +120,7 @@ def read(path: Path, limits: Limits = LIMITS) -> Header:
 def facts(dataset: Dataset, path: Path) -> Header:
     """The header's facts, out of a parsed file.
 
-    Raises ScanError when the file is an index (DICOMDIR) or holds no picture (no Rows and Columns).
+    A file without a picture or an index (DICOMDIR) says so in `aside`. Raises ScanError for a damaged header.
     """
     try:
         with warnings.catch_warnings():
@@ -123,7 +128,7 @@ def facts(dataset: Dataset, path: Path) -> Header:
             return _facts(dataset, path)
     except ScanError:
         raise
-    except Exception as error:  # noqa: BLE001 - pydicom converts values when they are asked for, and raises anything
+    except Exception as error:  # broad: pydicom converts values when they are asked for, and raises anything
         raise ScanError(f"'{path.name}' has a damaged DICOM header ({reason(error)}); export it again.") from error
 
 
@@ -131,11 +136,8 @@ def _facts(dataset: Dataset, path: Path) -> Header:
     meta = getattr(dataset, "file_meta", None)
     stored = _text(meta, "MediaStorageSOPClassUID") if meta is not None else ""
     sop_class = _text(dataset, "SOPClassUID") or stored
-    if DIRECTORY in (stored, sop_class) or "DirectoryRecordSequence" in dataset:
-        raise ScanError(f"'{path.name}' is a DICOM index (DICOMDIR), not a scan; give the files that it lists.")
-    rows, columns = _integer(dataset, "Rows", 0), _integer(dataset, "Columns", 0)
-    if rows < 1 or columns < 1:
-        raise ScanError(f"'{path.name}' is a DICOM file without a picture (no rows or columns); give an image file.")
+    if "DirectoryRecordSequence" in dataset:
+        sop_class = _DIRECTORY
     attributes = {key: value for key, tag in _TEXTS.items() if (value := _text(dataset, tag))}
     if age := _years(_text(dataset, "PatientAge")):
         attributes["age"] = age
@@ -148,8 +150,8 @@ def _facts(dataset: Dataset, path: Path) -> Header:
         modality=_text(dataset, "Modality"),
         sop_class=sop_class,
         image_type="\\".join([image_type] if isinstance(image_type, str) else [str(part) for part in image_type or ()]),
-        rows=rows,
-        columns=columns,
+        rows=_integer(dataset, "Rows", 0),
+        columns=_integer(dataset, "Columns", 0),
         frames=_integer(dataset, "NumberOfFrames", 1),
         samples=_integer(dataset, "SamplesPerPixel", 1),
         instance=_integer(dataset, "InstanceNumber", 0),
@@ -262,7 +264,7 @@ def _depth(dataset: Dataset, most: int) -> int:
         for item in level:
             for element in item.values():
                 if getattr(element, "VR", None) == "SQ" and not getattr(element, "is_raw", False):
-                    below.extend(element.value or ())
+                    below.extend(item for item in element.value or () if isinstance(item, Dataset))
         if not below:
             return depth
         level = below

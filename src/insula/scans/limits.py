@@ -54,9 +54,8 @@ def file_size(path: Path, limits: Limits = LIMITS) -> int:
 
 def total_size(paths: Iterable[Path], limits: Limits = LIMITS) -> int:
     """Bytes of all files of one scan; LimitError when there are too many files or bytes."""
-    total = count = 0
-    for path in paths:
-        count += 1
+    total = 0
+    for count, path in enumerate(paths, start=1):
         if count > limits.max_files:
             raise LimitError(f"The scan has more than {limits.max_files} files; give the files of one series.")
         total += file_size(path, limits)

@@ -60,7 +60,7 @@ def read(path: Path, allowed: Limits = LIMITS) -> Volume:
         raise
     except MemoryError as error:
         raise LimitError(f"'{path.name}' needs more memory than there is; crop or resample it.") from error
-    except Exception as error:  # noqa: BLE001 - nibabel and numpy raise unrelated families on damaged headers
+    except Exception as error:  # broad: nibabel and numpy raise unrelated families on damaged headers
         raise ScanError(
             f"'{path.name}' is no readable NIfTI file ({limits.reason(error)}); export it again."
         ) from error
@@ -114,12 +114,13 @@ def _read(path: Path, allowed: Limits) -> Volume:
 def _header(start: bytes, path: Path) -> Any:
     if not magic(start):
         raise ScanError(f"'{path.name}' is no single-file NIfTI image; give a .nii or .nii.gz file.")
+    kind: Any
     kind, length = (nib.Nifti2Header, 540) if start[4:8] == b"n+2\0" else (nib.Nifti1Header, 348)
     if len(start) < length:
         raise ScanError(f"'{path.name}' ends inside its header; the file is cut short, copy it again.")
     try:
         return kind(start[:length])
-    except Exception as error:  # noqa: BLE001 - nibabel raises several families for impossible header fields
+    except Exception as error:  # broad: nibabel raises several families for impossible header fields
         raise ScanError(
             f"'{path.name}' has a damaged NIfTI header ({limits.reason(error)}); export it again."
         ) from error

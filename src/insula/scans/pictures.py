@@ -43,7 +43,7 @@ def header(path: Path, allowed: Limits = LIMITS) -> PictureHeader:
             return PictureHeader(image.width, image.height, _pages(image), image.mode, str(image.format).lower())
     except InsulaError:
         raise
-    except Exception as error:  # noqa: BLE001 - Pillow's format plugins raise many families on damaged files
+    except Exception as error:  # broad: Pillow's format plugins raise many families on damaged files
         raise ScanError(f"'{path.name}' is no readable picture ({limits.reason(error)}); export it again.") from error
 
 
@@ -122,7 +122,7 @@ def _decode(path: Path, allowed: Limits) -> tuple[list[NDArray[np.float32]], flo
         raise
     except (MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise LimitError(f"'{path.name}' needs too much memory ({limits.reason(error)}); shrink it.") from error
-    except Exception as error:  # noqa: BLE001 - Pillow's format plugins raise many families on damaged files
+    except Exception as error:  # broad: Pillow's format plugins raise many families on damaged files
         raise ScanError(f"'{path.name}' is no readable picture ({limits.reason(error)}); export it again.") from error
     if len(scales) > 1:
         raise ScanError(f"'{path.name}' has pages of several bit depths; save each as a file of its own.")

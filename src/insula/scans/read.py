@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from insula.core.errors import LimitError, ScanError
 from insula.core.registry import Registry
@@ -13,17 +14,15 @@ from insula.core.types import Volume
 from insula.scans import arrays, limits, nifti
 from insula.scans.limits import LIMITS, Limits
 
-READERS = Registry(
-    "reader",
-    {
-        "dicom": "insula.scans.dicom:read",
-        "nifti": "insula.scans.nifti:read",
-        "png": "insula.scans.pictures:read",
-        "jpeg": "insula.scans.pictures:read",
-        "tiff": "insula.scans.pictures:read",
-        "npy": "insula.scans.arrays:read",
-    },
-)
+_OURS = {
+    "dicom": "insula.scans.dicom:read",
+    "nifti": "insula.scans.nifti:read",
+    "png": "insula.scans.pictures:read",
+    "jpeg": "insula.scans.pictures:read",
+    "tiff": "insula.scans.pictures:read",
+    "npy": "insula.scans.arrays:read",
+}
+READERS = Registry("reader", _OURS)
 PICTURES = frozenset({"png", "jpeg", "tiff"})
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _VALUE_TYPES = frozenset(
@@ -98,14 +97,11 @@ def sniff(path: Path) -> str:
     if kind:
         return kind
     suffix = path.suffix.lower().lstrip(".")
-    if suffix in READERS and suffix not in READERS_OF_OURS:
+    if suffix in READERS and suffix not in _OURS:
         return suffix
     raise ScanError(
         f"'{path.name}' is no scan by its content; known are DICOM, NIfTI, PNG, JPEG, TIFF and NumPy arrays."
     )
-
-
-READERS_OF_OURS = frozenset({"dicom", "nifti", "png", "jpeg", "tiff", "npy"})
 
 
 def files_below(folder: Path, allowed: Limits = LIMITS) -> list[Path]:
@@ -148,13 +144,14 @@ def _bare_dicom(start: bytes, size: int) -> bool:
     """Whether bytes begin a DICOM dataset without a preamble: a first element of group 2 or 8 that makes sense."""
     if len(start) < 16:
         return False
-    for order in ("little", "big"):
-        group = int.from_bytes(start[0:2], order)  # type: ignore[arg-type]
-        element = int.from_bytes(start[2:4], order)  # type: ignore[arg-type]
+    orders: tuple[Literal["little", "big"], ...] = ("little", "big")
+    for order in orders:
+        group = int.from_bytes(start[0:2], order)
+        element = int.from_bytes(start[2:4], order)
         if group not in (0x0002, 0x0008) or element > 0x0070:
             continue
         if start[4:6] in _VALUE_TYPES:
             return True
-        if int.from_bytes(start[4:8], order) <= min(size, 1024):  # type: ignore[arg-type]
+        if int.from_bytes(start[4:8], order) <= min(size, 1024):
             return True
     return False

@@ -41,7 +41,7 @@ def read(paths: Sequence[Path], allowed: Limits = LIMITS) -> Volume:
         else:
             loaded.append((facts, dataset))
     if not loaded:
-        listed = ", ".join(f"{count} {kind}" for kind, count in sorted(aside.items()))
+        listed = ", ".join(f"{kind}: {count}" for kind, count in sorted(aside.items()))
         raise ScanError(f"None of the {len(paths)} files is a slice of a scan ({listed}); give the axial series.")
     _one_series([facts for facts, _ in loaded])
     if len(loaded) == 1:

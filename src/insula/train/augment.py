@@ -20,7 +20,7 @@ def augment(x: torch.Tensor, section: Augment, generator: torch.Generator) -> to
     if section.flip or section.rotate or section.shift or section.scale:
         theta = _affine(n, section, generator, h / w).to(x.device).repeat_interleave(s, 0)
         grid = F.affine_grid(theta, [n * s, c, h, w], align_corners=False)
-        x = F.grid_sample(x.flatten(0, 1), grid, padding_mode="border", align_corners=False).unflatten(0, (n, s))
+        x = F.grid_sample(x.flatten(0, 1), grid, padding_mode="border", align_corners=False).view(n, s, c, h, w)
     if section.contrast or section.brightness:
         gain = 1.0 + section.contrast * _uniform(n, generator)
         lift = section.brightness * _uniform(n, generator)

@@ -101,7 +101,7 @@ def fit(
             benchmark=False,
             gradient_clip_val=recipe.train.clip or None,
             callbacks=callbacks,
-            logger=CSVLogger(folder, name="", version="curves"),
+            logger=CSVLogger(folder, name="", version=_curves(folder)),
             enable_progress_bar=bars,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -155,10 +155,16 @@ def load_run(folder: Path, cohort: Cohort, cache: Path) -> Run:
     )
 
 
+def _curves(folder: Path) -> str:
+    """A folder of its own for each part of a resumed run: the logger would delete the curves of the part before."""
+    earlier = len(list(folder.glob("curves*")))
+    return f"curves-{earlier + 1}" if earlier else "curves"
+
+
 class _quiet_lightning(warnings.catch_warnings):  # noqa: N801 - used as a context manager, like its parent
     """Lightning's advice on workers and logging intervals is about other data paths than a memory-mapped cache."""
 
-    def __enter__(self) -> None:  # type: ignore[override]
+    def __enter__(self) -> None:
         super().__enter__()
         for message in (".*does not have many workers.*", ".*Checkpoint directory.*", ".*isinstance.*LeafSpec.*"):
             warnings.filterwarnings("ignore", message=message)

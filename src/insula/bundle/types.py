@@ -1,0 +1,77 @@
+"""What a trained model consists of, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insula.core.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class DecisionFacts:
+    """What was chosen on validation cases, and never on test cases.
+
+    thresholds: class → probability from which it counts as present. temperature: logits are divided by it.
+    conformal: one quantile per class, in class order, on the score 1 - p.
+    """
+
+    thresholds: Mapping[str, float]
+    temperature: float
+    conformal: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """What the model was trained on, without naming anybody.
+
+    patients: salted hashes (`patients.hash_patient`) of the training patients. files: SHA-256 of the training files.
+    embedding_mean (E,) and embedding_precision (E, E): of training embeddings. distances (M,): Mahalanobis distances
+    of validation cases, rising. pixel_mean, pixel_std: of prepared training slices.
+    """
+
+    patients: tuple[str, ...]
+    files: tuple[str, ...]
+    salt: str
+    split_level: str
+    patient_ids: bool
+    class_counts: Mapping[str, int]
+    embedding_mean: NDArray[np.float64]
+    embedding_precision: NDArray[np.float64]
+    distances: NDArray[np.float64]
+    pixel_mean: float
+    pixel_std: float
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A loaded and verified bundle; the graphs and weights stay on disk. files: name → SHA-256 of each file."""
+
+    path: Path
+    id: str
+    recipe: Recipe
+    decision: DecisionFacts
+    baseline: Baseline
+    metrics: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Everything that `save.save` writes."""
+
+    recipe: Recipe
+    model_onnx: bytes
+    head_onnx: bytes
+    weights: bytes
+    decision: DecisionFacts
+    baseline: Baseline
+    metrics: Mapping[str, Any]
+    model_card: str
+    provenance: Mapping[str, Any]

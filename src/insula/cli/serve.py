@@ -1,0 +1,28 @@
+"""`insula serve`: a bundle behind HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("bundle", required=False, type=click.Path(path_type=Path))
+@click.option("--host", help="Address to listen on (INSULA_HOST; 127.0.0.1). Any other needs INSULA_API_KEY.")
+@click.option("--port", type=int, help="Port to listen on, 0 for a free one (INSULA_PORT; 8000).")
+@click.option("--threads", type=int, help="CPU threads of one prediction (INSULA_THREADS).")
+@click.option("--json-logs", is_flag=True, help="Write the log as JSON lines.")
+def serve(bundle: Path | None, host: str | None, port: int | None, threads: int | None, json_logs: bool) -> None:
+    """Serve the model of BUNDLE over HTTP: a page at /, POST /predict, POST /batch_predict, GET /model_info, /health."""
+    from insula.core.log import configure
+    from insula.serve.run import listen
+    from insula.serve.settings import read_settings
+
+    configure(json_lines=json_logs)
+    settings = read_settings(bundle=bundle, host=host, port=port, threads=threads)
+    if settings.bundle is None:
+        from insula.core.errors import UsageError
+
+        raise UsageError("No bundle is named; give its folder: insula serve BUNDLE, or set INSULA_BUNDLE.")
+    listen(settings, lambda address: click.echo(f"Insula listens on {address} (Ctrl-C ends it). Research use only."))

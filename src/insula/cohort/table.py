@@ -1,0 +1,215 @@
+"""A cohort as a table: Parquet or CSV, one row per case, with its schema as JSON beside it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from insula.core.errors import CohortError
+from insula.core.provenance import write_bytes, write_json
+from insula.core.types import Case, Cohort, Scan
+
+_FORMAT = "insula-cohort"
+_VERSION = 1
+_COLUMNS = {
+    "key": "text, unique",
+    "patient": "text",
+    "split": "train, val, test or empty",
+    "labels": "JSON: target -> class names; a target that is absent was not labelled",
+    "attributes": "JSON: name -> text",
+    "scans": "JSON: role -> {paths, format, study_uid, series_uid, mask, attributes}; paths relative to the root",
+}
+_MAX_BYTES = 1 << 30
+
+
+def save(cohort: Cohort, path: Path) -> None:
+    """Write a cohort as .parquet or .csv and its schema as `<name>.schema.json`; `load` gives an equal cohort back.
+
+    Raises CohortError for another suffix or for two cases of one key.
+    """
+    suffix = _suffix(path)
+    if len({case.key for case in cohort.cases}) != len(cohort.cases):
+        raise CohortError("Two cases of the cohort share a key; give every case a key of its own.")
+    rows = [_row(case) for case in cohort.cases]
+    write_bytes(path, _csv(rows) if suffix == ".csv" else _parquet(rows))
+    write_json(
+        schema_path(path),
+        {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "root": cohort.root,
+            "split_level": cohort.split_level,
+            "patient_ids": cohort.patient_ids,
+            "cases": len(rows),
+            "columns": _COLUMNS,
+        },
+    )
+
+
+def load(path: Path) -> Cohort:
+    """The cohort that `save` wrote. Raises CohortError for a missing, foreign or damaged table or schema."""
+    path = Path(path)
+    suffix = _suffix(path)
+    schema = _schema(path)
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise CohortError(f"'{path.name}' is longer than {_MAX_BYTES} bytes, too long for a table of cases.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise CohortError(f"Cohort '{path.name}' cannot be read; make it with insula index.") from error
+    rows = _from_csv(data, path) if suffix == ".csv" else _from_parquet(data, path)
+    if len(rows) != schema["cases"]:
+        raise CohortError(
+            f"'{path.name}' has {len(rows)} rows and its schema promises {schema['cases']}; index the folder again."
+        )
+    try:
+        cases = tuple(_case(row) for row in rows)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CohortError(f"'{path.name}' holds a row that is no case; index the folder again.") from error
+    if len({case.key for case in cases}) != len(cases):
+        raise CohortError(f"'{path.name}' holds two cases of one key; index the folder again.")
+    return Cohort(cases, schema["root"], schema["split_level"], schema["patient_ids"])
+
+
+def schema_path(path: Path) -> Path:
+    """Where the schema of a table lies."""
+    return path.with_name(f"{path.name}.schema.json")
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in (".parquet", ".csv"):
+        raise CohortError(f"'{path.name}' is neither .parquet nor .csv; name the table accordingly.")
+    return suffix
+
+
+def _row(case: Case) -> dict[str, str]:
+    scans = {
+        role: {
+            "paths": list(scan.paths),
+            "format": scan.format,
+            "study_uid": scan.study_uid,
+            "series_uid": scan.series_uid,
+            "mask": scan.mask,
+            "attributes": dict(scan.attributes),
+        }
+        for role, scan in case.scans.items()
+    }
+    return {
+        "key": case.key,
+        "patient": case.patient,
+        "split": case.split,
+        "labels": _json({target: list(names) for target, names in case.labels.items()}),
+        "attributes": _json(dict(case.attributes)),
+        "scans": _json(scans),
+    }
+
+
+def _case(row: Mapping[str, str]) -> Case:
+    split = row["split"]
+    if split not in ("", "train", "val", "test"):
+        raise ValueError(split)
+    labels, scans = json.loads(row["labels"]), json.loads(row["scans"])
+    return Case(
+        key=row["key"],
+        patient=row["patient"],
+        scans={
+            role: Scan(
+                paths=tuple(_path(p) for p in scan["paths"]),
+                format=str(scan["format"]),
+                study_uid=str(scan["study_uid"]),
+                series_uid=str(scan["series_uid"]),
+                mask=_path(scan["mask"]) if scan["mask"] else "",
+                attributes=_texts(scan["attributes"]),
+            )
+            for role, scan in scans.items()
+        },
+        labels={target: tuple(str(n) for n in names) for target, names in labels.items()},
+        attributes=_texts(json.loads(row["attributes"])),
+        split=split,  # type: ignore[arg-type]  # checked above
+    )
+
+
+def _path(value: Any) -> str:
+    """A table may come from anywhere: its paths stay below the cohort's root."""
+    text = str(value)
+    if not text or text.startswith("/") or ".." in text.split("/"):
+        raise ValueError("path")
+    return text
+
+
+def _texts(value: Mapping[str, Any]) -> dict[str, str]:
+    return {str(k): str(v) for k, v in value.items()}
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _csv(rows: list[dict[str, str]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(_COLUMNS))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _from_csv(data: bytes, path: Path) -> list[dict[str, str]]:
+    limit = csv.field_size_limit(_MAX_BYTES)  # a series of a thousand files is one long cell
+    try:
+        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+        if list(reader.fieldnames or ()) != list(_COLUMNS):
+            raise CohortError(f"'{path.name}' has other columns than a cohort's table; make it with insula index.")
+        return list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CohortError(f"'{path.name}' is no CSV table in UTF-8; index the folder again.") from error
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _parquet(rows: list[dict[str, str]]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, pa.string()) for name in _COLUMNS])
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _from_parquet(data: bytes, path: Path) -> list[dict[str, str]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CohortError(f"'{path.name}' is no readable Parquet table; index the folder again.") from error
+    if table.column_names != list(_COLUMNS) or any(field.type != pa.string() for field in table.schema):
+        raise CohortError(f"'{path.name}' has other columns than a cohort's table; make it with insula index.")
+    rows: list[dict[str, str]] = table.to_pylist()
+    return rows
+
+
+def _schema(path: Path) -> dict[str, Any]:
+    beside = schema_path(path)
+    if not path.is_file():
+        raise CohortError(f"There is no cohort '{path.name}'; make it with insula index.")
+    if not beside.is_file():
+        raise CohortError(f"'{path.name}' has no schema '{beside.name}' beside it; copy it too or index again.")
+    try:
+        content = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CohortError(f"Schema '{beside.name}' is no JSON; index the folder again.") from error
+    wanted = {"root": str, "split_level": str, "patient_ids": bool, "cases": int}
+    usable = isinstance(content, dict) and content.get("format") == _FORMAT
+    if not usable or any(not isinstance(content.get(key), kind) for key, kind in wanted.items()):
+        raise CohortError(f"Schema '{beside.name}' is not that of a cohort; index the folder again.")
+    if content.get("version") != _VERSION or content["split_level"] not in ("", "patient", "picture"):
+        raise CohortError(f"Schema '{beside.name}' is of another version of Insula; index the folder again.")
+    schema: dict[str, Any] = content
+    return schema

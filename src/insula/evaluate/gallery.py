@@ -1,0 +1,112 @@
+"""The cases to look at: the worst errors and typical right answers, with the heat on the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from insula.bundle.types import Bundle
+from insula.core.errors import InsulaError
+from insula.core.types import Case, Cohort, FloatArray
+from insula.evaluate.facts import answers
+from insula.evaluate.outcome import EvaluationReport
+from insula.evaluate.run import Predicts
+from insula.evaluate.table import sample
+from insula.infer import heatmap
+from insula.infer.predict import Predictor
+from insula.prep.run import prepare
+from insula.scans.read import read_files
+
+OUTCOMES = ("TP", "FN", "FP", "TN")
+
+
+@dataclass(frozen=True)
+class GalleryItem:
+    """One case with its picture: outcome TP, FN, FP or TN for the positive class, its probability, an overlay (PNG)."""
+
+    key: str
+    outcome: str
+    probability: float
+    png: bytes
+    caption: str
+
+
+@dataclass(frozen=True)
+class _Shown:
+    key: str
+    outcome: str
+    probability: float
+    picture: FloatArray
+    heat: FloatArray
+    place: str
+
+
+def pick(report: EvaluationReport, each: int = 3) -> dict[str, tuple[str, ...]]:
+    """Case keys by outcome: of errors those with the most extreme probability, of right answers those in the middle."""
+    rows = sample(report.table, report.facts)
+    k = report.facts.positive_index
+    y, p, called = rows.y[:, k], rows.p[:, k], answers(rows.p, report.facts)[:, k]
+    members = {"TP": y & called, "FN": y & ~called, "FP": ~y & called, "TN": ~y & ~called}
+    chosen = {}
+    for outcome in OUTCOMES:
+        index = np.flatnonzero(members[outcome])
+        index = index[np.lexsort((rows.keys[index], p[index]))]
+        if outcome == "FN":
+            index = index[:each]
+        elif outcome == "FP":
+            index = index[::-1][:each]
+        else:
+            start = max(0, (len(index) - each) // 2)
+            index = index[start : start + each]
+        chosen[outcome] = tuple(str(key) for key in rows.keys[index])
+    return chosen
+
+
+def gallery(
+    report: EvaluationReport, bundle: Bundle, cohort: Cohort, each: int = 3, predictor: Predicts | None = None
+) -> tuple[GalleryItem, ...]:
+    """Pictures of the picked cases, on the slice with the most heat, all coloured on one scale.
+
+    A case whose picture cannot be made is left out; it stands in the table of predictions all the same.
+    """
+    predictor = predictor or Predictor(bundle)
+    cases = {case.key: case for case in cohort.cases}
+    shown = []
+    for outcome, keys in pick(report, each).items():
+        for key in keys:
+            try:
+                shown.append(_show(cases[key], outcome, report, bundle, Path(cohort.root), predictor))
+            except (InsulaError, OSError, ValueError):
+                continue
+    scale = _scale([item.heat for item in shown])
+    return tuple(
+        GalleryItem(
+            item.key,
+            item.outcome,
+            item.probability,
+            heatmap.overlay_png(item.picture, item.heat, scale),
+            f"{item.key}, {item.place}p({report.facts.positive}) = {item.probability:.2f}",
+        )
+        for item in shown
+    )
+
+
+def _show(
+    case: Case, outcome: str, report: EvaluationReport, bundle: Bundle, root: Path, predictor: Predicts
+) -> _Shown:
+    role, k = bundle.recipe.role, report.facts.positive_index
+    prediction = predictor.case(case, root, passes=0)
+    heat = prediction.heatmaps[role]
+    slices = prepare(read_files([root / path for path in case.scans[role].paths]), bundle.recipe.input)
+    s = int(heat.array[k].reshape(len(heat.slices), -1).max(axis=1).argmax())
+    place = f"slice {heat.slices[s] + 1} of {len(slices)}, " if len(slices) > 1 else ""
+    picture = heatmap.picture(slices[heat.slices[s]])
+    return _Shown(case.key, outcome, float(prediction.probabilities[k]), picture, heat.array[k, s], place)
+
+
+def _scale(heats: Sequence[FloatArray]) -> float:
+    """The largest heat of all pictures, so that equal colours mean equal heat."""
+    return max((float(heat.max()) for heat in heats), default=0.0) or 1.0

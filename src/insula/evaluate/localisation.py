@@ -1,0 +1,97 @@
+"""Does the heat lie on the lesion: the pointing game, and the share of heat inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from insula.core.errors import EvaluationError
+from insula.core.recipe import Input
+from insula.core.types import Case, FloatArray, Heatmap
+from insula.evaluate.outcome import Localisation
+from insula.metrics.intervals import Figure, wilson
+from insula.prep.run import prepare_mask
+from insula.scans.read import read
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One case: whether the heat's peak lies in the lesion, the heat's share inside, the lesion's share of the scan."""
+
+    peak_inside: bool
+    heat_inside: float
+    lesion_share: float
+
+
+def spot(heatmap: Heatmap, k: int, mask: NDArray[np.bool_]) -> Spot:
+    """Where class k's heat lies in relation to a lesion mask (S', H, W) on the prepared grid.
+
+    The peak is the largest value of the map over all its slices, placed on the prepared grid by bilinear growth of that
+    slice (the pointing game of Zhang et al., IJCV 2018). Raises EvaluationError for a mask of other slices.
+    """
+    if max(heatmap.slices) >= len(mask):
+        raise EvaluationError(
+            f"The mask has {len(mask)} slices and the heat map shows slice {max(heatmap.slices) + 1}; "
+            "give the mask that was drawn on this scan."
+        )
+    grown = np.stack([grow(heat, mask.shape[1:]) for heat in heatmap.array[k]])
+    inside = mask[list(heatmap.slices)]
+    s, row, column = peak(heatmap.array[k], grown)
+    total = float(grown.sum(dtype=np.float64))
+    return Spot(
+        total > 0 and bool(inside[s, row, column]),
+        float(grown[inside].sum(dtype=np.float64)) / total if total > 0 else 0.0,
+        float(inside.mean()),
+    )
+
+
+def grow(heat: FloatArray, size: tuple[int, ...]) -> FloatArray:
+    """A map (h, w) on a grid (H, W) by bilinear interpolation, negative values cut off."""
+    shape = (size[1], size[0])
+    return cv2.resize(np.maximum(heat, 0), shape, interpolation=cv2.INTER_LINEAR).astype(np.float32, copy=False)
+
+
+def peak(heat: FloatArray, grown: FloatArray) -> tuple[int, int, int]:
+    """Slice, row and column of the largest heat: the slice from the map itself, the place from the grown map.
+
+    Interpolation leaves a small plateau around the largest cell; its middle is the peak.
+    """
+    s = int(heat.reshape(len(heat), -1).max(axis=1).argmax())
+    top = grown[s] >= grown[s].max() - 1e-6 * max(float(grown[s].max()), 1e-12)
+    _, labels = cv2.connectedComponents(top.astype(np.uint8), connectivity=4)
+    rows, columns = np.nonzero(labels == labels.ravel()[top.ravel().argmax()])
+    return s, round(float(rows.mean())), round(float(columns.mean()))
+
+
+def of_case(case: Case, role: str, root: Path, heatmap: Heatmap, k: int, section: Input) -> Spot | None:
+    """The spot of one case; None where it has no mask or the mask is empty after preparation."""
+    scan = case.scans[role]
+    if not scan.mask:
+        return None
+    mask = prepare_mask(read(root / scan.mask), section)
+    return spot(heatmap, k, mask) if mask.any() else None
+
+
+def summary(table: pd.DataFrame) -> Localisation | None:
+    """Hits with Wilson's interval over the rows that have a spot; None where there are none."""
+    if "peak_inside" not in table.columns:
+        return None
+    rows = table[table["peak_inside"].notna()]
+    n = len(rows)
+    if n == 0:
+        return None
+    hits = int(rows["peak_inside"].astype(float).sum())
+    patients = int(rows["patient"].nunique())
+    pointing = Figure(hits / n, wilson(hits, n), "Wilson", patients, n, hits)
+    return Localisation(
+        n,
+        hits,
+        pointing,
+        float(rows["heat_inside"].astype(float).mean()),
+        float(rows["lesion_share"].astype(float).mean()),
+    )

@@ -1,0 +1,53 @@
+"""From a prediction to a decision, by the recipe's policy and the thresholds chosen on validation cases."""
+
+from __future__ import annotations
+
+from insula.bundle.types import Bundle
+from insula.core.errors import InsulaError
+from insula.core.types import Decision, Prediction
+
+
+def decide(prediction: Prediction, bundle: Bundle) -> Decision:
+    """The class that a prediction stands for, and whether a person has to look at the case, with each reason.
+
+    The positive class is chosen from its threshold on; below it, the most probable of the other classes (exclusive
+    classes) or "no <label>" (labels). confidence is the probability of what was chosen.
+    """
+    target, refer = bundle.recipe.target, bundle.recipe.policy.refer
+    k = target.positive_index
+    p = [float(value) for value in prediction.probabilities]
+    positive = p[k] >= bundle.decision.thresholds[target.positive]
+    chosen = k
+    if target.kind == "multilabel":
+        label = target.positive if positive else f"no {target.positive}"
+        confidence = p[k] if positive else 1.0 - p[k]
+    else:
+        if not positive:
+            chosen = max((i for i in range(len(p)) if i != k), key=lambda i: p[i])
+        label, confidence = target.classes[chosen], p[chosen]
+    reasons = []
+    if confidence < refer.confidence:
+        reasons.append("confidence {} is below {}".format(*_apart(confidence, refer.confidence)))
+    if prediction.spread is not None and (spread := float(prediction.spread[chosen])) > refer.spread:
+        reasons.append("spread {} is above {}".format(*_apart(spread, refer.spread)))
+    if prediction.domain_score > refer.domain:
+        share = _apart(prediction.domain_score, refer.domain)
+        reasons.append(
+            f"the scan is unlike the training scans (as far from them as or farther than {share[0]} of the validation "
+            f"scans, above {share[1]})"
+        )
+    return Decision(label, positive, confidence, "refer" if reasons else "accept", tuple(reasons))
+
+
+def reject(error: InsulaError) -> Decision:
+    """The decision on a scan that the checks before the model refused: no class, with the check's reason."""
+    return Decision("", False, 0.0, "reject", (str(error),))
+
+
+def _apart(value: float, limit: float) -> tuple[str, str]:
+    """Both numbers with as few digits (two at least) as keep them apart in print."""
+    for digits in range(2, 8):
+        pair = f"{value:.{digits}f}", f"{limit:.{digits}f}"
+        if pair[0] != pair[1]:
+            return pair[0], f"{limit:.2f}" if round(limit, 2) == limit else pair[1]
+    return repr(value), repr(limit)

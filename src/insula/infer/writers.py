@@ -1,0 +1,58 @@
+"""A prediction with its decision, written down: the table of writers.
+
+A writer is a plain function `(prediction, decision) -> str`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from insula.core.registry import Registry
+from insula.core.types import Decision, Prediction
+
+WRITERS = Registry("writer", {"json": "insula.infer.writers:to_json", "text": "insula.infer.writers:to_text"})
+_DIGITS = 6
+
+
+def as_dict(prediction: Prediction, decision: Decision) -> dict[str, Any]:
+    """Plain data for JSON; probabilities and spreads by class name, heat maps and the embedding left out."""
+    spread = prediction.spread
+    return {
+        "case": prediction.case,
+        "bundle": prediction.bundle_id,
+        "target": prediction.target,
+        "label": decision.label,
+        "positive": decision.positive,
+        "confidence": round(decision.confidence, _DIGITS),
+        "decision": decision.action,
+        "reasons": list(decision.reasons),
+        "probabilities": named(prediction.classes, prediction.probabilities),
+        "spread": None if spread is None else named(prediction.classes, spread),
+        "prediction_set": list(prediction.prediction_set),
+        "domain_score": round(prediction.domain_score, _DIGITS),
+        "warnings": list(prediction.warnings),
+    }
+
+
+def named(classes: tuple[str, ...], values: Any) -> dict[str, float]:
+    """Class → value, rounded as all figures that leave the program."""
+    return {c: round(float(v), _DIGITS) for c, v in zip(classes, values, strict=True)}
+
+
+def to_json(prediction: Prediction, decision: Decision) -> str:
+    """`as_dict` as JSON text."""
+    return json.dumps(as_dict(prediction, decision), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def to_text(prediction: Prediction, decision: Decision) -> str:
+    """A few lines for a person."""
+    lines = [f"{prediction.case}: {decision.label} ({decision.confidence:.2f}), {decision.action}"]
+    for i, name in enumerate(prediction.classes):
+        spread = "" if prediction.spread is None else f" ± {float(prediction.spread[i]):.3f}"
+        kept = "  in the prediction set" if name in prediction.prediction_set else ""
+        lines.append(f"  {name:<24} {float(prediction.probabilities[i]):.3f}{spread}{kept}")
+    lines.append(f"  farther from training than {prediction.domain_score:.0%} of validation scans")
+    lines += [f"  referred: {reason}" for reason in decision.reasons]
+    lines += [f"  note: {warning}" for warning in prediction.warnings]
+    return "\n".join(lines)

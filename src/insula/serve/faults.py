@@ -1,0 +1,79 @@
+"""From an error to a status code and the one error body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from insula.core.errors import (
+    BundleError,
+    InsulaError,
+    LimitError,
+    ScanError,
+    UnsuitableScanError,
+    UsageError,
+)
+
+
+class RequestError(UsageError):
+    """A request that breaks a rule of the service, with its own status."""
+
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.fault_code = code
+        self.headers = dict(headers or {})
+
+
+def busy() -> RequestError:
+    """The queue is full."""
+    return RequestError(
+        503, "busy", "All places are taken by other scans; try again in a few seconds.", {"Retry-After": "5"}
+    )
+
+
+def too_large(limit: int) -> RequestError:
+    """The request's body is above the limit."""
+    return RequestError(
+        413,
+        "too_large",
+        f"The request is larger than {limit >> 20} MB; send fewer or smaller files, or raise INSULA_MAX_UPLOAD_MB.",
+        {"Connection": "close"},
+    )
+
+
+def status_of(error: InsulaError) -> int:
+    """HTTP status: what the sender can mend is 4xx, what the service lacks is 5xx."""
+    if isinstance(error, RequestError):
+        return error.status
+    if isinstance(error, LimitError):
+        return 422
+    if isinstance(error, ScanError | UnsuitableScanError):
+        return 422
+    if isinstance(error, UsageError):
+        return 400
+    return 503 if isinstance(error, BundleError) else 500
+
+
+def fault(error: InsulaError, hide: str = "") -> dict[str, str]:
+    """The code and message of an error; `hide` is a folder that must not show in it."""
+    message = str(error)
+    if hide:
+        message = message.replace(hide + "/", "").replace(hide, "the upload")
+    code = error.fault_code if isinstance(error, RequestError) else error.code
+    return {"code": code, "message": message}
+
+
+def response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The one error body."""
+    content: dict[str, Any] = {"error": {"code": code, "message": message}}
+    return JSONResponse(content, status, dict(headers or {}))
+
+
+def of_error(error: InsulaError) -> JSONResponse:
+    """The response to one of our errors."""
+    headers = error.headers if isinstance(error, RequestError) else {}
+    said = fault(error)
+    return response(status_of(error), said["code"], said["message"], headers)

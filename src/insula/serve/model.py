@@ -1,0 +1,146 @@
+"""The loaded model as the service uses it: files in, answers out."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.datastructures import UploadFile
+
+from insula.bundle.load import load
+from insula.core.errors import InsulaError
+from insula.core.types import Decision, FloatArray, Prediction
+from insula.infer import heatmap
+from insula.infer.decide import decide
+from insula.infer.predict import Predictor
+from insula.infer.writers import named
+from insula.scans import read as scans
+from insula.scans.limits import Limits
+from insula.serve.answers import INTENDED_USE, Answer, BatchItem, Fault, Insula, ModelInfo
+from insula.serve.faults import RequestError, fault
+from insula.serve.settings import Settings
+from insula.serve.upload import mend, put_down, shown_name
+
+LIMITS = Limits(max_bytes=1 << 30, max_voxels=1 << 27, max_files=2000)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One predicted scan, with the slices it was predicted from."""
+
+    prediction: Prediction
+    decision: Decision
+    prepared: FloatArray
+
+
+class Model:
+    """One bundle, loaded, verified and warmed."""
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        self.predictor = Predictor(load(path), threads or None)
+        self.bundle = self.predictor.bundle
+        self.predictor.engine.warm()
+
+    def info(self) -> ModelInfo:
+        """What is loaded."""
+        recipe = self.bundle.recipe
+        return ModelInfo(
+            name=recipe.name,
+            question=recipe.question,
+            kind=recipe.target.kind,
+            classes=list(recipe.target.classes),
+            positive_class=recipe.target.positive,
+            bundle_id=self.bundle.id,
+            encoder=recipe.model.encoder,
+            provider=self.predictor.engine.provider,
+            modality=recipe.input.modality,
+            thresholds=dict(self.bundle.decision.thresholds),
+            metrics=dict(self.bundle.metrics),
+            intended_use=INTENDED_USE,
+        )
+
+    def run(self, files: Sequence[UploadFile], uncertainty: bool) -> Result:
+        """Predict one scan from its uploaded files. Raises InsulaError without a path of ours in it."""
+        passes = self.bundle.recipe.policy.passes if uncertainty else 0
+        with tempfile.TemporaryDirectory(prefix="insula-") as name:
+            folder = Path(name)
+            try:
+                volume = scans.read_files(put_down(files, folder), LIMITS)
+                prepared = self.predictor.prepare(volume)
+            except InsulaError as error:
+                raise mend(error, folder) from error
+        warnings = (*volume.warnings, *self.predictor.cautions(volume))
+        prediction = self.predictor.from_slices(prepared, "upload", passes, warnings)
+        return Result(prediction, decide(prediction, self.bundle), prepared)
+
+    def answer(self, result: Result, uncertainty: bool) -> Answer:
+        """The service's answer to one prediction; the field `uncertainty` is set only when it was asked for."""
+        prediction, decision, target = result.prediction, result.decision, self.bundle.recipe.target
+        extra = Insula(
+            decision=decision.action,
+            reasons=list(decision.reasons),
+            prediction_set=list(prediction.prediction_set),
+            labels=self._labels(prediction),
+            domain_score=round(prediction.domain_score, 6),
+            bundle_id=prediction.bundle_id,
+            warnings=list(prediction.warnings),
+        )
+        answer = Answer(
+            predicted_class=target.classes.index(decision.label) if decision.label in target.classes else None,
+            class_name=decision.label,
+            confidence=round(decision.confidence, 6),
+            probabilities=named(prediction.classes, prediction.probabilities),
+            insula=extra,
+        )
+        if uncertainty:
+            spread = prediction.spread
+            shown = None if spread is None else named(prediction.classes, spread)
+            answer = answer.model_copy(update={"uncertainty": shown})
+        return answer
+
+    def batch_item(self, file: UploadFile, uncertainty: bool) -> BatchItem:
+        """One file of a batch: its answer, or the error that it met."""
+        name = shown_name(file)
+        try:
+            answer = self.answer(self.run([file], uncertainty), uncertainty)
+        except InsulaError as error:
+            return BatchItem(filename=name, error=Fault(**fault(error)))
+        return BatchItem(filename=name, **{k: getattr(answer, k) for k in answer.model_fields_set})
+
+    def overlay(self, result: Result) -> tuple[str, int, str]:
+        """The slice with most heat as a data address, its number and the class; ("", 0, "") when there is no heat."""
+        recipe = self.bundle.recipe
+        heat = result.prediction.heatmaps[recipe.role]
+        label = result.decision.label
+        name = label if label in recipe.target.classes else recipe.target.positive
+        k = recipe.target.classes.index(name)
+        top = heatmap.top_slices(heat, k, 1)
+        if not top:
+            return "", 0, ""
+        number = heat.slices[top[0]]
+        base = heatmap.picture(result.prepared[number], heatmap.is_colour(recipe.input))
+        png = heatmap.overlay_png(base, heat.array[k, top[0]], heatmap.class_scale(heat, k))
+        return "data:image/png;base64," + base64.b64encode(png).decode(), number, name
+
+    def _labels(self, prediction: Prediction) -> list[str]:
+        if self.bundle.recipe.target.kind == "multiclass":
+            return []
+        thresholds = self.bundle.decision.thresholds
+        return [
+            c for c, p in zip(prediction.classes, prediction.probabilities, strict=True) if float(p) >= thresholds[c]
+        ]
+
+
+def open_model(settings: Settings) -> Model | None:
+    """The model that the settings name, or None when they name none."""
+    return Model(settings.bundle, settings.threads) if settings.bundle else None
+
+
+def needed(model: Model | None) -> Model:
+    """The model, or RequestError when none is loaded."""
+    if model is None:
+        raise RequestError(503, "no_model", "No model is loaded; start the service with a bundle (INSULA_BUNDLE).")
+    return model

@@ -1,0 +1,66 @@
+"""Listening: the application on uvicorn, until Ctrl-C."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from insula.core.errors import UsageError
+from insula.serve.app import create_app
+from insula.serve.settings import Settings
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def listen(settings: Settings, say: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; requests at work are finished first. `say` gets the address once it answers.
+
+    Raises UsageError when the address cannot be had, and what `create_app` raises.
+    """
+    app = create_app(settings)
+    place = socket_on(settings.host, settings.port)
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"http://{shown}:{place.getsockname()[1]}"
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=128,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=30,
+        ws="none",
+    )
+    try:
+        _Server(config, lambda: say(address)).run(sockets=[place])
+    except KeyboardInterrupt:
+        say("nothing any more: it was asked to end")
+    finally:
+        place.close()
+
+
+def socket_on(host: str, port: int) -> socket.socket:
+    """A listening socket; UsageError with the reason when there is none to be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), port), family=family, backlog=256)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"Port {port} on '{host}' cannot be listened on ({reason}); choose another with --port or --host."
+        ) from error

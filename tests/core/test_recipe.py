@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from insula.core import recipe as recipes
+from insula.core.errors import RecipeError
+from insula.prep.run import channels, check_step
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_each_recipe_of_ours_survives_a_round_trip_and_its_steps_exist(name: str) -> None:
+    recipe = recipes.load(name)
+    assert recipes.parse(yaml.safe_load(recipes.dump(recipe)), name) == recipe
+    for step in recipe.input.prep:
+        check_step(step)
+    assert channels(recipe.input) in (1, 3)
+
+
+def test_there_are_the_four_recipes() -> None:
+    assert recipes.names() == ("brain-tumour", "clot-origin", "haemorrhage-ct", "stroke-ct")
+
+
+def test_an_override_changes_the_one_key() -> None:
+    recipe = recipes.load("stroke-ct", ("train.epochs=5", "model.encoder=simple_cnn"))
+    assert (recipe.train.epochs, recipe.model.encoder) == (5, "simple_cnn")
+    assert recipe.train.batch == recipes.load("stroke-ct").train.batch
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("train.epoch=5", "unknown key 'train.epoch'"),
+        ("train.epochs=0", "train.epochs"),
+        ("train.epochs=many", "train.epochs"),
+        ("targets.stroke.primary=bleed", "bleed"),
+        ("policy.operating_point.sensitivity=0.9", "exactly one"),
+        ("nonsense", "key.sub=value"),
+        ("name.deeper=1", "'name'"),
+    ],
+)
+def test_a_wrong_override_is_named(override: str, told: str) -> None:
+    with pytest.raises(RecipeError, match=told):
+        recipes.load("stroke-ct", (override,))
+
+
+def test_files_that_are_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="neither a file nor one of"):
+        recipes.load("strok-ct")
+    for content in (b"a: [", b"- 1", b"\xff\xfe\x00"):
+        path = tmp_path / "r.yaml"
+        path.write_bytes(content)
+        with pytest.raises(RecipeError):
+            recipes.load(path)

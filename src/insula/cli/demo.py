@@ -23,7 +23,7 @@ def demo(recipe: str, out: Path, patients: int | None, overrides: tuple[str, ...
 
     Nothing is downloaded and no real person's scan is touched. Results stand under OUT; look at OUT/report.html.
     """
-    from insula.cli.evaluate import summary
+    from insula.report.text import summary
     from insula.cli.training import _needs_torch, bar
 
     _needs_torch()

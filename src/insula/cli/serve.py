@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -14,15 +15,30 @@ import click
 @click.option("--threads", type=int, help="CPU threads of one prediction (INSULA_THREADS).")
 @click.option("--json-logs", is_flag=True, help="Write the log as JSON lines.")
 def serve(bundle: Path | None, host: str | None, port: int | None, threads: int | None, json_logs: bool) -> None:
-    """Serve the model of BUNDLE over HTTP: a page at /, POST /predict, POST /batch_predict, GET /model_info, /health."""
+    """Serve the model of BUNDLE over HTTP: a page at /, and /predict, /batch_predict, /model_info, /health."""
+    serve_bundle(bundle, host, port, threads, json_logs)
+
+
+def serve_bundle(
+    bundle: Path | None,
+    host: str | None = None,
+    port: int | None = None,
+    threads: int | None = None,
+    json_logs: bool = False,
+) -> None:
+    """Listen until Ctrl-C; what is None comes from the environment. Raises UsageError when no bundle is named."""
+    from insula.core.errors import MissingPartError, UsageError
     from insula.core.log import configure
+
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+        raise MissingPartError(
+            "Serving needs FastAPI and uvicorn, which are missing; run: pip install 'insula[serve]'."
+        )
     from insula.serve.run import listen
     from insula.serve.settings import read_settings
 
     configure(json_lines=json_logs)
     settings = read_settings(bundle=bundle, host=host, port=port, threads=threads)
     if settings.bundle is None:
-        from insula.core.errors import UsageError
-
         raise UsageError("No bundle is named; give its folder: insula serve BUNDLE, or set INSULA_BUNDLE.")
     listen(settings, lambda address: click.echo(f"Insula listens on {address} (Ctrl-C ends it). Research use only."))

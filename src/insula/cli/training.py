@@ -146,7 +146,7 @@ def crossval(
 
     table = _load(cohort)
     report, page = run_folds(table, recipes.load(recipe, overrides), folds, level, out, cache, _say(as_json), bar)
-    from insula.cli.evaluate import summary
+    from insula.report.text import summary
 
     emit(as_json, report.to_dict(), f"{summary(report)}\nReport: {page}")
 

@@ -21,6 +21,7 @@ from insula.scans.read import read_files
 Progress = Callable[..., Iterable[Any]]
 _SHOWN = 500
 _PER_GROUP = 200
+_ONE_PICTURE = 0.99
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,9 @@ class Pair:
 class LeakReport:
     """What was found. patients, studies: how many stand in two splits; identical, near: pairs of cases across splits.
 
-    inside: identical or near pairs that do not cross splits. clashes: identical pairs with different labels, anywhere.
-    looked_at: cases whose pictures were compared; skipped: cases that could not be read.
+    inside: identical or near pairs that do not cross splits. clashes: pairs of one picture (identical files, or
+    near-duplicates above 0.99) with different labels, anywhere. looked_at: cases whose pictures were compared;
+    skipped: cases that could not be read.
     """
 
     split: bool
@@ -72,7 +74,7 @@ class LeakReport:
         return "pass" if self.split and self.patient_ids and not self.skipped else "cannot tell"
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain data; of the pairs the first 500, those across splits first."""
+        """The report as plain data; of the pairs the first 500, clashes and those across splits first."""
         content = asdict(self) | {"verdict": self.verdict, "pairs_found": len(self.pairs)}
         content["pairs"] = [asdict(p) | {"splits": list(p.splits)} for p in self.pairs[:_SHOWN]]
         return content
@@ -104,7 +106,7 @@ def find(cohort: Cohort, progress: Progress | None = None) -> LeakReport:
     known = {frozenset((p.first, p.second)) for p in same}
     near = [p for p in _near(cases, found) if frozenset((p.first, p.second)) not in known]
     alike = same + near
-    ordered = sorted(pairs + alike, key=lambda p: (not p.crosses, not p.clash, p.kind, -p.likeness, p.first, p.second))
+    ordered = sorted(pairs + alike, key=lambda p: (not p.clash, not p.crosses, p.kind, -p.likeness, p.first, p.second))
     return LeakReport(
         split=any(case.split for case in cases),
         patient_ids=cohort.patient_ids,
@@ -113,7 +115,7 @@ def find(cohort: Cohort, progress: Progress | None = None) -> LeakReport:
         identical=sum(p.crosses for p in same),
         near=sum(p.crosses for p in near),
         inside=sum(not p.crosses for p in alike),
-        clashes=sum(p.clash for p in same),
+        clashes=sum(p.clash and p.likeness >= _ONE_PICTURE for p in alike),
         looked_at=len({p.case for p in found}),
         skipped=skipped,
         pairs=tuple(ordered),

@@ -67,17 +67,19 @@ def of_recipe(recipe: Recipe, thresholds: Mapping[str, float]) -> Facts:
     )
 
 
-def answers(probabilities: Floats, facts: Facts) -> Bools:
+def answers(probabilities: Floats, facts: Facts, limits: Floats | None = None) -> Bools:
     """Which classes are called present, (n, K) bool.
 
     Labels that may stand together: each at its own threshold. Exclusive classes: the positive class where its
-    probability reaches its threshold, otherwise the most probable of the others; exactly one per row.
+    probability reaches its threshold, otherwise the most probable of the others; exactly one per row. limits (n, K):
+    thresholds of each row, where the rows were predicted by bundles with thresholds of their own.
     """
-    limits = np.array([facts.threshold(name) for name in facts.classes])
+    if limits is None:
+        limits = np.tile([facts.threshold(name) for name in facts.classes], (len(probabilities), 1))
     if facts.kind == "multilabel":
         called: Bools = probabilities >= limits
         return called
     k = facts.positive_index
     others = np.where(np.arange(len(facts.classes)) == k, -np.inf, probabilities)
-    label = np.where(probabilities[:, k] >= limits[k], k, others.argmax(axis=1))
+    label = np.where(probabilities[:, k] >= limits[:, k], k, others.argmax(axis=1))
     return np.eye(len(facts.classes), dtype=bool)[label]

@@ -38,7 +38,7 @@ def replicate_count(rows: int, asked: int) -> int:
 
 def level(name: str, rows: Sample, facts: Facts, replicates: int) -> Level:
     """All figures of a sample; intervals from `replicates` bootstrap samples of whole patients."""
-    called = answers(rows.p, facts)
+    called = answers(rows.p, facts, rows.limits)
     replicates = replicate_count(len(rows.keys), replicates)
     figures = _all(rows, called, facts, replicates)
     classes = {}

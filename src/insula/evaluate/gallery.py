@@ -48,7 +48,7 @@ def pick(report: EvaluationReport, each: int = 3) -> dict[str, tuple[str, ...]]:
     """Case keys by outcome: of errors those with the most extreme probability, of right answers those in the middle."""
     rows = sample(report.table, report.facts)
     k = report.facts.positive_index
-    y, p, called = rows.y[:, k], rows.p[:, k], answers(rows.p, report.facts)[:, k]
+    y, p, called = rows.y[:, k], rows.p[:, k], answers(rows.p, report.facts, rows.limits)[:, k]
     members = {"TP": y & called, "FN": y & ~called, "FP": ~y & called, "TN": ~y & ~called}
     chosen = {}
     for outcome in OUTCOMES:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from insula.bundle.types import Bundle
 from insula.bundle.patients import hash_patient
+from insula.bundle.types import Bundle
 from insula.core import provenance
 from insula.core.types import Case, Cohort
 

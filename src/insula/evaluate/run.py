@@ -185,7 +185,7 @@ def _coverage(table: pd.DataFrame, rows: Sample, facts: Facts, replicates: int) 
     if "action" not in table.columns:
         return None
     action = table["action"].to_numpy(dtype=str)
-    called = answers(rows.p, facts)
+    called = answers(rows.p, facts, rows.limits)
     k = facts.positive_index
     right = (called == rows.y).all(axis=1) if facts.kind == "multiclass" else called[:, k] == rows.y[:, k]
     accepted, whole = action == "accept", np.ones(len(action), dtype=bool)

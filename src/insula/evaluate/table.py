@@ -1,8 +1,8 @@
 """The table of predictions: one row per case, from which every figure of a report can be computed again.
 
 Columns: case, patient, `p_<class>` (probability), `y_<class>` (bool). Optional: `action` (accept, refer, reject),
-`domain_score`, `spread_<class>`, and for true positives with a mask `peak_inside` (0 or 1), `heat_inside`,
-`lesion_share`.
+`domain_score`, `spread_<class>`, `t_<class>` (the threshold of the bundle that predicted the row), and for true
+positives with a mask `peak_inside` (0 or 1), `heat_inside`, `lesion_share`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from insula.metrics.aggregate import aggregate
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows to be judged: keys (n,), patients (n,), labels y (n, K) bool, probabilities p (n, K)."""
+    """Rows to be judged: keys (n,), patients (n,), labels y, probabilities p and thresholds limits (n, K)."""
 
     keys: NDArray[np.str_]
     patients: NDArray[np.str_]
     y: Bools
     p: Floats
+    limits: Floats
 
 
 def frame(
@@ -72,7 +73,10 @@ def sample(table: pd.DataFrame, facts: Facts) -> Sample:
             raise EvaluationError(
                 f"{wrong} cases carry none or several of the exclusive classes; correct their labels."
             )
-    return Sample(table["case"].to_numpy(dtype=str), table["patient"].to_numpy(dtype=str), y, p)
+    limits = np.empty_like(p)
+    for k, name in enumerate(facts.classes):
+        limits[:, k] = table[f"t_{name}"] if f"t_{name}" in table.columns else facts.threshold(name)
+    return Sample(table["case"].to_numpy(dtype=str), table["patient"].to_numpy(dtype=str), y, p, limits)
 
 
 def by_patient(rows: Sample, facts: Facts) -> tuple[Sample, int]:
@@ -84,11 +88,13 @@ def by_patient(rows: Sample, facts: Facts) -> tuple[Sample, int]:
     keys, index = np.unique(rows.patients, return_inverse=True)
     y = np.zeros((len(keys), rows.y.shape[1]), dtype=bool)
     p = np.empty((len(keys), rows.y.shape[1]))
+    limits = np.empty_like(p)
     order = np.argsort(index, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(index[order])) + 1)
     mixed = 0
     for i, group in enumerate(groups):
         p[i] = aggregate(rows.p[group], facts.aggregate)
+        limits[i] = rows.limits[group].mean(axis=0)
         labels = rows.y[group]
         mixed += bool((labels != labels[0]).any())
         if facts.kind == "multilabel":
@@ -96,4 +102,4 @@ def by_patient(rows: Sample, facts: Facts) -> tuple[Sample, int]:
         else:
             k = facts.positive_index
             y[i, k if labels[:, k].any() else int(labels.sum(axis=0).argmax())] = True
-    return Sample(keys, keys, y, p), mixed
+    return Sample(keys, keys, y, p, limits), mixed

@@ -26,11 +26,12 @@ def decide(prediction: Prediction, bundle: Bundle) -> Decision:
             chosen = max((i for i in range(len(p)) if i != k), key=lambda i: p[i])
         label, confidence = target.classes[chosen], p[chosen]
     reasons = []
-    if confidence < refer.confidence:
+    # six digits are what leaves the program: a limit of 0.7 is not missed by the last bit of a float32
+    if round(confidence, 6) < refer.confidence:
         reasons.append("confidence {} is below {}".format(*_apart(confidence, refer.confidence)))
-    if prediction.spread is not None and (spread := float(prediction.spread[chosen])) > refer.spread:
+    if prediction.spread is not None and (spread := round(float(prediction.spread[chosen]), 6)) > refer.spread:
         reasons.append("spread {} is above {}".format(*_apart(spread, refer.spread)))
-    if prediction.domain_score > refer.domain:
+    if round(prediction.domain_score, 6) > refer.domain:
         share = _apart(prediction.domain_score, refer.domain)
         reasons.append(
             f"the scan is unlike the training scans (as far from them as or farther than {share[0]} of the validation "

@@ -67,10 +67,8 @@ def peak(heat: Heatmap, class_index: int, position: int) -> tuple[float, float]:
 
 def enlarge(heat: FloatArray, size: tuple[int, int]) -> FloatArray:
     """Heat (h, w) on (height, width) pixels, bilinear, cell areas aligned."""
-    result: FloatArray = cv2.resize(
-        np.ascontiguousarray(heat, np.float32), (size[1], size[0]), interpolation=cv2.INTER_LINEAR
-    )
-    return result
+    plane = np.ascontiguousarray(heat, np.float32)
+    return np.asarray(cv2.resize(plane, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def overlay(picture: FloatArray, heat: FloatArray, scale: float) -> NDArray[np.uint8]:

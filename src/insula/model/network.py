@@ -55,7 +55,7 @@ class Network(nn.Module):
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (N, K) for training: the encoder sees the real slices only, so padding never enters batch norm."""
         real = mask > 0.5
-        pooled = self.features(x[real]).mean((2, 3))
+        pooled = self.features(x[real].contiguous(memory_format=torch.channels_last)).mean((2, 3))
         f = pooled.new_zeros((*mask.shape, pooled.shape[1]))
         f[real] = pooled
         logits: torch.Tensor = self.head(self.dropout(self.pool(f, mask.to(pooled.dtype))))

@@ -125,7 +125,7 @@ def _volume(array: NDArray[np.generic], path: Path, affine: NDArray[np.float64] 
     if units not in ("HU", "a.u.", "RGB"):
         raise ScanError(f"'{path.name}' gives the units {units[:20]!r}; known are HU, a.u. and RGB.")
     full = {"uint8": 255.0, "uint16": 65535.0}.get(array.dtype.name)
-    values = array.astype(np.float32)
+    values = array.astype(np.float32, order="C")
     notes = []
     if not np.isfinite(values).all():
         values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)

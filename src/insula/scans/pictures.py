@@ -20,7 +20,7 @@ from insula.scans.limits import LIMITS, Limits
 # Pillow only warns of a picture between one and two times its limit; here that is an error
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
-_FORMATS = ("PNG", "JPEG", "MPO", "TIFF")
+_FORMATS = ("PNG", "JPEG", "TIFF")
 _GREY_8 = ("1", "L", "LA", "La")
 
 
@@ -159,7 +159,7 @@ def _volume(
     same = [np.repeat(page, channels, axis=0) if page.shape[0] < channels else page for page in pages]
     units: Units = "RGB" if channels == 3 else "a.u."
     return Volume(
-        array=np.stack(same, axis=1),
+        array=np.ascontiguousarray(np.stack(same, axis=1)),
         affine=np.eye(4),
         units=units,
         modality="",

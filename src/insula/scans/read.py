@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -69,8 +70,7 @@ def read_files(paths: Sequence[Path], allowed: Limits = LIMITS) -> Volume:
     limits.total_size(paths, allowed)
     kinds = sorted({sniff(path) for path in paths})
     if len(paths) == 1:
-        volume: Volume = READERS.get(kinds[0])(paths[0], allowed)
-        return volume
+        return _reader(kinds[0])(paths[0], allowed)
     if kinds == ["dicom"]:
         from insula.scans import series
 
@@ -82,6 +82,17 @@ def read_files(paths: Sequence[Path], allowed: Limits = LIMITS) -> Volume:
     if len(kinds) > 1:
         raise ScanError(f"The {len(paths)} files are of several kinds ({', '.join(kinds)}); give those of one scan.")
     raise ScanError(f"There are {len(paths)} {kinds[0]} volumes, each a scan of its own; give the path of one.")
+
+
+@cache
+def _reader(kind: str) -> Callable[[Path, Limits], Volume]:
+    """A reader, looked up once: asking the registry searches every installed package for add-ons."""
+    return READERS.get(kind)
+
+
+@cache
+def _addons() -> frozenset[str]:
+    return frozenset(READERS.names()) - _OURS.keys()
 
 
 def sniff(path: Path) -> str:
@@ -97,7 +108,7 @@ def sniff(path: Path) -> str:
     if kind:
         return kind
     suffix = path.suffix.lower().lstrip(".")
-    if suffix in READERS and suffix not in _OURS:
+    if suffix in _addons():
         return suffix
     raise ScanError(
         f"'{path.name}' is no scan by its content; known are DICOM, NIfTI, PNG, JPEG, TIFF and NumPy arrays."

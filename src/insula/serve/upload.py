@@ -21,7 +21,10 @@ _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", 
 
 @asynccontextmanager
 async def form_of(request: Request, most_files: int) -> AsyncIterator[FormData]:
-    """The multipart form of a request, its files closed at the end. Raises RequestError when it is none or holds too many parts."""
+    """The multipart form of a request, its files closed at the end.
+
+    Raises RequestError when the body is no such form or holds too many parts.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         raise RequestError(

@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, cast
 
-import pandas as pd
-
 from insula.cohort.split import folds as make_folds
 from insula.core.errors import CohortError
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort
-from insula.evaluate.run import evaluate, pooled
-from insula.evaluate.types import EvaluationReport
+from insula.evaluate.outcome import EvaluationReport, save
+from insula.evaluate.pooled import pool
+from insula.evaluate.run import evaluate
 from insula.export.finish import finish
 from insula.prep.cache import build
-from insula.report.folder import write_pooled
+from insula.report import page
 from insula.train.fit import fit
 
 
@@ -33,16 +32,15 @@ def crossval(
 ) -> tuple[EvaluationReport, Path]:
     """Train and evaluate k folds, pool the out-of-fold predictions and write one report over them.
 
-    A fold whose predictions stand in `fold-<i>/predictions.parquet` already is not trained again, so a stopped run goes
-    on where it was. level "picture" ignores patients and is labelled as optimistic in every output.
+    A fold whose bundle is there already is not trained again, and a fold that was stopped goes on from its last
+    checkpoint. level "picture" ignores patients and is labelled as optimistic in every output.
     """
     if level == "patient" and not cohort.patient_ids:
         raise CohortError(
             "The cohort has no patient ids, so folds by patient cannot be made; index it with --patient-pattern."
         )
-    tables: list[pd.DataFrame] = []
     reports: list[EvaluationReport] = []
-    build(cohort.cases, Path(cohort.root), recipe.role, recipe.input, cache, progress)
+    prepared = build(cohort.cases, Path(cohort.root), recipe.role, recipe.input, cache, progress)
     for i, fold in enumerate(make_folds(cohort, recipe, k, cast(Literal["patient", "picture"], level))):
         home = folder / f"fold-{i}"
         say(f"[fold {i + 1}/{k}] {', '.join(f'{len(fold.of_split(s))} {s}' for s in ('train', 'val', 'test'))} cases")
@@ -51,11 +49,20 @@ def crossval(
 
             bundle = load(home / "bundle")
         else:
-            run = fit(fold, recipe, home, cache, progress=progress, bars=bars, say=say)
+            begun = (home / "checkpoints" / "last.ckpt").is_file()
+            run = fit(fold, recipe, home, cache, bars=bars, resume=begun, prepared=prepared, say=say)
             bundle, _ = finish(run, fold, home / "bundle")
-        report = evaluate(bundle, fold, "test")
-        say(f"[fold {i + 1}/{k}] done")
+        report = evaluate(bundle, fold, "test", progress)
+        say(f"[fold {i + 1}/{k}] {report.headline}")
         reports.append(report)
-        tables.append(report.table.assign(fold=i))
-    result = pooled(tables, reports)
-    return result, write_pooled(result, folder)
+    source = {
+        "recipe": recipe.name,
+        "cohort": Path(cohort.root).name,
+        "split": f"{k} folds by {level}",
+        "split_level": level,
+        "patient_ids": cohort.patient_ids,
+        "bundles": [r.source["bundle"] for r in reports],
+    }
+    result = pool(reports, source)
+    save(result, folder)
+    return result, page.write(result, folder)

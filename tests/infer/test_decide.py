@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from insula.bundle.types import Bundle, DecisionFacts
+from insula.core.errors import UnsuitableScanError
+from insula.core.types import Prediction
+from insula.infer.decide import decide, reject
+
+
+def prediction(
+    p: tuple[float, ...], spread: tuple[float, ...] | None = None, domain: float = 0.5, classes: tuple[str, ...] = ()
+) -> Prediction:
+    return Prediction(
+        case="k",
+        bundle_id="b",
+        target="answer",
+        classes=classes or ("normal", "stroke"),
+        probabilities=np.array(p, np.float32),
+        spread=None if spread is None else np.array(spread, np.float32),
+        prediction_set=(),
+        domain_score=domain,
+        embedding=np.zeros(3, np.float32),
+    )
+
+
+@pytest.mark.parametrize(
+    ("p", "spread", "domain", "label", "confidence", "action", "reasons"),
+    [
+        ((0.1, 0.9), None, 0.5, "stroke", 0.9, "accept", ()),
+        ((0.1, 0.9), (0.05, 0.1), 0.99, "stroke", 0.9, "accept", ()),
+        ((0.39, 0.61), None, 0.5, "stroke", 0.61, "refer", ("confidence 0.61 is below 0.70",)),
+        ((0.1, 0.9), (0.02, 0.14), 0.5, "stroke", 0.9, "refer", ("spread 0.14 is above 0.10",)),
+        ((0.8, 0.2), (0.14, 0.02), 0.5, "normal", 0.8, "refer", ("spread 0.14 is above 0.10",)),
+        ((0.8, 0.2), (0.02, 0.14), 0.5, "normal", 0.8, "accept", ()),
+        ((0.3, 0.7), None, 0.5, "stroke", 0.7, "accept", ()),
+        ((0.7, 0.3), None, 0.5, "stroke", 0.3, "refer", ("confidence 0.30 is below 0.70",)),
+        ((0.71, 0.29), None, 0.5, "normal", 0.71, "accept", ()),
+        ((0.304, 0.696), None, 0.5, "stroke", 0.696, "refer", ("confidence 0.696 is below 0.70",)),
+    ],
+)
+def test_the_policy_as_a_table(
+    tiny_bundle: Callable[..., Bundle],
+    p: tuple[float, ...],
+    spread: tuple[float, ...] | None,
+    domain: float,
+    label: str,
+    confidence: float,
+    action: str,
+    reasons: tuple[str, ...],
+) -> None:
+    bundle = tiny_bundle(refer={"confidence": 0.7, "spread": 0.1, "domain": 0.99})
+    facts = DecisionFacts({"normal": 0.5, "stroke": float(np.float32(0.3))}, 1.0, (1.0, 1.0))
+    got = decide(prediction(p, spread, domain), replace(bundle, decision=facts))
+    assert got.label == label
+    assert got.positive == (label == "stroke")
+    assert got.confidence == pytest.approx(confidence, abs=1e-6)
+    assert got.action == action
+    assert got.reasons == reasons
+
+
+def test_an_unlike_scan_is_referred_in_words(tiny_bundle: Callable[..., Bundle]) -> None:
+    got = decide(prediction((0.1, 0.9), None, 1.0), tiny_bundle())
+    assert got.action == "refer"
+    assert got.reasons[0].startswith("the scan is unlike the training scans (")
+    assert "1.00" in got.reasons[0]
+
+
+def test_all_reasons_are_given_at_once(tiny_bundle: Callable[..., Bundle]) -> None:
+    got = decide(prediction((0.45, 0.55), (0.2, 0.2), 1.0), tiny_bundle())
+    assert len(got.reasons) == 3
+
+
+def test_of_the_other_classes_the_most_probable_is_chosen(tiny_bundle: Callable[..., Bundle]) -> None:
+    bundle = tiny_bundle()
+    target = bundle.recipe.target.model_copy(update={"classes": ("a", "stroke", "c")})
+    recipe = bundle.recipe.model_copy(update={"targets": {"answer": target}})
+    bundle = replace(
+        bundle, recipe=recipe, decision=DecisionFacts({"a": 0.5, "stroke": 0.6, "c": 0.5}, 1.0, (1.0,) * 3)
+    )
+    got = decide(prediction((0.2, 0.5, 0.3), classes=("a", "stroke", "c")), bundle)
+    assert (got.label, got.positive) == ("c", False)
+    assert got.confidence == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(("p", "label", "confidence"), [(0.8, "any", 0.8), (0.2, "no any", 0.8), (0.5, "any", 0.5)])
+def test_labels_are_confident_in_presence_or_absence(
+    tiny_bundle: Callable[..., Bundle], p: float, label: str, confidence: float
+) -> None:
+    got = decide(prediction((p, 0.99, 0.01), classes=("any", "subdural", "epidural")), tiny_bundle(kind="multilabel"))
+    assert got.label == label
+    assert got.confidence == pytest.approx(confidence)
+
+
+def test_a_refused_scan_is_rejected_with_its_reason() -> None:
+    got = reject(UnsuitableScanError("The scan's modality is MR; give a CT."))
+    assert (got.action, got.label, got.reasons) == ("reject", "", ("The scan's modality is MR; give a CT.",))

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from insula.core.errors import EvaluationError
+from insula.infer.domain import baseline, distance, score
+
+
+def test_the_precision_is_ledoit_and_wolfs() -> None:
+    from sklearn.covariance import LedoitWolf
+
+    x = np.random.default_rng(0).normal(size=(40, 8)) @ np.random.default_rng(1).normal(size=(8, 8)) + 3.0
+    mean, precision = baseline(x)
+    fitted = LedoitWolf().fit(x)
+    np.testing.assert_allclose(mean, fitted.location_)
+    np.testing.assert_allclose(precision, fitted.precision_, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        [distance(row, mean, precision) ** 2 for row in x[:5]], fitted.mahalanobis(x[:5]), rtol=1e-3
+    )
+
+
+def test_more_features_than_cases_and_dead_features_stay_finite() -> None:
+    x = np.zeros((10, 50))
+    x[:, :5] = np.random.default_rng(0).normal(size=(10, 5))
+    mean, precision = baseline(x)
+    near, far = distance(x[0], mean, precision), distance(x[0] + 100.0, mean, precision)
+    assert np.isfinite(precision).all()
+    assert 0 < near < far
+
+
+def test_embeddings_all_alike_stay_finite() -> None:
+    mean, precision = baseline(np.ones((5, 3)))
+    assert np.isfinite(precision).all()
+    assert distance(np.ones(3), mean, precision) == 0.0
+
+
+def test_the_score_is_the_share_of_validation_distances_at_most_this_one() -> None:
+    distances = np.array([1.0, 2.0, 2.0, 4.0])
+    assert [score(d, distances) for d in (0.5, 1.0, 2.0, 3.9, 4.0, 9.0)] == [0.0, 0.25, 0.75, 0.75, 1.0, 1.0]
+
+
+def test_one_embedding_gives_no_baseline() -> None:
+    with pytest.raises(EvaluationError, match="at least two"):
+        baseline(np.ones((1, 3)))

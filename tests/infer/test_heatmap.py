@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from PIL import Image
+from tests.tiny_bundle import volume
+
+from insula.bundle.types import Bundle
+from insula.core.recipe import Input
+from insula.core.types import Heatmap
+from insula.infer import heatmap
+from insula.infer.predict import Predictor
+
+GREY = np.full((32, 40), 0.4, np.float32)
+
+
+def test_nothing_is_drawn_where_there_is_no_heat() -> None:
+    heat = np.zeros((4, 5), np.float32)
+    drawn = heatmap.overlay(GREY, heat, 1.0)
+    assert (drawn == 102).all()
+    assert (heatmap.overlay(GREY, np.ones_like(heat), 0.0) == 102).all()
+    heat[0, 0] = 1.0
+    drawn = heatmap.overlay(GREY, heat, 1.0)
+    assert (drawn[16:, 20:] == 102).all()
+    assert (drawn[0, 0] != 102).any()
+
+
+def test_opacity_grows_with_heat() -> None:
+    change = [
+        float(np.abs(heatmap.overlay(GREY, np.full((2, 2), h, np.float32), 1.0).astype(int) - 102).sum())
+        for h in (0.0, 0.1, 0.3, 0.6, 1.0)
+    ]
+    assert change == sorted(change)
+    assert change[0] == 0 < change[1]
+
+
+def test_heat_lies_where_the_map_says() -> None:
+    heat = np.zeros((4, 4), np.float32)
+    heat[1, 3] = 2.0
+    drawn = heatmap.overlay(np.zeros((64, 64), np.float32), heat, 2.0).sum(axis=2)
+    row, column = np.unravel_index(int(drawn.argmax()), drawn.shape)
+    assert [int(row) // 16, int(column) // 16] == [1, 3]
+
+
+def test_the_colours_are_inferno() -> None:
+    reference = mpl.colormaps["inferno"](np.linspace(0, 1, 101))[:, :3] * 255
+    level = np.linspace(0, 1, 101, dtype=np.float32)[None]
+    np.testing.assert_allclose(heatmap._colours(level)[0], reference, atol=8)
+
+
+def test_png_has_a_colour_bar_and_says_its_scale() -> None:
+    data = heatmap.overlay_png(GREY, np.zeros((2, 2), np.float32), 3.5)
+    image = Image.open(io.BytesIO(data))
+    pixels = np.asarray(image)
+    assert image.size[0] > 40
+    assert image.size[1] == 32
+    assert (pixels[:, :40] == 102).all()
+    assert pixels[0, -1].astype(int).sum() > 500 > pixels[-1, -1].astype(int).sum()
+    assert image.text["Heat at the bar's top"] == "3.5"  # type: ignore[attr-defined]
+
+
+def test_colour_pictures_stay_in_colour() -> None:
+    slide = np.zeros((3, 8, 8), np.float32)
+    slide[0] = 1.0
+    assert heatmap.picture(slide).shape == (8, 8)
+    shown = heatmap.picture(slide, colour=True)
+    assert shown.shape == (8, 8, 3)
+    assert (heatmap.overlay(shown, np.zeros((2, 2), np.float32), 1.0)[0, 0] == [255, 0, 0]).all()
+    section = {"modality": "SM", "unit": "image", "prep": ["colour", {"resize": 16}]}
+    assert heatmap.is_colour(Input.model_validate(section))
+    assert not heatmap.is_colour(Input.model_validate({**section, "prep": [{"colour": "grey"}]}))
+
+
+def test_slices_are_ranked_by_heat_and_cold_ones_left_out() -> None:
+    array = np.zeros((2, 4, 3, 3), np.float32)
+    array[1, 2, 0, 1] = 5.0
+    array[1, 0] = 0.1
+    heat = Heatmap(array, (0, 1, 2, 3), np.full(4, 0.25, np.float32))
+    assert heatmap.top_slices(heat, 1, 10) == (2, 0)
+    assert heatmap.top_slices(heat, 0, 10) == ()
+    assert heatmap.class_scale(heat, 1) == 5.0
+    assert heatmap.peak(heat, 1, 2) == pytest.approx((0.5, 1 / 6))
+
+
+def test_a_case_is_written_for_the_classes_asked_for(tiny_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
+    predictor = Predictor(tiny_bundle())
+    scan = volume(4)
+    prepared = predictor.prepare(scan)
+    prediction = predictor.from_slices(prepared, "c")
+    written = heatmap.write_case(prediction, prepared, tmp_path / "out", ("normal", "stroke"), top=2)
+    assert 1 <= len(written) <= 4
+    assert all(p.is_file() and p.suffix == ".png" for p in written)
+    assert {p.stem.rsplit("-", 1)[1] for p in written} <= {"normal", "stroke"}
+
+
+def test_the_heat_volume_lies_on_the_scan(tiny_bundle: Callable[..., Bundle]) -> None:
+    predictor = Predictor(tiny_bundle())
+    scan = volume(3, size=32)
+    prediction = predictor.volume(scan, "c")
+    array = np.zeros_like(prediction.heatmaps["ct"].array)
+    array[1, 2, 3, 0] = 1.0  # last slice, bottom row, leftmost column
+    heat = replace(prediction.heatmaps["ct"], array=array)
+    placed = heatmap.heat_volume(heat, 1, scan, predictor.bundle.recipe.input)
+    z, y, x = np.unravel_index(int(placed.array[0].argmax()), placed.array.shape[1:])
+    millimetres = placed.affine @ [x, y, z, 1]
+    # the 32 mm picture in four cells of 8 mm: the cell's bounds, and the slice at 6 mm
+    assert 0 <= millimetres[0] < 8
+    assert 24 <= millimetres[1] < 32
+    assert millimetres[2] == pytest.approx(6.0)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+from tests.serve.client import client, dicom
+
+from insula.bundle.types import Bundle
+
+pytestmark = pytest.mark.serve
+
+
+def test_the_start_page_names_the_model_and_takes_a_file(tiny_bundle: Callable[..., Bundle]) -> None:
+    bundle = tiny_bundle()
+    got = client(bundle).get("/")
+    assert got.headers["content-type"].startswith("text/html")
+    assert bundle.id in got.text
+    assert bundle.recipe.question in got.text
+    assert 'enctype="multipart/form-data"' in got.text
+    assert "Research use only" in got.text
+    assert '<label for="file">' in got.text
+
+
+def test_the_page_asks_nobody_else_for_anything(tiny_bundle: Callable[..., Bundle]) -> None:
+    service = client(tiny_bundle())
+    for page in (service.get("/").text, service.post("/", files={"file": dicom()}).text):
+        assert not re.search(r"https?://", page)
+        assert "<script" not in page
+        assert " style=" not in page
+        assert " onclick" not in page
+    css = service.get("/insula.css")
+    assert css.headers["content-type"].startswith("text/css")
+    assert "url(" not in css.text
+    assert "@import" not in css.text
+
+
+def test_the_result_page_shows_what_predict_says_and_a_picture(tiny_bundle: Callable[..., Bundle]) -> None:
+    service = client(tiny_bundle())
+    said = service.post("/predict?uncertainty=true", files={"file": dicom()}).json()
+    page = service.post("/", files={"file": dicom()}, data={"uncertainty": "true"})
+    assert page.status_code == 200
+    for name, p in said["probabilities"].items():
+        assert name in page.text
+        assert f"{p:.3f}" in page.text
+        assert f"{said['uncertainty'][name]:.3f}" in page.text
+    for reason in said["insula"]["reasons"]:
+        assert reason in page.text
+    picture = re.search(r'src="data:image/png;base64,([^"]+)"', page.text)
+    assert picture is not None
+    assert Image.open(io.BytesIO(base64.b64decode(picture[1]))).size[1] == 16
+
+
+def test_errors_stand_on_the_page_with_their_status_and_escaped(tiny_bundle: Callable[..., Bundle]) -> None:
+    service = client(tiny_bundle())
+    got = service.post("/", files={"file": ("<b>x</b>", b"rubbish")})
+    assert got.status_code == 415
+    assert 'role="alert"' in got.text
+    assert "<b>" not in got.text
+    assert service.post("/").status_code == 415
+    assert client(None).post("/", files={"file": dicom()}).status_code == 503

@@ -22,7 +22,6 @@ def dataset(pixels: NDArray[np.int16], **fields: Any) -> Dataset:
     made.file_meta.MediaStorageSOPClassUID = CTImageStorage
     made.SOPClassUID = CTImageStorage
     made.SOPInstanceUID = generate_uid()
-    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
     made.PatientID = "P1"
     made.StudyInstanceUID = "1.2.3"
     made.SeriesInstanceUID = "1.2.3.4"
@@ -44,6 +43,7 @@ def dataset(pixels: NDArray[np.int16], **fields: Any) -> Dataset:
             delattr(made, name)
         else:
             setattr(made, name, value)
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
     return made
 
 

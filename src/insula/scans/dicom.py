@@ -11,17 +11,39 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from insula.core.errors import InsulaError, LimitError, ScanError
 from insula.core.types import Units, Volume
 from insula.scans import header, limits
-from insula.scans.codestream import claimed_size
+from insula.scans.codestream import Claim, claim
 from insula.scans.header import Header
 from insula.scans.limits import LIMITS, Limits
 from insula.scans.orient import to_lps
 from insula.scans.place import place
+
+# GDCM dies of some damaged JPEG frames with the whole process, so it comes last and alone only for lossless JPEG
+_PLUGINS = {
+    JPEGBaseline8Bit: ("pillow",),
+    JPEGExtended12Bit: ("pillow",),
+    JPEGLSLossless: ("pyjpegls", "gdcm"),
+    JPEGLSNearLossless: ("pyjpegls", "gdcm"),
+    JPEG2000Lossless: ("pylibjpeg", "gdcm"),
+    JPEG2000: ("pylibjpeg", "gdcm"),
+    RLELossless: ("pylibjpeg", "pydicom"),
+}
 
 
 @dataclass(frozen=True)
@@ -104,7 +126,7 @@ def decode(dataset: Dataset, facts: Header, allowed: Limits = LIMITS) -> Pixels:
 def _decode(dataset: Dataset, facts: Header) -> Pixels:
     photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2"))
     stored = int(dataset.get("BitsStored") or dataset.get("BitsAllocated") or 16)
-    raw = np.asarray(pixel_array(dataset))
+    raw = np.asarray(pixel_array(dataset, decoding_plugin=_plugin(dataset)))
     notes: list[str] = []
     if photometric == "PALETTE COLOR":
         raw = np.asarray(apply_color_lut(raw, dataset))
@@ -135,6 +157,15 @@ def _decode(dataset: Dataset, facts: Header) -> Pixels:
     return Pixels(
         values[None], "HU" if is_hu else "a.u.", None if is_hu else full_scale, _window(dataset), tuple(notes)
     )
+
+
+def _plugin(dataset: Dataset) -> str:
+    """The first installed decoder that is trusted with a file's transfer syntax, or "" for pydicom's own choice."""
+    meta = getattr(dataset, "file_meta", None)
+    syntax = meta.get("TransferSyntaxUID") if meta is not None else None
+    wanted = _PLUGINS.get(syntax, ()) if isinstance(syntax, UID) else ()
+    present = get_decoder(syntax).available_plugins if wanted and syntax is not None else ()
+    return next((name for name in wanted if name in present), wanted[-1] if wanted else "")
 
 
 def _own_bits(grey: NDArray[np.generic], stored: int, signed: bool) -> NDArray[np.generic]:
@@ -191,12 +222,14 @@ def _check_length(dataset: Dataset, facts: Header) -> None:
     meta = getattr(dataset, "file_meta", None)
     syntax = meta.get("TransferSyntaxUID") if meta is not None else None
     if syntax is not None and syntax.is_compressed and syntax.is_encapsulated:
-        for rows, columns in _claims(dataset, facts):
-            if (rows, columns) != (facts.rows, facts.columns):
+        for found in _claims(dataset, facts):
+            if (found.rows, found.columns, found.samples) != (facts.rows, facts.columns, facts.samples):
                 raise ScanError(
-                    f"'{name}' promises {facts.rows}x{facts.columns} pixels and its compressed frame claims "
-                    f"{rows}x{columns}; the file is damaged or forged, export it again."
+                    f"'{name}' promises {facts.rows}x{facts.columns} pixels of {facts.samples} and its compressed "
+                    f"frame claims {found.rows}x{found.columns} of {found.samples}; export it again."
                 )
+            if not 1 <= found.bits <= bits:
+                raise ScanError(f"'{name}' has a compressed frame of {found.bits} bits in {bits}; export it again.")
         return
     values = facts.rows * facts.columns * facts.samples * facts.frames
     if str(dataset.get("PhotometricInterpretation", "")) == "YBR_FULL_422":
@@ -209,8 +242,8 @@ def _check_length(dataset: Dataset, facts: Header) -> None:
         )
 
 
-def _claims(dataset: Dataset, facts: Header) -> Iterator[tuple[int, int]]:
+def _claims(dataset: Dataset, facts: Header) -> Iterator[Claim]:
     for frame in generate_frames(dataset.PixelData, number_of_frames=facts.frames):
-        size = claimed_size(frame)
-        if size is not None:
-            yield size
+        found = claim(frame)
+        if found is not None:
+            yield found

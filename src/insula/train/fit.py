@@ -61,6 +61,10 @@ def fit(
     recipe, cohort and machine give the same weights. Raises TrainingError when a split lacks what it needs.
     """
     train_cases, val_cases = cohort.of_split("train"), cohort.of_split("val")
+    if not train_cases or not val_cases:
+        raise TrainingError(
+            f"The cohort has {len(train_cases)} train and {len(val_cases)} val cases; run `insula split` on it first."
+        )
     if prepared is None:
         prepared = build((*train_cases, *val_cases), Path(cohort.root), recipe.role, recipe.input, cache, progress)
     rows, val_rows = samples(train_cases, prepared, recipe), samples(val_cases, prepared, recipe)

@@ -1,0 +1,1 @@
+"""Made patients with known truth."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from insula.cli.output import emit, json_option
+from insula.cli.output import emit, json_option, on_terminal
 
 _RECIPES = ("haemorrhage-ct", "stroke-ct", "brain-tumour", "clot-origin")
 
@@ -23,13 +23,13 @@ def demo(recipe: str, out: Path, patients: int | None, overrides: tuple[str, ...
 
     Nothing is downloaded and no real person's scan is touched. Results stand under OUT; look at OUT/report.html.
     """
+    from insula.cli.training import bar, needs_torch
     from insula.report.text import summary
-    from insula.cli.training import _needs_torch, bar
 
-    _needs_torch()
+    needs_torch()
     from insula.workflows.demo import demo as run
 
-    result = run(recipe, out, lambda line: click.echo(line, err=as_json), bar, True, patients, overrides)
+    result = run(recipe, out, lambda line: click.echo(line, err=as_json), bar, on_terminal(), patients, overrides)
     total = sum(result.seconds.values())
     data = {
         "report": str(result.page),

@@ -37,4 +37,9 @@ def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterat
     """Go through items under a progress bar on standard error; silent where that is no terminal."""
     from tqdm import tqdm
 
-    yield from tqdm(items, desc=label, total=total, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+    yield from tqdm(items, desc=label, total=total, file=sys.stderr, disable=not on_terminal(), leave=False)
+
+
+def on_terminal() -> bool:
+    """Whether a person watches standard error, so that bars that redraw themselves make sense."""
+    return sys.stderr.isatty()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from insula.cli.output import emit, json_option, progress, recipe_options
+from insula.cli.output import emit, json_option, on_terminal, progress, recipe_options
 from insula.core.errors import MissingPartError
 
 if TYPE_CHECKING:
@@ -66,14 +66,14 @@ def train(
     as_json: bool,
 ) -> None:
     """Train on the train split of COHORT, choose the epoch on its val split, and write OUT/bundle."""
-    _needs_torch()
+    needs_torch()
     from insula.core import recipe as recipes
     from insula.train.fit import fit
 
     table = _load(cohort)
     resolved = recipes.load(recipe, overrides)
     say = _say(as_json)
-    result = fit(table, resolved, out, cache, progress=bar, bars=True, resume=resume, say=say)
+    result = fit(table, resolved, out, cache, progress=bar, bars=on_terminal(), resume=resume, say=say)
     data: dict[str, object] = {
         "run": str(out),
         "epochs": result.epochs,
@@ -102,7 +102,7 @@ def train(
 @json_option
 def export(run: Path, cohort: Path, out: Path | None, cache: Path, as_json: bool) -> None:
     """Write the bundle of a finished RUN, with thresholds and calibration from COHORT's val split."""
-    _needs_torch()
+    needs_torch()
     from insula.export.finish import finish
     from insula.train.fit import load_run
 
@@ -140,12 +140,14 @@ def crossval(
     as_json: bool,
 ) -> None:
     """Train one bundle a fold and evaluate the pooled out-of-fold predictions, with intervals over patients."""
-    _needs_torch()
+    needs_torch()
     from insula.core import recipe as recipes
     from insula.workflows.crossval import crossval as run_folds
 
     table = _load(cohort)
-    report, page = run_folds(table, recipes.load(recipe, overrides), folds, level, out, cache, _say(as_json), bar)
+    report, page = run_folds(
+        table, recipes.load(recipe, overrides), folds, level, out, cache, _say(as_json), bar, on_terminal()
+    )
     from insula.report.text import summary
 
     emit(as_json, report.to_dict(), f"{summary(report)}\nReport: {page}")
@@ -167,6 +169,7 @@ def _say(as_json: bool) -> Callable[[str], None]:
     return lambda line: click.echo(line, err=as_json)
 
 
-def _needs_torch() -> None:
+def needs_torch() -> None:
+    """Say what to install where the training wing is missing."""
     if find_spec("torch") is None or find_spec("lightning") is None:
         raise MissingPartError("Training needs PyTorch, which is not installed; run: pip install 'insula[train]'.")

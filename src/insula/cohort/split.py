@@ -166,11 +166,12 @@ def _stratum(labels: set[str], recipe: Recipe) -> str:
 def _shares(count: int, fractions: Sequence[float]) -> list[int]:
     """How many of `count` go to each split: largest remainders, then at least one where a share is wanted.
 
-    With fewer patients than splits, test comes before val: an untested class would go unnoticed.
+    Where one patient decides, test comes before val: an untested class would go unnoticed.
     """
     exact = [count * f for f in fractions]
     shares = [int(e + 1e-9) for e in exact]
-    for index in sorted(range(len(shares)), key=lambda i: shares[i] - exact[i])[: count - sum(shares)]:
+    by_remainder = sorted((0, 2, 1), key=lambda i: round(shares[i] - exact[i], 9))
+    for index in by_remainder[: count - sum(shares)]:
         shares[index] += 1
     for index in (0, 2, 1):
         if fractions[index] > 0 and shares[index] == 0:

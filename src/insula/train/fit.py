@@ -98,8 +98,7 @@ def fit(
     best = ModelCheckpoint(checkpoints, "best", monitor="val_loss", save_last=True, enable_version_counter=False)
     stopping = EarlyStopping("val_loss", patience=recipe.train.patience)
     callbacks: list[Callback] = [best, stopping]
-    if bars:
-        callbacks.append(TQDMProgressBar(refresh_rate=1, leave=False))
+    callbacks.append(TQDMProgressBar(refresh_rate=1, leave=False) if bars else EpochLines(say))
     with _quiet_lightning():
         trainer = lightning.Trainer(
             max_epochs=recipe.train.epochs,
@@ -169,6 +168,21 @@ def load_run(folder: Path, cohort: Cohort, cache: Path) -> Run:
     return Run(
         folder, recipe, network.eval(), prepared, sha256_file(weights), facts["epochs"], float(facts["best_val_loss"])
     )
+
+
+class EpochLines(Callback):
+    """One line an epoch, for logs where a bar that redraws itself would make a mess."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Say the epoch's losses."""
+        losses = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        self.say(
+            f"  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: training loss {losses['train_loss']:.4f}, "
+            f"validation loss {losses['val_loss']:.4f}"
+        )
 
 
 def _curves(folder: Path) -> str:

@@ -18,14 +18,14 @@ from insula.core.errors import UsageError
 from insula.core.provenance import record, write_json
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort
+from insula.evaluate.outcome import EvaluationReport
 from insula.evaluate.run import evaluate
-from insula.evaluate.types import EvaluationReport
 from insula.export.finish import finish
 from insula.infer.decide import decide
-from insula.infer.heatmap import write_case
+from insula.infer.heatmap import is_colour, write_case
 from insula.infer.predict import Predictor
 from insula.prep.cache import build
-from insula.report.folder import write_report
+from insula.report import folder as reports
 from insula.train.fit import fit
 from insula.workflows.stages import Stages
 
@@ -101,13 +101,14 @@ def demo(
     with stages.stage("evaluate", "predicting the test patients with the bundle"):
         predictor = Predictor(bundle)
         report = evaluate(bundle, cohort, "test", predictor=predictor)
-        page = write_report(report, bundle, cohort, folder, predictor=predictor)
+        page = reports.write(report, bundle, cohort, folder, predictor=predictor)
     with stages.stage("explain", "drawing heat maps of one test patient") as notes:
         case = _example(cohort, recipe)
-        section = recipe.role
-        prediction = predictor.case(case, Path(cohort.root), passes=recipe.policy.passes)
-        pictures = write_case(prediction, predictor.prepared(case, Path(cohort.root)), folder / "heatmaps" / "example")
-        notes.append(f"{len(pictures)} pictures of {section} in {folder / 'heatmaps' / 'example'}")
+        slices = predictor.prepared(case, Path(cohort.root))
+        prediction = predictor.from_slices(slices, case.key, recipe.policy.passes)
+        place = folder / "heatmaps" / "example"
+        pictures = write_case(prediction, slices, place, [recipe.target.positive], is_colour(recipe.input))
+        notes.append(f"{len(pictures)} pictures in {place}")
     with stages.stage("predict", "one prediction, as the service gives it") as notes:
         decision = decide(prediction, bundle)
         notes.append(f"{case.key}: {decision.label} ({decision.confidence:.2f}), {decision.action}")

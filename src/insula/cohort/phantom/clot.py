@@ -1,7 +1,8 @@
 """Made pictures of stained clots.
 
-Clots from the heart (CE) are drawn rich in fibrin, platelets and white cells, in layers; clots from a large artery (LAA)
-rich in red cells. That is this phantom's assumption, so that there is something to learn; it is no claim about real clots.
+Clots from the heart (CE) are drawn rich in fibrin, platelets and white cells, in layers; clots from a large artery
+(LAA) rich in red cells. That is this phantom's assumption, so that there is something to learn; it is no claim about
+real clots.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def clot(kind: str, size: int, g: np.random.Generator) -> NDArray[np.uint8]:
     picture = np.where((~inside | cracks)[..., None], GLASS, picture)
     stain = g.normal(1.0, 0.035, 3).astype(np.float32)
     picture = gaussian_filter(picture * stain, (0.6, 0.6, 0)) + g.normal(0, 2.0, picture.shape)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    shown: NDArray[np.uint8] = np.clip(picture, 0, 255).astype(np.uint8)
+    return shown
 
 
 def _noise(g: np.random.Generator, size: int, smooth: float) -> NDArray[np.float32]:

@@ -39,7 +39,7 @@ class Geometry:
 
 
 def geometry(g: np.random.Generator, size: int, slices: int, tilted: bool) -> Geometry:
-    """An axial series over the head. A tilted gantry turns the slices about the x axis, while the table moves along z."""
+    """An axial series over the head; a tilted gantry turns the slices about x, while the table moves along z."""
     tilt = float(g.choice((-1, 1)) * g.uniform(8, 20)) if tilted else 0.0
     step = FIELD_MM / size
     angle = np.deg2rad(tilt)

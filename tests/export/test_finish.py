@@ -100,13 +100,13 @@ def test_a_graph_of_another_network_is_refused(made: tuple[Run, Cohort, Path]) -
     rows = [Sample(o, n, (1.0, 0.0, 0.0)) for o, n in run.prepared.places.values()]
     assert parity.check(run.network, engine, rows, run.prepared).cases == len(rows)
     with torch.no_grad():
-        run.network.head.bias += 0.01
+        run.network.head.bias.add_(0.01)
     try:
         with pytest.raises(ExportError, match=r"differs from the trained network by 0\.01"):
             parity.check(run.network, engine, rows, run.prepared)
     finally:
         with torch.no_grad():
-            run.network.head.bias -= 0.01
+            run.network.head.bias.sub_(0.01)
 
 
 def test_images_of_one_patient_share_a_threshold_on_their_pooled_probability() -> None:

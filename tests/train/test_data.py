@@ -13,7 +13,7 @@ PREPARED = Prepared(np.arange(7 * 4, dtype=np.float32).reshape(7, 1, 2, 2), {"a"
 
 def cases(target: str, label: str) -> list[Case]:
     scan = {"ct": Scan(("x",), "npy")}
-    labels = ({target: (label,)}, {target: ()}, {target: ()}, {})
+    labels: tuple[dict[str, tuple[str, ...]], ...] = ({target: (label,)}, {target: ()}, {target: ()}, {})
     return [Case(k, k, scan, found) for k, found in zip("abcd", labels, strict=True)]
 
 

@@ -145,9 +145,8 @@ def crossval(
     from insula.workflows.crossval import crossval as run_folds
 
     table = _load(cohort)
-    report, page = run_folds(
-        table, recipes.load(recipe, overrides), folds, level, out, cache, _say(as_json), bar, on_terminal()
-    )
+    question, say = recipes.load(recipe, overrides), _say(as_json)
+    report, page = run_folds(table, question, folds, level, out, cache, say, bar, on_terminal())
     from insula.report.text import summary
 
     emit(as_json, report.to_dict(), f"{summary(report)}\nReport: {page}")

@@ -27,7 +27,8 @@ def aggregate(probabilities: ArrayLike, how: How) -> NDArray[np.float64]:
     if how not in ("mean", "max", "noisy_or", "majority"):
         raise EvaluationError(f"There is no pooling '{how}'; write mean, max, noisy_or or majority.")
     if len(rows) == 1:
-        return rows[0].copy()
+        only: NDArray[np.float64] = rows[0].copy()
+        return only
     exclusive = bool(np.allclose(rows.sum(axis=1), 1.0, atol=1e-4))
     pooled: NDArray[np.float64]
     if how == "mean":

@@ -104,8 +104,9 @@ def log_loss_classes(y: Bools, p: Values, weights: Values) -> Values:
 def log_loss_balanced(y: Bools, p: Values, weights: Values) -> Values:
     """Log loss averaged within each class, then over the classes: every class counts the same; NaN if one is absent."""
     losses = _losses(y, p)
-    return np.mean(np.stack([ratio(weights @ (losses * y[:, k]), weights @ y[:, k].astype(np.float64))
-                             for k in range(y.shape[1])]), axis=0)  # fmt: skip
+    each = [ratio(weights @ (losses * y[:, k]), weights @ y[:, k].astype(np.float64)) for k in range(y.shape[1])]
+    mean: Values = np.mean(np.stack(each), axis=0)
+    return mean
 
 
 def confusion(true: NDArray[np.intp], predicted: NDArray[np.intp], classes: int, weights: Values) -> Values:

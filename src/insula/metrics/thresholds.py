@@ -13,8 +13,9 @@ def choose(y: ArrayLike, p: ArrayLike, point: OperatingPoint) -> float:
     """The threshold t that meets the aim, where a case counts as positive when p ≥ t.
 
     y: (n,) bool. p: (n,) probabilities. sensitivity: the largest t that reaches it (so the best specificity).
-    specificity: the smallest t that reaches it (so the best sensitivity), at most 1. youden: the t with the largest sensitivity +
-    specificity − 1; among equals the smallest. Raises EvaluationError without both classes or with bad probabilities.
+    specificity: the smallest t that reaches it (so the best sensitivity), at most 1. youden: the t with the largest
+    sensitivity + specificity − 1; among equals the smallest. Raises EvaluationError without both classes or with bad
+    probabilities.
     """
     truth = np.asarray(y, dtype=bool)
     score = np.asarray(p, dtype=np.float64)

@@ -143,7 +143,8 @@ def _positive_first(histogram: Any, positive: str) -> list[tuple[str, tuple[int,
 
 def _svg(name: str, title: str, size: tuple[float, float], draw: Callable[[Any], None]) -> str:
     """An `<svg>` element with a title for screen readers and without any address of a third party."""
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+    style: Any = {**_STYLE, "svg.hashsalt": name}
+    with mpl.rc_context(style):
         drawing = Drawing(figsize=size, layout="constrained")
         FigureCanvasSVG(drawing)
         draw(drawing.add_subplot())

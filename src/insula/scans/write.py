@@ -13,7 +13,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from insula.core.provenance import write_bytes
 from insula.core.types import Volume
@@ -28,16 +28,16 @@ def write_nifti(volume: Volume, path: Path) -> None:
     The compressed bytes carry no time and no name, so that equal volumes give equal files.
     """
     data = volume.array.transpose(3, 2, 1, 0)
-    image = nibabel.Nifti1Image(data[..., 0] if data.shape[3] == 1 else data, _LPS_TO_RAS @ volume.affine)
+    image: Any = nibabel.Nifti1Image(data[..., 0] if data.shape[3] == 1 else data, _LPS_TO_RAS @ volume.affine)
     image.header.set_xyzt_units("mm")
     raw = bytes(image.to_bytes())
     write_bytes(path, gzip.compress(raw, 6, mtime=0) if path.name.endswith(".gz") else raw)
 
 
-def made_uid(*parts: object) -> str:
+def made_uid(*parts: object) -> UID:
     """A UID under 2.25 (PS3.5 B.2) made from the parts: the same parts give the same UID."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
-    return _ROOT + str(int.from_bytes(digest[:16], "big") >> 6)
+    return UID(_ROOT + str(int.from_bytes(digest[:16], "big") >> 6))
 
 
 def write_ct_series(

@@ -152,7 +152,8 @@ def _noise(person: Person, stream: int, smooth_mm: float) -> Field:
     g = np.random.default_rng((person.seed, person.number, 31, stream))
     n = round(2 * _REACH / _STEP) + 1
     field = gaussian_filter(g.standard_normal((n, n, n), np.float32), smooth_mm / _STEP / 2.0)
-    return (field / field.std()).astype(np.float32)
+    out: Field = (field / field.std()).astype(np.float32)
+    return out
 
 
 def _sample(field: Field, p: Field) -> Field:
@@ -199,7 +200,8 @@ def _csf_spaces(person: Person, p: Field, depth: Field, folds: Field, rough: Fie
     brainstem = ellipsoid(p, (0, 10, -30), (13, 11, 40))
     ambient = ellipsoid(p, (0, 11, -14), (18.5, 16.5, 13)) & ~brainstem & (z < -2)
     tentorium = (np.abs(z + 18 - 0.35 * (y - 30)) < 1.4) & (y > 26) & (x > 4)
-    return sulci | film | (sylvian & (depth > 0)) | cistern | ambient | (tentorium & (depth > 0))
+    spaces: Mask = sulci | film | (sylvian & (depth > 0)) | cistern | ambient | (tentorium & (depth > 0))
+    return spaces
 
 
 def _nuclei(p: Field) -> Mask:

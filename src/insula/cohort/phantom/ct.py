@@ -82,7 +82,8 @@ def hounsfield(
     hu = hu + scanner.noise_hu * noise / noise.std()
     inside = head.depth > 0
     hu = hu + np.where(inside, 1.5 - 0.05 * np.clip(head.depth, 0, 40), 0.0)  # cupping: beam hardening by the skull
-    return np.clip(hu, -1024, 3071).astype(np.float32)
+    shown: Field = np.clip(hu, -1024, 3071).astype(np.float32)
+    return shown
 
 
 def _tissue(head: Head) -> Field:

@@ -98,12 +98,13 @@ def _clot(folder: Path, seed: int, size: int, slices: int, number: int) -> list[
     g = np.random.default_rng((seed, number, 47))
     label = ("CE", "LAA")[number % 2]
     person = draw_person(number, seed)
+    home = int(g.integers(len(SCANNERS)))
     rows = []
     for piece in range(int(g.integers(1, 4))):
         scan = Path("pictures") / f"{name_of(number)}_{piece}.png"
         (folder / scan).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(clot(label, size, g)).save(folder / scan)
-        site = SCANNERS[number % len(SCANNERS)].site
+        site = SCANNERS[home].site
         rows.append({**_who(person, number), "label": label, "site": site, "scan": scan.as_posix()})
     return rows
 

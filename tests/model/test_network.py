@@ -60,7 +60,7 @@ def test_simple_cnn_has_the_documented_size() -> None:
     encoder = SimpleCNN(3)
     assert sum(p.numel() for p in encoder.parameters()) == 97_680
     assert "97,680" in (SimpleCNN.__doc__ or "")
-    assert encoder(torch.rand(1, 3, 128, 128)).shape == (1, 128, 16, 16)
+    assert encoder(torch.rand(1, 3, 128, 128)).shape == (1, 128, 32, 32)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ import torch
 from torch import nn
 
 WIDTHS = (16, 32, 64, 128)
+POOLED = 2
 
 
 class SimpleCNN(nn.Module):
-    """Four blocks of 3×3 convolution, batch norm and ReLU (16→32→64→128 channels), 2×2 max pooling between them.
+    """Four blocks of 3×3 convolution, batch norm and ReLU (16→32→64→128 channels), 2×2 max pooling after the first two.
 
-    Input (N, C, H, W), output (N, 128, H/8, W/8). The last block keeps its resolution, so that class maps stay fine:
-    16×16 cells on a picture of 128². 97,680 parameters with three input channels.
+    Input (N, C, H, W), output (N, 128, H/4, W/4). The last two blocks keep their resolution, so that class maps
+    stay fine: 24×24 cells on a picture of 96². 97,680 parameters with three input channels.
     """
 
     num_features = WIDTHS[-1]
@@ -23,7 +24,7 @@ class SimpleCNN(nn.Module):
         before = channels
         for i, width in enumerate(WIDTHS):
             layers += [nn.Conv2d(before, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
-            if i < len(WIDTHS) - 1:
+            if i < POOLED:
                 layers.append(nn.MaxPool2d(2))
             before = width
         self.layers = nn.Sequential(*layers)

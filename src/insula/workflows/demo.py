@@ -43,12 +43,13 @@ class Size:
     settings: tuple[str, ...]
 
 
-_SMALL = ("model.encoder=simple_cnn", "model.pretrained=false", "train.lr=0.003", "train.weight_decay=0.01")
+_SMALL = ("model.encoder=simple_cnn", "model.pretrained=false", "train.lr=0.002", "train.patience=16")
+_SERIES = (*_SMALL, "train.batch=4", "train.slices=12")
 SIZES = {
-    "haemorrhage-ct": Size(200, 128, 24, (*_SMALL, "train.epochs=12", "train.batch=8")),
-    "stroke-ct": Size(120, 128, 16, (*_SMALL, "train.epochs=12", "train.batch=32")),
-    "brain-tumour": Size(150, 128, 20, (*_SMALL, "train.epochs=16", "train.batch=8")),
-    "clot-origin": Size(120, 128, 1, (*_SMALL, "train.epochs=16", "train.batch=16")),
+    "haemorrhage-ct": Size(200, 96, 24, (*_SERIES, "train.epochs=16")),
+    "stroke-ct": Size(100, 96, 16, (*_SMALL, "train.epochs=12", "train.batch=32")),
+    "brain-tumour": Size(150, 96, 20, (*_SERIES, "train.epochs=16")),
+    "clot-origin": Size(120, 128, 8, (*_SMALL, "train.epochs=16", "train.batch=16")),
 }
 
 

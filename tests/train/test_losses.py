@@ -16,7 +16,7 @@ def test_class_weights_make_the_loss_the_balanced_log_loss() -> None:
     logits = torch.randn(12, 2, generator=torch.Generator().manual_seed(0))
     y = torch.tensor([r.y for r in rows])
     loss = float(TargetLoss(recipe, rows)(logits, y))
-    p = torch.softmax(logits, 1).double().numpy()
+    p = torch.softmax(logits.double(), 1).numpy()
     weights = np.array([1 / 9] * 9 + [1 / 3] * 3)
     assert loss == pytest.approx(log_loss(y.argmax(1).numpy(), p, sample_weight=weights), rel=1e-5)
 
@@ -26,5 +26,5 @@ def test_multilabel_without_weights_is_the_mean_binary_log_loss() -> None:
     rows = [Sample(0, 1, (1.0, 0, 0, 0, 0, 1.0)), Sample(0, 1, (0.0,) * 6)]
     logits = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
     y = torch.tensor([r.y for r in rows])
-    expected = np.mean([log_loss(y[:, k], torch.sigmoid(logits[:, k]).double(), labels=[0, 1]) for k in range(6)])
+    expected = np.mean([log_loss(y[:, k], torch.sigmoid(logits[:, k].double()), labels=[0, 1]) for k in range(6)])
     assert float(TargetLoss(recipe, rows)(logits, y)) == pytest.approx(expected, rel=1e-5)

@@ -99,7 +99,7 @@ def _cap(head: Head, side: int, g: np.random.Generator, thick: float, wide: floa
     axis = np.array([side, g.uniform(-0.55, 0.55), g.uniform(0.05, 0.55)])
     angle = _angle(head.points, axis)
     profile = thick * np.clip(1.0 - (angle / wide) ** power, 0.0, 1.0)
-    mask: Mask = (head.depth > -1.0) & (head.depth < profile - 1.0)
+    mask: Mask = (head.depth > 0.0) & (head.depth < profile)
     return mask
 
 

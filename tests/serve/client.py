@@ -66,6 +66,6 @@ def png() -> bytes:
 def nifti(folder: Path) -> bytes:
     """A volume without a unit."""
     path = folder / "v.nii.gz"
-    image: Any = nib.Nifti1Image(np.zeros((8, 8, 3), np.float32), np.eye(4))  # type: ignore[no-untyped-call]
+    image: Any = nib.Nifti1Image(np.zeros((8, 8, 3), np.float32), np.eye(4))
     nib.save(image, path)
     return path.read_bytes()

@@ -1,6 +1,7 @@
 import csv
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -16,7 +17,7 @@ from insula.core import recipe as recipes
 from insula.core.errors import UsageError
 from insula.scans.read import read
 
-SMALL = {"size": 64, "slices": 12}
+SMALL: dict[str, Any] = {"size": 64, "slices": 12}
 
 
 def fingerprint(folder: Path) -> str:

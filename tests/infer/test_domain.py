@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from insula.core.errors import EvaluationError
-from insula.infer.domain import baseline, distance, score
+from insula.infer.domain import baseline, distance, median_distance, score
 
 
 def test_the_precision_is_ledoit_and_wolfs() -> None:
@@ -43,3 +43,9 @@ def test_the_score_is_the_share_of_validation_distances_at_most_this_one() -> No
 def test_one_embedding_gives_no_baseline() -> None:
     with pytest.raises(EvaluationError, match="at least two"):
         baseline(np.ones((1, 3)))
+
+
+def test_a_case_of_many_strange_inputs_is_not_typical_because_they_cancel() -> None:
+    mean, precision = np.zeros(2), np.eye(2)
+    assert median_distance(np.array([[8.0, 0.0], [-8.0, 0.0], [0.0, 8.0]]), mean, precision) == 8.0
+    assert median_distance(np.array([[3.0, 4.0]]), mean, precision) == 5.0

@@ -91,9 +91,21 @@ def check(cohort: Path, out: Path | None, as_json: bool) -> None:
 @click.argument("cohort", type=_TABLE)
 @recipe_options
 @click.option("--out", type=_TABLE, required=True, help="Table to write, .parquet or .csv.")
-@click.option("--level", type=click.Choice(["patient", "picture"]), default="patient", show_default=True)
 @click.option(
-    "--fractions", nargs=3, type=float, default=(0.7, 0.15, 0.15), show_default=True, metavar="TRAIN VAL TEST"
+    "--level",
+    type=click.Choice(["patient", "picture"]),
+    default="patient",
+    show_default=True,
+    help="Keep a patient's cases together, or split picture by picture (labelled as optimistic).",
+)
+@click.option(
+    "--fractions",
+    nargs=3,
+    type=float,
+    default=(0.7, 0.15, 0.15),
+    show_default=True,
+    metavar="TRAIN VAL TEST",
+    help="Shares of the patients in each split.",
 )
 @click.option("--from-files", type=click.Path(path_type=Path), help="Folder of train.txt, val.txt, test.txt to follow.")
 @click.option("--write-files", "lists", type=click.Path(path_type=Path), help="Folder to write these files to.")

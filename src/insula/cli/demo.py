@@ -12,8 +12,14 @@ _RECIPES = ("haemorrhage-ct", "stroke-ct", "brain-tumour", "clot-origin")
 
 
 @click.command()
-@click.option("--recipe", type=click.Choice(_RECIPES), default=_RECIPES[0], show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
+@click.option("--recipe", type=click.Choice(_RECIPES), default=_RECIPES[0], show_default=True, help="The question.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/demo"),
+    show_default=True,
+    help="Folder for everything that is made; one that an earlier demo left is replaced.",
+)
 @click.option("--patients", type=click.IntRange(20, 5000), help="Number of phantom patients.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key.")
 @click.option("--serve", is_flag=True, help="Leave the service running with the bundle that was made.")

@@ -13,26 +13,19 @@ from insula.cli.output import emit, json_option, progress
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("cohort", type=click.Path(path_type=Path))
 @click.option("--split", default="test", show_default=True, help="train, val, test, or all for an outside cohort.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the report.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the report.")
 @click.option("--gallery", "each", default=3, show_default=True, type=click.IntRange(0, 50), help="Cases per outcome.")
 @json_option
 def evaluate(bundle: Path, cohort: Path, split: str, out: Path, each: int, as_json: bool) -> None:
     """Judge BUNDLE on the labelled cases of COHORT (a table): figures with intervals, report.html, report.json."""
     from insula.bundle.load import load
     from insula.cohort.table import load as load_cohort
-    from insula.core import provenance
-    from insula.evaluate.gallery import gallery
-    from insula.evaluate.outcome import save
     from insula.evaluate.run import evaluate as judge
     from insula.infer.predict import Predictor
-    from insula.report import page, text
+    from insula.report import folder, text
 
     model, table = load(bundle), load_cohort(cohort)
     predictor = Predictor(model)
     report = judge(model, table, split, lambda cases: progress(cases, "evaluate", len(cases)), predictor)
-    pictures = gallery(report, model, table, each, predictor) if each else ()
-    save(report, out)
-    for i, item in enumerate(pictures):
-        provenance.write_bytes(out / "heatmaps" / f"{item.outcome}-{i + 1:02d}.png", item.png)
-    path = page.write(report, out, pictures)
+    path = folder.write(report, model, table, out, each, predictor)
     emit(as_json, report.to_dict() | {"report": str(path)}, f"{text.summary(report)}\n\nReport: {path}")

@@ -25,7 +25,7 @@ VERBS = {
     "predict": ("insula.cli.predict:predict", "Predict scans with a bundle."),
     "explain": ("insula.cli.predict:explain", "Show where on a scan a prediction's score comes from."),
     "serve": ("insula.cli.serve:serve", "Serve a bundle over HTTP."),
-    "info": ("insula.cli.predict:info", "What is installed, which recipes and entries there are."),
+    "info": ("insula.cli.info:info", "What is installed, which recipes and entries there are."),
 }
 
 
@@ -72,8 +72,12 @@ def run() -> None:
     except InsulaError as error:
         _show(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(141)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        what = f"'{error.filename}': {error.strerror}" if error.filename else str(error.strerror)
+        _show(InsulaError(f"{what}; check the path, its rights and the free space."))
+        sys.exit(InsulaError.exit_code)
 
 
 def _show(error: InsulaError) -> None:

@@ -12,8 +12,10 @@ from insula.cli.output import emit, json_option, progress
 @click.command()
 @click.argument("kind", type=click.Choice(["haemorrhage-ct", "stroke-ct", "brain-tumour", "clot-origin"]))
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--patients", type=click.IntRange(2, 100_000), default=60, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--patients", type=click.IntRange(2, 100_000), default=60, show_default=True, help="Number of patients to make."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed makes the same patients.")
 @click.option("--size", type=int, default=192, show_default=True, help="Pixels a side, 64 to 512.")
 @click.option("--slices", type=int, default=24, show_default=True, help="Slices a scan, 8 to 64.")
 @json_option

@@ -8,10 +8,7 @@ from typing import Any
 
 import click
 
-from insula.cli.info import info
 from insula.cli.output import emit, json_option, progress
-
-__all__ = ["explain", "info", "predict"]
 
 _SCAN = click.Path(path_type=Path)
 

@@ -116,7 +116,7 @@ def export(run: Path, cohort: Path, out: Path | None, cache: Path, as_json: bool
 @click.command()
 @click.argument("cohort", type=_FILE)
 @recipe_options
-@click.option("--folds", type=click.IntRange(2, 50), default=5, show_default=True)
+@click.option("--folds", type=click.IntRange(2, 50), default=5, show_default=True, help="Number of folds.")
 @click.option(
     "--level",
     type=click.Choice(["patient", "picture"]),

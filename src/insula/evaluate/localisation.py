@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from insula.core.errors import EvaluationError
 from insula.core.recipe import Input
 from insula.core.types import Case, FloatArray, Heatmap
+from insula.evaluate.figures import share
 from insula.evaluate.outcome import Localisation
-from insula.metrics.intervals import Figure, wilson
 from insula.prep.run import prepare_mask
 from insula.scans.read import read
 
@@ -77,20 +77,20 @@ def of_case(case: Case, role: str, root: Path, heatmap: Heatmap, k: int, section
     return spot(heatmap, k, mask) if mask.any() else None
 
 
-def summary(table: pd.DataFrame) -> Localisation | None:
-    """Hits with Wilson's interval over the rows that have a spot; None where there are none."""
+def summary(table: pd.DataFrame, replicates: int, seed: int) -> Localisation | None:
+    """Hits over the rows that have a spot, with their interval over patients; None where there are none."""
     if "peak_inside" not in table.columns:
         return None
     rows = table[table["peak_inside"].notna()]
     n = len(rows)
     if n == 0:
         return None
-    hits = int(rows["peak_inside"].astype(float).sum())
-    patients = int(rows["patient"].nunique())
-    pointing = Figure(hits / n, wilson(hits, n), "Wilson", patients, n, hits)
+    hit = rows["peak_inside"].to_numpy(dtype=bool)
+    patients = rows["patient"].to_numpy(dtype=str)
+    pointing = share(hit, np.ones(n, dtype=bool), patients, replicates, seed, "no true positive has a mask")
     return Localisation(
         n,
-        hits,
+        int(hit.sum()),
         pointing,
         float(rows["heat_inside"].astype(float).mean()),
         float(rows["lesion_share"].astype(float).mean()),

@@ -124,7 +124,7 @@ def evaluate_table(
         prevalence=prevalence,
         coverage=_coverage(table, rows, facts, replicates),
         domain=_domain(table, rows, facts, replicates),
-        localisation=localisation.summary(table),
+        localisation=localisation.summary(table, replicates, facts.seed),
         failures=tuple(failures),
         table=table,
     )

@@ -60,6 +60,12 @@ def sample(table: pd.DataFrame, facts: Facts) -> Sample:
         raise EvaluationError(f"The table of predictions has no column '{missing[0]}'; it needs: {', '.join(wanted)}.")
     if len(table) == 0:
         raise EvaluationError("The table of predictions is empty; predict at least one labelled case.")
+    own = [f"t_{name}" for name in facts.classes if f"t_{name}" in table.columns]
+    empty = [name for name in (*wanted, *own) if table[name].isna().any()]
+    if empty:
+        raise EvaluationError(
+            f"The column '{empty[0]}' of the table of predictions has empty cells; fill or drop them."
+        )
     if table["case"].duplicated().any():
         raise EvaluationError("Some cases stand twice in the table of predictions; keep one row per case.")
     p = table[[f"p_{name}" for name in facts.classes]].to_numpy(dtype=np.float64)
@@ -93,8 +99,8 @@ def by_patient(rows: Sample, facts: Facts) -> tuple[Sample, int]:
     groups = np.split(order, np.flatnonzero(np.diff(index[order])) + 1)
     mixed = 0
     for i, group in enumerate(groups):
-        p[i] = aggregate(rows.p[group], facts.aggregate)
-        limits[i] = rows.limits[group].mean(axis=0)
+        p[i] = aggregate(rows.p[group], facts.aggregate, facts.kind)
+        limits[i] = np.median(rows.limits[group], axis=0)  # of equal thresholds exactly that one; a mean drifts
         labels = rows.y[group]
         mixed += bool((labels != labels[0]).any())
         if facts.kind == "multilabel":

@@ -32,6 +32,13 @@ def distance(embedding: NDArray[np.floating], mean: NDArray[np.float64], precisi
     return float(np.sqrt(max(0.0, float(offset @ precision @ offset))))
 
 
+def median_distance(
+    embeddings: NDArray[np.floating], mean: NDArray[np.float64], precision: NDArray[np.float64]
+) -> float:
+    """The median distance of a case's inputs (n, E): the baseline knows single inputs, and a mean of many lies nearer."""
+    return float(np.median([distance(row, mean, precision) for row in embeddings]))
+
+
 def score(distance: float, distances: NDArray[np.float64]) -> float:
     """The fraction of validation distances (rising) that are at most this one: 0 typical, 1 beyond all."""
     return float(np.searchsorted(distances, distance, side="right")) / len(distances)

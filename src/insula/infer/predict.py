@@ -66,7 +66,7 @@ class Predictor:
             spread = self._pooled_samples(outputs, passes).std(axis=0).astype(np.float32)
         embedding = case_embedding(outputs)
         base = self.bundle.baseline
-        far = domain.distance(embedding, base.embedding_mean, base.embedding_precision)
+        far = domain.median_distance(outputs.embedding, base.embedding_mean, base.embedding_precision)
         return Prediction(
             case=key,
             bundle_id=self.bundle.id,

@@ -8,17 +8,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from insula.core.errors import EvaluationError
+from insula.metrics.probabilities import Kind
 
 How = Literal["mean", "max", "noisy_or", "majority"]
 
 
-def aggregate(probabilities: ArrayLike, how: How) -> NDArray[np.float64]:
+def aggregate(probabilities: ArrayLike, how: How, kind: Kind | None = None) -> NDArray[np.float64]:
     """One row of probabilities (K,) from several (n, K); a single row comes back as it stands.
 
     mean: the average. max: the largest value per class. noisy_or: 1 − Π(1 − p), the chance of at least one if the rows
     were independent. majority: the share of rows that vote for the class; a row votes for its largest class where the
     rows are distributions over exclusive classes, and for each label with p ≥ 0.5 otherwise.
-    Where every row sums to 1 (exclusive classes) the result is scaled to sum to 1 as well.
+    For exclusive classes the result is scaled to sum to 1. Without a kind, rows that all sum to 1 are taken for them;
+    say it where it is known, since sure answers to separate labels can sum to 1 too.
     Raises EvaluationError for no rows or an unknown way.
     """
     rows = np.asarray(probabilities, dtype=np.float64)
@@ -29,7 +31,7 @@ def aggregate(probabilities: ArrayLike, how: How) -> NDArray[np.float64]:
     if len(rows) == 1:
         only: NDArray[np.float64] = rows[0].copy()
         return only
-    exclusive = bool(np.allclose(rows.sum(axis=1), 1.0, atol=1e-4))
+    exclusive = kind == "multiclass" if kind else bool(np.allclose(rows.sum(axis=1), 1.0, atol=1e-4))
     pooled: NDArray[np.float64]
     if how == "mean":
         pooled = rows.mean(axis=0)

@@ -31,6 +31,9 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, kind: Kind) -> float:
     if kind == "multiclass" and not (y.sum(axis=1) == 1).all():
         raise EvaluationError("Some cases carry no or several of the exclusive classes; correct their labels.")
 
+    if _separated(z, y, kind):
+        return 1.0
+
     def loss(log_temperature: float) -> float:
         scaled = z / np.exp(log_temperature)
         if kind == "multiclass":
@@ -39,6 +42,13 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, kind: Kind) -> float:
 
     found = float(minimize_scalar(loss, bounds=_RANGE, method="bounded", options={"xatol": 1e-6}).x)
     return 1.0 if found < _RANGE[0] + 0.01 else float(np.exp(found))
+
+
+def _separated(z: NDArray[np.float64], y: NDArray[np.bool_], kind: Kind) -> bool:
+    # asked of the logits: the loss itself is flat at 0 long before the smallest temperature
+    if kind == "multiclass":
+        return bool((z[y] >= z.max(axis=1)).all())
+    return bool((np.where(y, z, -z) >= 0).all())
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ class Reliability:
 def bins(p: ArrayLike, count: int = 10) -> NDArray[np.intp]:
     """The bin (n,) of each probability in `count` bins of equal mass; equal probabilities share a bin."""
     score = np.asarray(p, dtype=np.float64)
-    edges = np.unique(np.quantile(score, np.linspace(0.0, 1.0, count + 1)[1:-1], method="inverted_cdf"))
+    edges = np.unique(np.quantile(score, np.arange(1, count) / count, method="inverted_cdf"))
     found = np.searchsorted(edges, score, side="left")
     return np.unique(found, return_inverse=True)[1]
 

@@ -121,7 +121,7 @@ def kappa(matrix: Values) -> Values:
     total = matrix.sum(axis=(1, 2))
     agreed = ratio(np.trace(matrix, axis1=1, axis2=2), total)
     chance = ratio((matrix.sum(axis=1) * matrix.sum(axis=2)).sum(axis=1), total**2)
-    return ratio(agreed - chance, np.where(np.isclose(chance, 1.0, atol=1e-12), 0.0, 1.0 - chance))
+    return ratio(agreed - chance, np.where(np.isclose(chance, 1.0, rtol=0.0, atol=1e-12), 0.0, 1.0 - chance))
 
 
 def mcc(matrix: Values) -> Values:

@@ -54,7 +54,8 @@ def model_card(
     if provenance:
         shown = {key: provenance[key] for key in ("insula", "created", "python", "machine") if key in provenance}
         parts += ["## Origin", _list(shown)]
-    return "\n\n".join(parts) + "\n"
+    # Markdown lets HTML through; the names and facts of a recipe are text.
+    return "\n\n".join(parts).replace("<", "\\<") + "\n"
 
 
 def _figures(report: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +18,10 @@ from insula.evaluate.outcome import Level
 
 INK, PALE, GRID = "#1f3a5f", "#9db4cf", "#dde3ea"
 SERIES = ("#1f3a5f", "#c8553d", "#5b8e7d", "#8d6a9f", "#b08d3c", "#4c86a8", "#7a7a7a", "#a63d63")
+_LONGEST = 24
 _STYLE = {
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.5,
@@ -76,7 +79,7 @@ def reliability(level: Level, facts: Facts) -> str:
         axes.vlines(x, spread[:, 0], spread[:, 1], color=PALE, lw=2.2, label="95% interval")
         axes.plot(x, y, "o-", color=INK, lw=1, ms=4.5, label="observed")
         axes.set(
-            xlabel=f"predicted probability of {facts.positive}",
+            xlabel=f"predicted probability of {_short(facts.positive)}",
             ylabel="observed share",
             xlim=(-0.01, 1.01),
             ylim=(-0.01, 1.02),
@@ -90,10 +93,11 @@ def reliability(level: Level, facts: Facts) -> str:
 def confusion(level: Level, facts: Facts) -> str:
     """The confusion matrix with counts and shares of each true class; of the positive label where labels combine."""
     if level.confusion is not None:
-        names, matrix = facts.classes, np.array(level.confusion)
+        names, matrix = tuple(map(_short, facts.classes)), np.array(level.confusion)
     else:
         c = level.classes[facts.positive]
-        names, matrix = (f"not {facts.positive}", facts.positive), np.array([[c.tn, c.fp], [c.fn, c.tp]])
+        positive = _short(facts.positive)
+        names, matrix = (f"not {positive}", positive), np.array([[c.tn, c.fp], [c.fn, c.tp]])
     totals = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
 
@@ -126,10 +130,10 @@ def histogram(level: Level, facts: Facts) -> str:
     def draw(axes: Any) -> None:
         for i, (name, numbers) in enumerate(_positive_first(curves.histogram, facts.positive)):
             colour = SERIES[1] if name == facts.positive else SERIES[(0, 2, 3, 4, 5, 6, 7)[(i - 1) % 7]]
-            axes.stairs(numbers, edges, color=colour, lw=1.6, label=f"{name} (n = {sum(numbers)})")
+            axes.stairs(numbers, edges, color=colour, lw=1.6, label=f"{_short(name)} (n = {sum(numbers)})")
             axes.stairs(numbers, edges, color=colour, alpha=0.14, fill=True)
         axes.axvline(facts.threshold(facts.positive), color="#27323d", lw=1, ls=(0, (4, 3)), label="threshold")
-        axes.set(xlabel=f"predicted probability of {facts.positive}", ylabel=f"{level.name}s", xlim=(0, 1))
+        axes.set(xlabel=f"predicted probability of {_short(facts.positive)}", ylabel=f"{level.name}s", xlim=(0, 1))
         axes.set_ylim(bottom=0)
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.legend(loc="best")
@@ -141,10 +145,17 @@ def _positive_first(histogram: Any, positive: str) -> list[tuple[str, tuple[int,
     return sorted(histogram.items(), key=lambda item: item[0] != positive)
 
 
+def _short(name: str) -> str:
+    """A class name that leaves room for the axes."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+
+
 def _svg(name: str, title: str, size: tuple[float, float], draw: Callable[[Any], None]) -> str:
     """An `<svg>` element with a title for screen readers and without any address of a third party."""
     style: Any = {**_STYLE, "svg.hashsalt": name}
-    with mpl.rc_context(style):
+    with mpl.rc_context(style), warnings.catch_warnings():
+        # The text is drawn by the reader's browser, whose fonts know more scripts than ours.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         drawing = Drawing(figsize=size, layout="constrained")
         FigureCanvasSVG(drawing)
         draw(drawing.add_subplot())
@@ -155,5 +166,6 @@ def _svg(name: str, title: str, size: tuple[float, float], draw: Callable[[Any],
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
     text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
+    text = re.sub(r'(<\w+) id="([^"]*)"', lambda tag: tag[0] if f"#{tag[2]}" in text else tag[1], text)
     label = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

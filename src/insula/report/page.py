@@ -25,9 +25,10 @@ _OUTCOME_NAMES = {
 
 def write(report: EvaluationReport, folder: Path, gallery: Sequence[GalleryItem] = ()) -> Path:
     """Write `report.html` and `report.json` into the folder; return the path of the page."""
-    provenance.write_json(folder / "report.json", report.to_dict())
+    text = render(report, gallery)
     path = folder / "report.html"
-    provenance.write_text(path, render(report, gallery))
+    provenance.write_json(folder / "report.json", report.to_dict())
+    provenance.write_text(path, text)
     return path
 
 

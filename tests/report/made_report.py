@@ -1,0 +1,64 @@
+"""Reports over made predictions, for the pages and texts that show them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from insula.evaluate.facts import Facts
+from insula.evaluate.gallery import GalleryItem
+from insula.evaluate.outcome import EvaluationReport
+from insula.evaluate.run import evaluate_table
+from insula.evaluate.table import frame
+from insula.metrics.probabilities import Kind
+
+
+def make(
+    classes: Sequence[str] = ("normal", "stroke"),
+    kind: Kind = "multiclass",
+    patients: int = 24,
+    only: int | None = None,
+    **more: Any,
+) -> EvaluationReport:
+    """Two cases a patient; the last class is the positive one. only: the one class that every patient has."""
+    rng = np.random.default_rng(3)
+    k, n = len(classes), 2 * patients
+    index = np.repeat(np.arange(patients) % k, 2) if only is None else np.full(n, only)
+    y = np.eye(k, dtype=bool)[index]
+    logits = rng.normal(0, 1.2, (n, k)) + 0.7 * y
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    hit = y[:, -1] & (p[:, -1] >= 0.4)
+    columns: dict[str, Any] = {
+        "action": ["accept", "refer", "accept", "reject"] * (n // 4),
+        "domain_score": rng.random(n),
+        "peak_inside": np.where(hit, rng.random(n) < 0.7, np.nan),
+        "heat_inside": np.where(hit, 0.6, np.nan),
+        "lesion_share": np.where(hit, 0.05, np.nan),
+    }
+    keys = [f"case-{i}" for i in range(n)]
+    table = frame(keys, [f"P{i // 2}" for i in range(n)], p, y, classes, columns)
+    facts = Facts("made-ct", "Is there a stroke?", "answer", kind, tuple(classes), classes[-1], {classes[-1]: 0.4})
+    return evaluate_table(table, facts, replicates=60, **more)
+
+
+@cache
+def plain() -> EvaluationReport:
+    """The report that most tests look at."""
+    return make(source={"cohort": "somewhere", "split": "test"})
+
+
+@cache
+def without_positives() -> EvaluationReport:
+    """A report of a cohort in which nobody has the positive class, so that half of its figures are not defined."""
+    return make(only=0)
+
+
+def item(caption: str = "case-1, p(stroke) = 0.91", outcome: str = "TP") -> GalleryItem:
+    stream = io.BytesIO()
+    Image.fromarray(np.arange(12 * 8 * 3, dtype=np.uint8).reshape(12, 8, 3)).save(stream, "PNG")
+    return GalleryItem("case-1", outcome, 0.91, stream.getvalue(), caption)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.report.made_report import plain, without_positives
+
+from insula.evaluate.outcome import LIMITS, Failure
+from insula.report import words
+from insula.report.text import summary
+
+
+def line(name: str, text: str) -> str:
+    return next(row.strip() for row in text.splitlines() if row.strip().startswith(f"{name}  "))
+
+
+def test_the_headline_comes_first_and_the_limits_last() -> None:
+    lines = summary(plain()).splitlines()
+    assert lines[0] == plain().headline
+    assert lines[-1] == LIMITS
+
+
+@pytest.mark.parametrize("name", words.ORDER)
+def test_a_line_holds_value_interval_and_basis(name: str) -> None:
+    figure = plain().positive.figures[name]
+    assert figure.interval is not None
+    parts = [part for part in line(words.NAMES[name], summary(plain())).split("  ") if part]
+    low, high = figure.interval
+    assert parts[1].strip() == f"{figure.value:.3f}".replace("-", "−")
+    assert parts[2].strip() == f"{low:.3f} to {high:.3f}".replace("-", "−")
+    assert parts[3].strip().startswith(f"{figure.events} of {figure.n} patients" if words.is_share(name) else "24 pat")
+
+
+def test_columns_stand_below_each_other() -> None:
+    lines = summary(plain()).splitlines()
+    start = next(i for i, row in enumerate(lines) if row.split()[:1] == ["value"])
+    column = lines[start].index("value")
+    table = lines[start + 1 : start + 1 + len(words.ORDER)]
+    assert all(row[column - 1] == " " and row[column] in "−0123456789" for row in table)
+
+
+def test_undefined_figures_say_why() -> None:
+    assert "–" in line("Sensitivity", summary(without_positives()))
+    assert "no row is positive" in line("Sensitivity", summary(without_positives()))
+
+
+def test_policy_heat_failures_and_notes_are_told() -> None:
+    report = replace(plain(), failures=(Failure("case-9", "too dark"), Failure("case-10", "x")), notes=("Mind this.",))
+    text = summary(report)
+    found = report.localisation
+    assert found is not None
+    assert report.coverage is not None
+    assert f"Heat peak inside the lesion: {found.hits} of {found.n} true positives" in text
+    assert "2 cases could not be predicted; the first: case-9: too dark" in text
+    assert "Note: Mind this." in text
+    accepted = report.coverage["accepted"]
+    assert line("Accepted", text).endswith(f"{accepted.events} of {accepted.n} cases")

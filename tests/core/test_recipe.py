@@ -44,6 +44,21 @@ def test_a_wrong_override_is_named(override: str, told: str) -> None:
         recipes.load("stroke-ct", (override,))
 
 
+@pytest.mark.parametrize("name", ["macro", "", "a/b", "../up", "<b>", "-x", "a" * 65, "line\nbreak"])
+def test_a_class_name_that_no_file_or_column_can_carry_is_refused(name: str) -> None:
+    content = recipes.load("stroke-ct").model_dump(mode="json", by_alias=True)
+    content["targets"]["stroke"] |= {"classes": ["normal", name], "primary": name}
+    with pytest.raises(RecipeError, match="is no class name"):
+        recipes.parse(content, "x")
+
+
+@pytest.mark.parametrize("name", ["CE", "grade II", "Schlaganfall frisch", "größer", "T1+", "v1.2-b"])
+def test_ordinary_class_names_are_taken(name: str) -> None:
+    content = recipes.load("stroke-ct").model_dump(mode="json", by_alias=True)
+    content["targets"]["stroke"] |= {"classes": ["normal", name], "primary": name}
+    assert recipes.parse(content, "x").target.positive == name
+
+
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="neither a file nor one of"):
         recipes.load("strok-ct")

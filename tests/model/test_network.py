@@ -58,8 +58,8 @@ def test_explaining_changes_no_state() -> None:
 
 def test_simple_cnn_has_the_documented_size() -> None:
     encoder = SimpleCNN(3)
-    assert sum(p.numel() for p in encoder.parameters()) == 97_680
-    assert "97,680" in (SimpleCNN.__doc__ or "")
+    assert sum(p.numel() for p in encoder.parameters()) == 32_144
+    assert "32,144" in (SimpleCNN.__doc__ or "")
     assert encoder(torch.rand(1, 3, 128, 128)).shape == (1, 128, 32, 32)
 
 

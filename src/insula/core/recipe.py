@@ -5,6 +5,7 @@ Recipes hold science; ports, keys and addresses come from the environment.
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -48,6 +49,9 @@ class Input(_Section):
     prep: tuple[PrepStep, ...] = Field(min_length=1)
 
 
+_CLASS_NAME = re.compile(r"[^\W_][\w .+-]{0,63}")
+
+
 class Target(_Section):
     """One question's answer: exclusive classes, or labels that may stand together.
 
@@ -62,6 +66,12 @@ class Target(_Section):
     def _check(self) -> Target:
         if len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes {list(self.classes)} repeat a name")
+        for name in self.classes:
+            if not _CLASS_NAME.fullmatch(name) or name == "macro":
+                raise ValueError(
+                    f"'{name}' is no class name: it names columns and files, so give letters, digits, spaces and .+- "
+                    "after a letter or digit, 64 at most, and not 'macro'"
+                )
         if self.positive not in self.classes:
             raise ValueError(f"primary '{self.positive}' is not one of the classes {list(self.classes)}")
         return self

@@ -103,7 +103,7 @@ def _show(
     slices = prepare(read_files([root / path for path in case.scans[role].paths]), bundle.recipe.input)
     s = int(heat.array[k].reshape(len(heat.slices), -1).max(axis=1).argmax())
     place = f"slice {heat.slices[s] + 1} of {len(slices)}, " if len(slices) > 1 else ""
-    picture = heatmap.picture(slices[heat.slices[s]])
+    picture = heatmap.picture(slices[heat.slices[s]], heatmap.is_colour(bundle.recipe.input))
     return _Shown(case.key, outcome, float(prediction.probabilities[k]), picture, heat.array[k, s], place)
 
 

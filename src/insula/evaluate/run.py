@@ -181,7 +181,7 @@ def _row(
 
 
 def _coverage(table: pd.DataFrame, rows: Sample, facts: Facts, replicates: int) -> dict[str, Figure] | None:
-    """Shares of cases accepted, referred, rejected, and how often the answer is right with and without the referred."""
+    """Shares of cases accepted and referred, and how often the answer is right with and without the referred."""
     if "action" not in table.columns:
         return None
     action = table["action"].to_numpy(dtype=str)
@@ -196,7 +196,6 @@ def _coverage(table: pd.DataFrame, rows: Sample, facts: Facts, replicates: int) 
     return {
         "accepted": figure(accepted, whole),
         "referred": figure(action == "refer", whole),
-        "rejected": figure(action == "reject", whole),
         "accuracy_of_all": figure(right, whole),
         "accuracy_of_accepted": figure(right, accepted, "no case was accepted"),
         "sensitivity_of_accepted": figure(called[:, k], accepted & rows.y[:, k], "no positive case was accepted"),

@@ -1,6 +1,6 @@
 """The table of predictions: one row per case, from which every figure of a report can be computed again.
 
-Columns: case, patient, `p_<class>` (probability), `y_<class>` (bool). Optional: `action` (accept, refer, reject),
+Columns: case, patient, `p_<class>` (probability), `y_<class>` (bool). Optional: `action` (accept, refer),
 `domain_score`, `spread_<class>`, `t_<class>` (the threshold of the bundle that predicted the row), and for true
 positives with a mask `peak_inside` (0 or 1), `heat_inside`, `lesion_share`.
 """

@@ -102,7 +102,8 @@ def decide_on(val: Measured, recipe: Recipe) -> tuple[DecisionFacts, dict[str, A
     p, y = [], []
     for patient in dict.fromkeys(val.patients):
         mine = np.array([q == patient for q in val.patients])
-        p.append(aggregate(probabilities[mine], recipe.policy.aggregate))
+        # rounded as a Prediction's are, so that the patient who sets a threshold reaches it
+        p.append(aggregate(probabilities[mine], recipe.policy.aggregate, kind).astype(np.float32))
         y.append(val.labels[mine].any(axis=0))
     patient_p, patient_y = np.stack(p), np.stack(y)
     chosen: dict[str, float] = {}

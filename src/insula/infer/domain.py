@@ -35,7 +35,7 @@ def distance(embedding: NDArray[np.floating], mean: NDArray[np.float64], precisi
 def median_distance(
     embeddings: NDArray[np.floating], mean: NDArray[np.float64], precision: NDArray[np.float64]
 ) -> float:
-    """The median distance of a case's inputs (n, E): the baseline knows single inputs, and a mean of many lies nearer."""
+    """The median distance of a case's inputs (n, E): the baseline knows single inputs, a mean of many lies nearer."""
     return float(np.median([distance(row, mean, precision) for row in embeddings]))
 
 

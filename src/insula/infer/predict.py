@@ -58,7 +58,7 @@ class Predictor:
         facts, recipe = self.bundle.decision, self.bundle.recipe
         outputs = run_prepared(self.engine, prepared, recipe.input)
         per_input = from_logits(outputs.logits, facts.temperature, recipe.target.kind)
-        probabilities = aggregate(per_input, recipe.policy.aggregate).astype(np.float32)
+        probabilities = aggregate(per_input, recipe.policy.aggregate, recipe.target.kind).astype(np.float32)
         spread = None
         if passes and recipe.model.dropout == 0.0:
             warnings = (*warnings, "no spread: the model has no dropout")
@@ -111,7 +111,7 @@ class Predictor:
         recipe = self.bundle.recipe
         logits = sampling.sample(self.engine, outputs.embedding, passes, recipe.model.dropout, recipe.seed)
         p = from_logits(logits, self.bundle.decision.temperature, recipe.target.kind)
-        return np.stack([aggregate(rows, recipe.policy.aggregate) for rows in p])
+        return np.stack([aggregate(rows, recipe.policy.aggregate, recipe.target.kind) for rows in p])
 
 
 def run_prepared(engine: Engine, prepared: FloatArray, section: Input) -> Outputs:

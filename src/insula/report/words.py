@@ -27,7 +27,6 @@ NAMES = {
 COVERAGE = {
     "accepted": "Accepted",
     "referred": "Referred to a person",
-    "rejected": "Rejected as unsuitable",
     "accuracy_of_all": "Accuracy, every case",
     "accuracy_of_accepted": "Accuracy, accepted cases",
     "sensitivity_of_accepted": "Sensitivity, accepted cases",

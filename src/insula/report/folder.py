@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from insula.bundle.types import Bundle
 from insula.core import provenance
 from insula.core.types import Cohort
-from insula.evaluate.gallery import gallery
+from insula.evaluate.gallery import GalleryItem, gallery
 from insula.evaluate.outcome import EvaluationReport, save
 from insula.evaluate.run import Predicts
 from insula.report import page
@@ -27,11 +28,17 @@ def write(
 ) -> Path:
     """Write `report.html`, `report.json`, `predictions.parquet` and `heatmaps/`; return the path of the page.
 
-    each: how many cases of each outcome the page shows with their heat maps; 0 leaves the pictures out. The files of an
-    earlier report there are replaced, any others stay. All are made aside first: where one cannot be made, the folder
-    is left as it was.
+    each: how many cases of each outcome the page shows with their heat maps; 0 leaves the pictures out.
     """
-    pictures = gallery(report, bundle, cohort, each, predictor) if each else ()
+    return write_figures(report, folder, gallery(report, bundle, cohort, each, predictor) if each else ())
+
+
+def write_figures(report: EvaluationReport, folder: Path, pictures: Sequence[GalleryItem] = ()) -> Path:
+    """`write` with pictures that are there already.
+
+    The files of an earlier report in the folder are replaced, any others stay. All are made aside first: where one
+    cannot be made, the folder is left as it was.
+    """
     fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:

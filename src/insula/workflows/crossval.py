@@ -10,12 +10,12 @@ from insula.cohort.split import folds as make_folds
 from insula.core.errors import CohortError
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort
-from insula.evaluate.outcome import EvaluationReport, save
+from insula.evaluate.outcome import EvaluationReport
 from insula.evaluate.pooled import pool
 from insula.evaluate.run import evaluate
 from insula.export.finish import finish
 from insula.prep.cache import build
-from insula.report import page
+from insula.report import folder as written
 from insula.train.fit import fit
 
 
@@ -64,5 +64,4 @@ def crossval(
         "bundles": [r.source["bundle"] for r in reports],
     }
     result = pool(reports, source)
-    save(result, folder)
-    return result, page.write(result, folder)
+    return result, written.write_figures(result, folder)

@@ -14,7 +14,12 @@ from insula.core.types import Case, Cohort, Heatmap, Prediction, Scan, Split
 class Scripted:
     """Gives case key → probability of stroke; a case without one is refused."""
 
-    def __init__(self, stroke: Mapping[str, float], domain: float = 0.5, heat: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        stroke: Mapping[str, float],
+        domain: float = 0.5,
+        heat: np.ndarray | Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         self.stroke = stroke
         self.domain = domain
         self.heat = heat
@@ -27,9 +32,10 @@ class Scripted:
         p = np.array([1 - self.stroke[case.key], self.stroke[case.key]], np.float32)
         spread = np.full(2, 0.25, np.float32) if passes else None
         maps = {}
-        if self.heat is not None:
-            array = np.stack([np.zeros_like(self.heat), self.heat])
-            maps = {"ct": Heatmap(array, tuple(range(len(self.heat))), np.ones(len(self.heat), np.float32))}
+        heat = self.heat[case.key] if isinstance(self.heat, Mapping) else self.heat
+        if heat is not None:
+            array = np.stack([np.zeros_like(heat), heat])
+            maps = {"ct": Heatmap(array, tuple(range(len(heat))), np.ones(len(heat), np.float32))}
         return Prediction(
             case.key, "b", "answer", ("normal", "stroke"), p, spread, (), self.domain, np.zeros(6, np.float32), maps
         )

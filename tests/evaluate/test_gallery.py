@@ -44,3 +44,23 @@ def test_pictures_show_the_slice_with_most_heat_and_missing_scans_none(
     coloured = np.ptp(drawn, axis=2) > 0
     assert coloured[:4, :4].all()
     assert not coloured[8:, 8:].any()
+
+
+def test_weak_heat_looks_weak_and_a_very_hot_case_does_not_darken_the_others(
+    tiny_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    array = np.full((1, 24, 24), 40, np.float32)
+    keys = ("a", "b", "c", "hot")
+    for key in keys:
+        np.savez(tmp_path / f"{key}.npz", array=array, units="HU")
+    made = cohort(*(case(key, key) for key in keys[:3]), case("hot", "hot"), root=str(tmp_path))
+    peaks = {"a": 1.0, "b": 2.0, "c": 4.0, "hot": 50.0}
+    heats = {key: np.full((1, 4, 4), top, np.float32) for key, top in peaks.items()}
+    predictor = Scripted({"a": 0.7, "b": 0.8, "c": 0.9, "hot": 0.1}, heat=heats)
+    bundle = tiny_bundle()
+    report = evaluate(bundle, made, predictor=predictor, replicates=20)
+    tops = {
+        item.key: float(Image.open(io.BytesIO(item.png)).text["Heat at the bar's top"])  # type: ignore[attr-defined]
+        for item in gallery(report, bundle, made, predictor=predictor)
+    }
+    assert tops == {"a": 2.0, "b": 2.0, "c": 4.0, "hot": 50.0}

@@ -68,8 +68,10 @@ def pick(report: EvaluationReport, each: int = 3) -> dict[str, tuple[str, ...]]:
 def gallery(
     report: EvaluationReport, bundle: Bundle, cohort: Cohort, each: int = 3, predictor: Predicts | None = None
 ) -> tuple[GalleryItem, ...]:
-    """Pictures of the picked cases, on the slice with the most heat, all coloured on one scale.
+    """Pictures of the picked cases, on the slice with the most heat.
 
+    The brightest colour of a picture is its own peak, but never less than the median peak of the true positives (of
+    all shown where there is none), so that weak heat looks weak and one very hot case does not darken the others.
     A case whose picture cannot be made is left out; it stands in the table of predictions all the same.
     """
     predictor = predictor or Predictor(bundle)
@@ -81,13 +83,13 @@ def gallery(
                 shown.append(_show(cases[key], outcome, report, bundle, Path(cohort.root), predictor))
             except (InsulaError, OSError, ValueError):
                 continue
-    scale = _scale([item.heat for item in shown])
+    floor = _floor(shown)
     return tuple(
         GalleryItem(
             item.key,
             item.outcome,
             item.probability,
-            heatmap.overlay_png(item.picture, item.heat, scale),
+            heatmap.overlay_png(item.picture, item.heat, max(floor, float(item.heat.max()))),
             f"{item.key}, {item.place}p({report.facts.positive}) = {item.probability:.2f}",
         )
         for item in shown
@@ -107,6 +109,7 @@ def _show(
     return _Shown(case.key, outcome, float(prediction.probabilities[k]), picture, heat.array[k, s], place)
 
 
-def _scale(heats: Sequence[FloatArray]) -> float:
-    """The largest heat of all pictures, so that equal colours mean equal heat."""
-    return max((float(heat.max()) for heat in heats), default=0.0) or 1.0
+def _floor(shown: Sequence[_Shown]) -> float:
+    """The median peak of the true positives: what strong heat is in this cohort."""
+    peaks = [float(item.heat.max()) for item in shown if item.outcome == "TP"] or [float(i.heat.max()) for i in shown]
+    return float(np.median(peaks)) if peaks else 0.0

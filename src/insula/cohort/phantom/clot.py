@@ -19,6 +19,11 @@ GLASS = np.array([243, 240, 243], np.float32)
 
 def clot(kind: str, size: int, g: np.random.Generator) -> NDArray[np.uint8]:
     """An RGB picture (size, size, 3) of one piece of a clot, `CE` or `LAA`."""
+    return clot_with_mask(kind, size, g)[0]
+
+
+def clot_with_mask(kind: str, size: int, g: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """An RGB picture (size, size, 3) of one piece of a clot, and where in it there is tissue (size, size)."""
     cardiac = kind == "CE"
     share = float(np.clip(g.normal(0.34 if cardiac else 0.66, 0.09), 0.08, 0.92))
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size - 0.5
@@ -40,7 +45,7 @@ def clot(kind: str, size: int, g: np.random.Generator) -> NDArray[np.uint8]:
     stain = g.normal(1.0, 0.035, 3).astype(np.float32)
     picture = gaussian_filter(picture * stain, (0.6, 0.6, 0)) + g.normal(0, 2.0, picture.shape)
     shown: NDArray[np.uint8] = np.clip(picture, 0, 255).astype(np.uint8)
-    return shown
+    return shown, inside & ~cracks
 
 
 def _noise(g: np.random.Generator, size: int, smooth: float) -> NDArray[np.float32]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from insula.cohort.phantom import infarcts
 from insula.cohort.phantom.anatomy import Field, Head, Person, falx_patch, pineal, plexus
-from insula.cohort.phantom.lesions import Lesion
+from insula.cohort.phantom.lesions import TUMOURS, Lesion
 
 FIELD_MM = 215.0
 LOWEST_MM, HIGHEST_MM = -58.0, 74.0
@@ -17,16 +18,20 @@ LOWEST_MM, HIGHEST_MM = -58.0, 74.0
 
 @dataclass(frozen=True)
 class Scanner:
-    """A made-up scanner: its names, the sharpness of its kernel in mm and its noise in HU."""
+    """A made-up scanner: its names, the sharpness of its kernel in mm, its noise in HU and its kernel's name."""
 
     manufacturer: str
     model: str
     site: str
     blur_mm: float
     noise_hu: float
+    kernel: str
 
 
-SCANNERS = (Scanner("Alder Imaging", "AX-16", "north", 0.9, 3.0), Scanner("Birch Medical", "BR-64", "south", 0.6, 4.5))
+SCANNERS = (
+    Scanner("Alder Imaging", "AX-16", "north", 0.9, 3.0, "SOFT-1"),
+    Scanner("Birch Medical", "BR-64", "south", 0.6, 4.5, "H40s"),
+)
 
 
 @dataclass(frozen=True)
@@ -61,20 +66,30 @@ def points(place: Geometry) -> Field:
 
 
 def hounsfield(
-    head: Head, place: Geometry, lesions: Sequence[Lesion], scanner: Scanner, g: np.random.Generator
+    head: Head,
+    place: Geometry,
+    lesions: Sequence[Lesion],
+    scanner: Scanner,
+    g: np.random.Generator,
+    flat_rest: bool = False,
 ) -> Field:
-    """HU (Z, Y, X) of a head with its lesions, as the scanner would show it."""
+    """HU (Z, Y, X) of a head with its lesions, as the scanner would show it, on a curved or a flat headrest."""
     hu = _tissue(head)
     for lesion in lesions:
+        without = hu
         if lesion.kind == "infarct":
-            hu = np.where(lesion.mask & ~head.csf, np.minimum(hu, 34.0) - lesion.level, hu)
+            hu = infarcts.shade(head, lesion, hu)
+        elif lesion.kind in TUMOURS:
+            hu = _tumour(head, lesion, hu)
         else:
             hu = np.where(lesion.halo & ~head.ventricles, np.minimum(hu, 30.0) - 8.0, hu)
             hu = np.where(lesion.mask, lesion.level + 3.0 * head.rough, hu)
+        if lesion.strength != 1.0:
+            hu = (without + np.float32(lesion.strength) * (hu - without)).astype(np.float32)
     hu = _calcified(head, hu, g)
     hu = _outside(head, hu)
     hu = _skull_base(head, hu)
-    hu = _headrest(place, hu)
+    hu = _flat_rest(place, hu) if flat_rest else _headrest(place, hu)
     pixel = FIELD_MM / place.shape[1]
     in_plane = scanner.blur_mm / pixel
     hu = gaussian_filter(hu, (0.3, in_plane, in_plane))
@@ -93,6 +108,20 @@ def _tissue(head: Head) -> Field:
     hu = np.where(head.ventricles, 7.0, hu)
     hu = np.where(plexus(head.points) & head.ventricles, 40.0, hu)
     return np.where(head.falx, 48.0, hu).astype(np.float32)
+
+
+def _tumour(head: Head, lesion: Lesion, hu: Field) -> Field:
+    """A benign tumour is a little denser than grey matter, the others no denser than brain, in dark oedema."""
+    out = np.where(lesion.halo & ~head.ventricles, np.minimum(hu, 30.0) - 8.0, hu)
+    if lesion.kind == "malignant":
+        deep = gaussian_filter(lesion.mask.astype(np.float32), (0.6, 4.0, 4.0)) > 0.8 + 0.1 * head.rough
+        out = np.where(lesion.mask, 40.0 + 2.0 * head.folds, out)
+        out = np.where(lesion.mask & deep, 20.0, out)
+    else:
+        out = np.where(lesion.mask, (47.0 if lesion.kind == "benign" else 34.0) + 1.5 * head.rough, out)
+    if lesion.calcified:
+        out = np.where(lesion.mask & (head.folds > 0.35), 190.0 + 40.0 * head.rough, out)
+    return out.astype(np.float32)
 
 
 def _calcified(head: Head, hu: Field, g: np.random.Generator) -> Field:
@@ -146,3 +175,9 @@ def _headrest(place: Geometry, hu: Field) -> Field:
     p = points(place)
     arc = np.abs(np.sqrt(p[0] ** 2 + (p[1] + 5) ** 2) - 116.0) < 1.2
     return np.where(arc & (p[1] > 62) & (hu < -500), -250.0, hu).astype(np.float32)
+
+
+def _flat_rest(place: Geometry, hu: Field) -> Field:
+    p = points(place)
+    board = (np.abs(p[1] - 103.0) < 1.4) & (np.abs(p[0]) < 95)
+    return np.where(board & (hu < -500), -150.0, hu).astype(np.float32)

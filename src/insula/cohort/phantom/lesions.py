@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from insula.cohort.phantom.anatomy import Field, Head, Mask, ellipsoid
 
 HAEMORRHAGES = ("epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural")
+TUMOURS = ("benign", "malignant", "ring", "even")
 
 
 @dataclass(frozen=True)
 class Lesion:
     """One lesion: its kind, its mask on the head's grid, its side (+1 patient's left, -1 right), its brightness.
 
-    halo: where oedema surrounds it.
+    halo: where oedema surrounds it. phase: an infarct's age. size_mm: a tumour's radius. calcified: whether CT shows
+    chalk in it. strength: its contrast against the brain, 1 as it should be, less where it is made hard to see.
     """
 
     kind: str
@@ -23,6 +25,10 @@ class Lesion:
     halo: Mask
     side: int
     level: float
+    phase: str = ""
+    size_mm: float = 0.0
+    calcified: bool = False
+    strength: float = 1.0
 
 
 def haemorrhage(head: Head, kind: str, g: np.random.Generator, side: int | None = None) -> Lesion:
@@ -58,15 +64,6 @@ def haemorrhage(head: Head, kind: str, g: np.random.Generator, side: int | None 
     return Lesion(kind, mask, nothing, where, level)
 
 
-def infarct(head: Head, g: np.random.Generator, side: int | None = None) -> Lesion:
-    """An infarct of the middle cerebral artery's territory: a wedge from the insula to the cortex; level is HU lost."""
-    where = side if side is not None else int(g.choice((-1, 1)))
-    tip = np.array([26.0 * where, g.uniform(-12, 12), g.uniform(0, 16)])
-    axis = np.array([where, g.uniform(-0.5, 0.5), g.uniform(-0.1, 0.35)])
-    mask = _cone(head.points, tip, axis, float(g.uniform(36, 50)), 0.1 * head.rough) & (head.depth > 0)
-    return Lesion("infarct", mask & ~head.ventricles, np.zeros_like(mask), where, float(g.uniform(9, 14)))
-
-
 def tumour(head: Head, kind: str, g: np.random.Generator, side: int | None = None) -> Lesion:
     """`benign`: smooth, extra-axial, on the convexity. `malignant`: irregular, in the brain, with oedema."""
     where = side if side is not None else int(g.choice((-1, 1)))
@@ -76,11 +73,24 @@ def tumour(head: Head, kind: str, g: np.random.Generator, side: int | None = Non
         centre = tuple(direction * np.array(head.person.axes) * 0.86)
         radius = float(g.uniform(13, 20))
         mask = ellipsoid(head.points, centre, (radius,) * 3, 0.03 * head.rough) & (head.depth > 0.3)
-        return Lesion(kind, mask, np.zeros_like(mask), where, 1.0)
+        return Lesion(kind, mask, np.zeros_like(mask), where, 1.0, size_mm=radius)
     centre, radius = _inside_brain(g, where), float(g.uniform(14, 21))
     mask = _blob(head, centre, radius, g, 0.16) & (head.depth > 2)
     halo = _blob(head, centre, radius + 11, g, 0.2) & (head.depth > 2) & ~mask
-    return Lesion(kind, mask, halo, where, radius)
+    return Lesion(kind, mask, halo, where, radius, size_mm=radius)
+
+
+def two_sided(head: Head, label: str, g: np.random.Generator, side: int | None = None) -> Lesion:
+    """A tumour whose class neither CT nor MR tells alone.
+
+    It enhances in a `ring` or `even` (seen on MR after contrast alone) and is calcified or not (seen on CT alone).
+    `malignant` is the ring without chalk. `benign` is either a ring with chalk or even without, at equal odds, so that
+    each modality by itself is right in 3 of 4 tumours (where both classes are as frequent) and both together in all.
+    Place, shape and oedema are the same for both classes. That is this phantom's assumption, not pathology.
+    """
+    chalk = label == "benign" and bool(g.random() < 0.5)
+    drawn = tumour(head, "malignant", g, side)
+    return replace(drawn, kind="ring" if chalk or label == "malignant" else "even", calcified=chalk)
 
 
 def _inside_brain(g: np.random.Generator, side: int) -> tuple[float, float, float]:
@@ -103,7 +113,8 @@ def _cap(head: Head, side: int, g: np.random.Generator, thick: float, wide: floa
     return mask
 
 
-def _cone(p: Field, tip: np.ndarray, axis: np.ndarray, half_angle: float, wobble: Field) -> Mask:
+def cone(p: Field, tip: np.ndarray, axis: np.ndarray, half_angle: float, wobble: Field) -> Mask:
+    """Points seen from the tip within an angle of the axis, in degrees, its surface moved by `wobble`."""
     moved = p - tip.astype(np.float32).reshape(3, 1, 1, 1)
     inside: Mask = _angle(moved, axis) < half_angle * (1.0 + wobble)
     return inside

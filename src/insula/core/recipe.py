@@ -41,12 +41,44 @@ class PrepStep(_Section):
         return value
 
 
+class Tiles(_Section):
+    """How a whole slide becomes a bag of tiles.
+
+    size: pixels a side. mpp: micrometres a pixel at which tiles are taken. downsample: pixels of the slide under one of
+    a tile, for slides that do not say their resolution. most: tiles of one slide. overlap: pixels that neighbours
+    share. tissue: share of a tile that must be tissue.
+    """
+
+    size: Annotated[int, Field(ge=32, le=1024)] = 224
+    mpp: Annotated[float, Field(ge=0.1, le=50.0)] = 2.0
+    downsample: Annotated[float, Field(ge=1.0, le=256.0)] = 4.0
+    most: Annotated[int, Field(ge=1, le=1024)] = 64
+    overlap: Annotated[int, Field(ge=0)] = 0
+    tissue: Probability = 0.3
+
+    @model_validator(mode="after")
+    def _check(self) -> Tiles:
+        if self.overlap > self.size // 2:
+            raise ValueError(f"overlap {self.overlap} is more than half of size {self.size}")
+        return self
+
+
 class Input(_Section):
-    """One role: which modality, what counts as one input of the network, and how it is prepared."""
+    """One role: which modality, what counts as one input of the network, and how it is prepared.
+
+    tiles: how whole slides are cut (modality SM); a recipe without it refuses them.
+    """
 
     modality: Literal["CT", "MR", "SM", "OT"]
     unit: Literal["series", "image"] = "series"
+    tiles: Tiles | None = None
     prep: tuple[PrepStep, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _slides_alone(self) -> Input:
+        if self.tiles is not None and self.modality != "SM":
+            raise ValueError(f"tiles are for slides (modality SM), and this input takes {self.modality}")
+        return self
 
 
 _CLASS_NAME = re.compile(r"[^\W_][\w .+-]{0,63}")
@@ -106,7 +138,17 @@ class Model(_Section):
 
 
 class Augment(_Section):
-    """Random changes of the training pictures only; each 0 switches it off."""
+    """Random changes of the training pictures only; each 0 switches it off.
+
+    Each value is the most that is drawn. Pictures run from 0 to 1 here, so 0.1 is a tenth of their range.
+    flip: chance to mirror left and right. rotate: degrees. shift, elastic: shares of a side. scale: share of the size.
+    grid: share by which the cells of a 5 × 5 grid stretch. optical: barrel or pincushion, share at a side's middle.
+    brightness, noise (standard deviation), ring, streak: in the picture's values. contrast, bias: shares.
+    gamma: 0.3 draws powers from 1/1.3 to 1.3. blur: standard deviation in pixels. local_contrast: how much of a local
+    contrast normalisation is mixed in. holes: share of the area that is covered. gibbs: outer share of k-space that is
+    cut. ghost: share that k-space lines lack. motion: share of a side that the head moves during the scan.
+    chance: of a case to get each of gamma, blur, local_contrast, holes, bias, gibbs, ghost, motion, ring, streak.
+    """
 
     flip: Probability = 0.5
     rotate: Annotated[float, Field(ge=0.0, le=180.0)] = 10.0
@@ -115,10 +157,28 @@ class Augment(_Section):
     brightness: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
     contrast: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
     noise: Annotated[float, Field(ge=0.0, le=1.0)] = 0.02
+    elastic: Annotated[float, Field(ge=0.0, le=0.1)] = 0.0
+    grid: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
+    optical: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
+    chance: Probability = 0.3
+    gamma: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+    blur: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    local_contrast: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    holes: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
+    bias: Annotated[float, Field(ge=0.0, le=0.9)] = 0.0
+    gibbs: Annotated[float, Field(ge=0.0, le=0.9)] = 0.0
+    ghost: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    motion: Annotated[float, Field(ge=0.0, le=0.2)] = 0.0
+    ring: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    streak: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
 
 
 class Train(_Section):
-    """How the network is fitted."""
+    """How the network is fitted.
+
+    mixup, cutmix: the parameter of the Beta distribution of the share that a case keeps of itself (0 is off; 0.2 and
+    1.0 are usual); with both, each batch takes one of them.
+    """
 
     epochs: Annotated[int, Field(ge=1)] = 30
     batch: Annotated[int, Field(ge=1)] = 16
@@ -133,6 +193,8 @@ class Train(_Section):
     label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
     slices: Annotated[int, Field(ge=0)] = 0
     augment: Augment = Augment()
+    mixup: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    cutmix: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
 
 
 class OperatingPoint(_Section):

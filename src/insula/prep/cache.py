@@ -1,34 +1,48 @@
 """The prepared cache: each case decoded and prepared once, then read as slices of one memory-mapped array.
 
-A cache is a folder: `slices.f32` (total slices, C, H, W) of float32, and `index.json` with the key, the offset and the
-count of slices of each case. It is named by what it holds: the recipe's input section and the scans' hashes, so a
-changed step or file never meets an old cache. It is written under a temporary name and renamed when whole.
+A cache is a folder (see `prep.store`), named by the role, the recipe's input section and Insula's version, so that a
+changed step never meets old slices. Within it a case is found by the SHA-256 of its files: a changed file is prepared
+again, and cohorts, splits and folds that share scans share their slices. Files of the size and time of change that they
+had when they were hashed are not hashed again. Slices of files that have changed since stay in the array unused; delete
+the folder to be rid of them.
+
+A build that was stopped, by whatever means, goes on where it was. Cases are decoded by several processes and written in
+the order of their keys, so the bytes do not depend on how many there are.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from insula import __version__
 from insula.core.errors import CohortError, InsulaError
-from insula.core.provenance import sha256_text, write_json
+from insula.core.provenance import sha256_text
 from insula.core.recipe import Input
 from insula.core.types import Case, FloatArray, Scan
-from insula.prep.run import prepare
-from insula.scans.read import read_files
+from insula.prep import store
+from insula.prep.store import Store, Table
+from insula.prep.work import Stamp, content, inputs
+from insula.scans import sandbox
+from insula.scans.sandbox import Sandbox
+
+_SECONDS = 900.0  # for one case: hashing and cutting a whole slide takes minutes
+_AHEAD = 2  # cases for each process that may wait for their turn to be written
+_TASK = "insula.prep.work:task"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """An opened cache: `slices[offset : offset + count]` are one case's slices, (count, C, H, W)."""
+    """An opened cache: `slices[offset : offset + count]` are one case's slices, (count, C, H, W).
+
+    slices may hold cases of other cohorts too; `places` has those that were asked for. failures: case key → reason.
+    """
 
     slices: NDArray[np.float32]
     places: dict[str, tuple[int, int]]
@@ -39,6 +53,22 @@ class Prepared:
         offset, count = self.places[key]
         return self.slices[offset : offset + count]
 
+    def rows(self, keys: Iterable[str] | None = None) -> NDArray[np.int64]:
+        """The rows of `slices` that belong to some cases (those that were prepared), by default to all, in order."""
+        places = [self.places[k] for k in (self.places if keys is None else keys) if k in self.places]
+        return np.sort(np.concatenate([np.arange(o, o + n) for o, n in places] or [np.zeros(0, np.int64)]))
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of a case's files. content: "" where they could not even be hashed."""
+
+    content: str
+    stamps: list[Stamp]
+    slices: FloatArray | None
+    failure: str
+    lasting: bool
+
 
 def build(
     cases: Iterable[Case],
@@ -47,42 +77,33 @@ def build(
     section: Input,
     folder: Path,
     progress: Callable[[Iterable[Case]], Iterator[Case]] = iter,
+    workers: int | None = None,
 ) -> Prepared:
     """Prepare every case that the cache does not hold yet and open it; a case that cannot be read is listed, not lost.
 
-    Raises CohortError when no case at all can be prepared, or the prepared slices differ in shape.
+    workers: decoding processes, by default one for each core (at most 8). Raises CohortError when no case at all can
+    be prepared, or the prepared slices differ in shape.
     """
     chosen = sorted(cases, key=lambda c: c.key)
-    target = folder / cache_name(chosen, root, role, section)
-    if not (target / "index.json").is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        working = folder / f".{target.name}.{os.getpid()}"
-        shutil.rmtree(working, ignore_errors=True)
-        working.mkdir()
-        try:
-            _fill(chosen, root, role, section, working, progress)
-            shutil.rmtree(target, ignore_errors=True)
-            working.rename(target)
-        finally:
-            shutil.rmtree(working, ignore_errors=True)
-    return open_cache(target)
+    target = folder / cache_name(role, section)
+    with store.opened(target) as kept:
+        if workers is None:
+            return _fill(chosen, root, role, section, kept, progress, sandbox.shared)
+        with Sandbox(workers) as pool:
+            return _fill(chosen, root, role, section, kept, progress, lambda: pool)
 
 
 def open_cache(folder: Path) -> Prepared:
-    """Map a cache that `build` wrote."""
-    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    array = np.memmap(folder / "slices.f32", np.float32, "r", shape=tuple(index["shape"]))
-    return Prepared(array, {k: (o, n) for k, o, n in index["cases"]}, index["failures"])
+    """Map a cache that `build` wrote, with every case at its last known content; CohortError when it holds none."""
+    table, _ = store.read(folder)
+    last = {case: contents[-1] for case, contents in table.contents.items()}
+    failures = {case: table.failures[one] for case, one in last.items() if one in table.failures}
+    return _prepared(folder, table, {case: one for case, one in last.items() if one in table.places}, failures)
 
 
-def cache_name(cases: list[Case], root: Path, role: str, section: Input) -> str:
-    """A name that changes with the input section, the cases, and each file's size and time of change."""
-    parts = [section.model_dump_json(), role]
-    for case in cases:
-        for path in case.scans[role].paths:
-            state = (root / path).stat() if (root / path).exists() else None
-            parts += [case.key, path, f"{state.st_size}:{state.st_mtime_ns}" if state else "missing"]
-    return f"{role}-{sha256_text(parts)[:16]}"
+def cache_name(role: str, section: Input) -> str:
+    """A folder's name that changes with the input section, and with Insula's version, since readers change too."""
+    return f"{role}-{sha256_text([section.model_dump_json(), role, __version__])[:16]}"
 
 
 def scan_files(scan: Scan, root: Path) -> list[Path]:
@@ -95,32 +116,106 @@ def _fill(
     root: Path,
     role: str,
     section: Input,
-    folder: Path,
+    kept: Store,
     progress: Callable[[Iterable[Case]], Iterator[Case]],
-) -> None:
-    places: list[tuple[str, int, int]] = []
-    failures: dict[str, str] = {}
-    shape: tuple[int, ...] | None = None
-    total = 0
-    with (folder / "slices.f32").open("wb") as stream:
+    pool: Callable[[], Sandbox],
+) -> Prepared:
+    table, found, failures = kept.table, dict[str, str](), dict[str, str]()
+    shape: store.Shape | None = None
+    base = root.resolve()
+    outcomes = _outcomes(cases, base, role, section, table, pool)
+    try:
         for case in progress(cases):
-            try:
-                slices = prepare(read_files(scan_files(case.scans[role], root)), section)
-            except InsulaError as error:
-                failures[case.key] = str(error)
+            outcome = next(outcomes)
+            if outcome.stamps and (outcome.lasting or not outcome.failure):
+                files = [(str(base / name), size, time, digest) for name, size, time, digest in outcome.stamps]
+                kept.add(case.key, outcome.content, files, outcome.slices, outcome.failure)
+            failure = outcome.failure or table.failures.get(outcome.content, "")
+            if failure:
+                failures[case.key] = failure
                 continue
-            if shape is None:
-                shape = slices.shape[1:]
-            if slices.shape[1:] != shape:
+            place = table.places[outcome.content]
+            found[case.key] = outcome.content
+            shape = shape or place.shape
+            if place.shape != shape:
                 raise CohortError(
-                    f"Case '{case.key}' gives slices of {slices.shape[1:]}, the cases before it {shape}; "
+                    f"Case '{case.key}' gives slices of {place.shape}, the cases before it {shape}; "
                     "add a 'resize' step to the recipe so that all have one size."
                 )
-            slices.tofile(stream)
-            places.append((case.key, total, len(slices)))
-            total += len(slices)
-    if shape is None:
+    except (KeyboardInterrupt, SystemExit):
+        pool().close()  # so that nobody waits for what is being decoded
+        raise
+    finally:
+        outcomes.close()
+    kept.sync()
+    return _prepared(kept.folder, table, found, failures)
+
+
+def _prepared(folder: Path, table: Table, found: dict[str, str], failures: dict[str, str]) -> Prepared:
+    shapes = {table.places[one].shape for one in found.values()}
+    if not shapes:
         reason = next(iter(failures.values()), "the cohort is empty")
-        raise CohortError(f"None of {len(cases)} cases could be prepared; the first reason: {reason}")
-    index: dict[str, Any] = {"shape": [total, *shape], "cases": places, "failures": failures}
-    write_json(folder / "index.json", index)
+        raise CohortError(f"None of {len(failures)} cases could be prepared; the first reason: {reason}")
+    if len(shapes) > 1:
+        raise CohortError(f"The cache '{folder.name}' holds slices of {len(shapes)} shapes; build it for one cohort.")
+    shape = shapes.pop()
+    array = np.memmap(store.array_path(folder, shape), np.float32, "r", shape=(table.rows[shape], *shape))
+    places = {case: (table.places[one].offset, table.places[one].count) for case, one in found.items()}
+    return Prepared(array, places, failures)
+
+
+def _outcomes(
+    cases: list[Case], base: Path, role: str, section: Input, table: Table, pool: Callable[[], Sandbox]
+) -> Generator[_Outcome, None, None]:
+    """What becomes of each case, in order, while the processes are a few cases ahead."""
+    text, threads = section.model_dump_json(), None
+    waiting: deque[_Outcome | Future[_Outcome]] = deque()
+    rest = iter(cases)
+    try:
+        while True:
+            ahead = _AHEAD * pool().workers if threads else 1
+            while len(waiting) < ahead and (case := next(rest, None)) is not None:
+                names = list(case.scans[role].paths)
+                known = table.contents.get(case.key, [])
+                if (same := _unchanged(base, names, table)) in known:
+                    waiting.append(_Outcome(same, [], None, "", lasting=True))
+                    continue
+                threads = threads or ThreadPoolExecutor(pool().workers, "insula-prepare")
+                ahead = _AHEAD * pool().workers
+                waiting.append(threads.submit(_work, pool(), base, names, text, list(known)))
+            if not waiting:
+                return
+            first = waiting.popleft()
+            yield first.result() if isinstance(first, Future) else first
+    finally:
+        if threads:
+            threads.shutdown(cancel_futures=True)
+
+
+def _unchanged(base: Path, names: list[str], table: Table) -> str:
+    """The content of files that have the size and time of change that they had when they were hashed, else ""."""
+    stamps: list[Stamp] = []
+    for name in inputs(base, names):
+        path = base / name
+        size, time, digest = table.seen.get(str(path), (-1, -1, ""))
+        try:
+            state = path.stat()
+        except OSError:
+            return ""
+        if (state.st_size, state.st_mtime_ns) != (size, time):
+            return ""
+        stamps.append((name, size, time, digest))
+    return content(stamps)
+
+
+def _work(pool: Sandbox, base: Path, names: list[str], section: str, known: list[str]) -> _Outcome:
+    request = {"root": str(base), "names": names, "section": section, "known": known}
+    about = Path(names[0]).name if len(names) == 1 else f"{len(names)} files"
+    try:
+        answer = pool.run(_TASK, about, request, _SECONDS)
+    except InsulaError as error:
+        return _Outcome("", [], None, str(error), lasting=False)
+    facts = answer.facts
+    stamps = [(str(n), int(s), int(t), str(d)) for n, s, t, d in facts["stamps"]]
+    slices = answer.arrays[0] if answer.arrays else None
+    return _Outcome(str(facts["id"]), stamps, slices, str(facts["failure"]), bool(facts["lasting"]))

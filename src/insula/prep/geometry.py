@@ -1,33 +1,40 @@
-"""Steps that change the grid: in-plane size and the choice of slices."""
+"""Steps that change the grid: in-plane size, the choice of slices, an upright stack, even spacing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
+from pydantic import Field
 
-from insula.core.errors import RecipeError
+from insula.core.errors import UnsuitableScanError
 from insula.core.types import Volume
+from insula.prep.area import shrink
+from insula.prep.values import Size, Spacing
+from insula.scans import regrid
 
-_LARGEST = 2048
 
-
-def resize(volume: Volume, value: int | Sequence[int]) -> Volume:
+def resize(
+    volume: Volume,
+    value: Size,
+    method: Annotated[Literal["auto", "area", "linear"], Field(description="'auto', 'area' or 'linear'")] = "auto",
+) -> Volume:
     """Resize each slice to (height, width) pixels; one number means a square.
 
     The picture is first padded to the target's aspect with its darkest corner value, so that heads keep their shape.
-    Shrinking averages over areas (no aliasing), growing interpolates linearly.
+    method: `area` averages over areas (no aliasing when shrinking), `linear` interpolates; `auto` takes `area` to
+    shrink and `linear` to grow.
     """
-    height, width = _size(value)
+    height, width = (value, value) if isinstance(value, int) else value
     c, z, y, x = volume.array.shape
     if (y, x) == (height, width):
         return volume
     top, bottom, left, right = _padding(y, x, height / width)
     full_y, full_x = y + top + bottom, x + left + right
-    shrink = height * width < full_y * full_x
-    flags = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    area = method == "area" or (method == "auto" and height * width < full_y * full_x)
+    flags = cv2.INTER_AREA if area else cv2.INTER_LINEAR
     out = np.empty((c, z, height, width), np.float32)
     for i in range(c):
         for j in range(z):
@@ -35,14 +42,15 @@ def resize(volume: Volume, value: int | Sequence[int]) -> Volume:
             if top or bottom or left or right:
                 fill = min(plane[0, 0], plane[0, -1], plane[-1, 0], plane[-1, -1])
                 plane = np.pad(plane, ((top, bottom), (left, right)), constant_values=fill)
-            out[i, j] = cv2.resize(np.ascontiguousarray(plane), (width, height), interpolation=flags)
+            if area and height <= full_y and width <= full_x:
+                out[i, j] = shrink(np.ascontiguousarray(plane), height, width)
+            else:
+                out[i, j] = cv2.resize(np.ascontiguousarray(plane), (width, height), interpolation=flags)
     return replace(volume, array=out, affine=_affine(volume, (top, left), (full_y / height, full_x / width)))
 
 
-def pick_slices(volume: Volume, value: int) -> Volume:
+def pick_slices(volume: Volume, value: Annotated[int, Field(ge=1, description="a whole number above 0")]) -> Volume:
     """Keep at most this many slices, evenly spaced over the stack, both ends included."""
-    if not isinstance(value, int) or value < 1:
-        raise RecipeError(f"Step 'pick_slices' has {value!r}; write a whole number above 0.")
     z = volume.array.shape[1]
     if z <= value:
         return volume
@@ -52,11 +60,23 @@ def pick_slices(volume: Volume, value: int) -> Volume:
     return replace(volume, array=np.ascontiguousarray(volume.array[:, chosen]), affine=affine)
 
 
-def _size(value: int | Sequence[int]) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2 or not all(isinstance(v, int) and 8 <= v <= _LARGEST for v in pair):
-        raise RecipeError(f"Step 'resize' has {value!r}; write one or two whole numbers from 8 to {_LARGEST}.")
-    return pair[0], pair[1]
+def untilt(volume: Volume) -> Volume:
+    """Shift the slices of a tilted gantry in their plane so that the stack stands upright; others stay as they are."""
+    return regrid.untilt(volume)
+
+
+def resample(volume: Volume, value: Spacing) -> Volume:
+    """Resample to voxels of this size in mm: one number for all three axes, or (x, y, z); put `untilt` before it.
+
+    Raises UnsuitableScanError for a scan whose file does not say its voxel size, as a picture.
+    """
+    if np.array_equal(volume.affine, np.eye(4)) or any("1 mm assumed" in note for note in volume.warnings):
+        raise UnsuitableScanError(
+            "Step 'resample' needs the size of the voxels, and this scan's file does not say it; give the DICOM or "
+            "NIfTI file, or use 'resize' in the recipe."
+        )
+    x, y, z = (value,) * 3 if isinstance(value, int | float) else value
+    return regrid.resample(volume, (x, y, z))
 
 
 def _padding(y: int, x: int, aspect: float) -> tuple[int, int, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from insula.core.errors import RecipeError, UnsuitableScanError
 from insula.core.recipe import Input, PrepStep
 from insula.core.types import FloatArray, Volume
-from insula.prep.steps import GEOMETRIC, STEPS
+from insula.prep.check import check_step
+from insula.prep.masks import moved, onto
+from insula.prep.steps import GEOMETRIC, LED_BY_PICTURE, STEPS
 
 
 def prepare(volume: Volume, section: Input) -> FloatArray:
@@ -19,39 +21,44 @@ def prepare(volume: Volume, section: Input) -> FloatArray:
     Raises UnsuitableScanError when the scan's modality is known and is another than the recipe's, when a step cannot
     take the scan, or when the result holds values that are not finite.
     """
-    check_modality(volume, section)
-    for step in section.prep:
-        volume = apply(volume, step)
+    volume = prepared_volume(volume, section)
     if not np.isfinite(volume.array).all():
         raise UnsuitableScanError("The scan holds values that are not finite; export it again from its source.")
     return np.ascontiguousarray(volume.array.transpose(1, 0, 2, 3), dtype=np.float32)
 
 
-def prepare_mask(mask: Volume, section: Input) -> NDArray[np.bool_]:
-    """The mask on the slices and grid that `prepare` gives its scan: bool (S, H, W); a pixel counts from half cover."""
+def prepared_volume(volume: Volume, section: Input) -> Volume:
+    """The scan after all of the input's steps, with its place in mm: array (C, S, H, W)."""
+    check_modality(volume, section)
     for step in section.prep:
-        if step.name in GEOMETRIC:
+        volume = apply(volume, step)
+    return volume
+
+
+def prepare_mask(mask: Volume, section: Input, scan: Volume) -> NDArray[np.bool_]:
+    """The mask on the slices and grid that `prepare` gives its scan: bool (S, H, W); a pixel counts from half cover.
+
+    The mask is first put onto the scan's own voxels (`masks.onto`, which raises UnsuitableScanError where it cannot).
+    Steps that choose their grid by the picture are followed; all other geometric steps treat mask and scan alike.
+    """
+    mask = replace(onto(mask, scan), units="a.u.", modality="", window=None)
+    follows = any(step.name in LED_BY_PICTURE for step in section.prep)
+    for step in section.prep:
+        if follows:
+            scan = apply(scan, step)
+        if step.name in LED_BY_PICTURE:
+            mask = moved(mask, scan)
+        elif step.name in GEOMETRIC:
             mask = apply(mask, step)
     inside: NDArray[np.bool_] = mask.array[0] >= 0.5
     return inside
 
 
 def apply(volume: Volume, step: PrepStep) -> Volume:
-    """Run one step by its name; RecipeError when the name or a parameter is unknown."""
+    """Run one step by its name; RecipeError when the name, a parameter or a value is impossible."""
     check_step(step)
     result: Volume = STEPS.get(step.name)(volume, **step.params)
     return result
-
-
-def check_step(step: PrepStep) -> None:
-    """Refuse a step whose name or parameters no function takes, before any scan is read."""
-    if step.name not in STEPS:
-        raise RecipeError(f"There is no preparation step '{step.name}'; known are: {', '.join(STEPS.names())}.")
-    allowed = list(inspect.signature(STEPS.get(step.name)).parameters)[1:]
-    for key in step.params:
-        if key not in allowed:
-            known = ", ".join(allowed) or "none"
-            raise RecipeError(f"Step '{step.name}' has no parameter '{key}'; it takes: {known}.")
 
 
 def channels(section: Input) -> int:

@@ -1,48 +1,47 @@
-"""Random changes of training pictures, on the whole batch at once; every slice of a case moves alike."""
+"""Random changes of training pictures, on the whole batch at once; every slice of a case is changed alike.
+
+The changes stand in the order in which a scan gets them: the patient's pose and shape, the scanner's artefacts, the
+brightness of the picture, noise, and holes. Geometric changes share one resampling, blur and the artefacts of k-space
+one Fourier transform. Which keys there are and what they mean: `core.recipe.Augment`.
+"""
 
 from __future__ import annotations
 
-import math
-
 import torch
-import torch.nn.functional as F
 
 from insula.core.recipe import Augment
+from insula.train.augment_geometry import move
+from insula.train.augment_kspace import filtered
+from insula.train.augment_scanner import bias, rings, streaks
+from insula.train.augment_values import brightness_contrast, gamma, holes, local_contrast, noise
+
+GEOMETRIC = ("flip", "rotate", "shift", "scale", "elastic", "grid", "optical")
+K_SPACE = ("blur", "gibbs", "ghost", "motion")
 
 
-def augment(x: torch.Tensor, section: Augment, generator: torch.Generator) -> torch.Tensor:
-    """A changed copy of x (N, S, C, H, W): flip, rotate, shift, scale; then brightness, contrast, noise.
+def augment(
+    x: torch.Tensor, section: Augment, generator: torch.Generator, mask: torch.Tensor | None = None
+) -> torch.Tensor:
+    """A changed copy of x (N, S, C, H, W); the random numbers come from `generator` alone (on the CPU).
 
-    Units: rotate in degrees, shift and scale as shares of the picture's side, brightness, contrast and noise on the
-    [0, 1] scale of prepared pictures. The random numbers come from `generator` alone (on the CPU).
+    mask: (N, S), 1 for a real slice; padding (0) stays out of every mean and comes back as zeros.
     """
-    n, s, c, h, w = x.shape
-    if section.flip or section.rotate or section.shift or section.scale:
-        theta = _affine(n, section, generator, h / w).to(x.device).repeat_interleave(s, 0)
-        grid = F.affine_grid(theta, [n * s, c, h, w], align_corners=False)
-        x = F.grid_sample(x.flatten(0, 1), grid, padding_mode="border", align_corners=False).view(n, s, c, h, w)
-    if section.contrast or section.brightness:
-        gain = 1.0 + section.contrast * _uniform(n, generator)
-        lift = section.brightness * _uniform(n, generator)
-        shape = (n, 1, 1, 1, 1)
-        middle = x.mean((1, 2, 3, 4), keepdim=True)
-        x = (x - middle) * gain.view(shape).to(x.device) + middle + lift.view(shape).to(x.device)
+    real = (x.new_ones(x.shape[:2]) if mask is None else mask.to(x)).view(*x.shape[:2], 1, 1, 1)
+    if any(getattr(section, key) for key in GEOMETRIC):
+        x = move(x, section, generator)
+    if section.chance:
+        if any(getattr(section, key) for key in K_SPACE):
+            x = filtered(x, section, generator)
+        for value, change in ((section.bias, bias), (section.ring, rings), (section.streak, streaks)):
+            if value:
+                x = change(x, value, section.chance, generator)
+        for value, alter in ((section.gamma, gamma), (section.local_contrast, local_contrast)):
+            if value:
+                x = alter(x, value, section.chance, generator)
+    if section.brightness or section.contrast:
+        x = brightness_contrast(x, real, section.brightness, section.contrast, generator)
     if section.noise:
-        strength = section.noise * torch.rand(n, 1, 1, 1, 1, generator=generator)
-        x = x + strength.to(x.device) * torch.randn(x.shape, generator=generator).to(x.device)
-    return x
-
-
-def _affine(n: int, section: Augment, generator: torch.Generator, aspect: float) -> torch.Tensor:
-    angle = section.rotate * math.pi / 180.0 * _uniform(n, generator)
-    zoom = 1.0 + section.scale * _uniform(n, generator)
-    mirror = torch.where(torch.rand(n, generator=generator) < section.flip, -1.0, 1.0)
-    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    moved = 2.0 * section.shift * torch.stack([_uniform(n, generator), _uniform(n, generator)], 1)
-    top = torch.stack([cos * mirror, -sin * aspect, moved[:, 0]], 1)
-    bottom = torch.stack([sin * mirror / aspect, cos, moved[:, 1]], 1)
-    return torch.stack([top, bottom], 1)
-
-
-def _uniform(n: int, generator: torch.Generator) -> torch.Tensor:
-    return torch.rand(n, generator=generator) * 2.0 - 1.0
+        x = noise(x, section.noise, generator)
+    if section.chance and section.holes:
+        x = holes(x, real, section.holes, section.chance, generator)
+    return x if mask is None else x * real

@@ -25,6 +25,7 @@ from insula.core.types import Case, Cohort
 from insula.model.encoders import weights_line
 from insula.model.network import Network
 from insula.prep.cache import Prepared, build
+from insula.prep.check import checked
 from insula.train.data import EpochSampler, SliceDataset, check_classes, collate, samples
 from insula.train.module import TrainingModule
 
@@ -157,7 +158,7 @@ def load_run(folder: Path, cohort: Cohort, cache: Path) -> Run:
 
     from safetensors.torch import load_file
 
-    recipe = recipes.load(folder / "recipe.yaml")
+    recipe = checked(recipes.load(folder / "recipe.yaml"))
     facts: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     cases = (*cohort.of_split("train"), *cohort.of_split("val"))
     prepared = build(cases, Path(cohort.root), recipe.role, recipe.input, cache)
@@ -182,6 +183,7 @@ class EpochLines(Callback):
         self.say(
             f"  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: training loss {losses['train_loss']:.4f}, "
             f"validation loss {losses['val_loss']:.4f}"
+            + (f", mean λ of mixing {losses['mix_lambda']:.3f}" if "mix_lambda" in losses else "")
         )
 
 

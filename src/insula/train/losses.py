@@ -15,7 +15,11 @@ _HEAVIEST = 10.0
 
 
 class TargetLoss(nn.Module):
-    """Cross-entropy over exclusive classes, or mean binary cross-entropy over labels; y is (N, K) of 0 and 1."""
+    """Cross-entropy over exclusive classes, or mean binary cross-entropy over labels; y is (N, K), 0 to 1, soft or not.
+
+    With class weights w the cross-entropy is the weighted mean Σ w·y·(−log p) / Σ w·y over batch and classes, which for
+    hard labels is PyTorch's; PyTorch itself divides by the batch size once labels are soft.
+    """
 
     weight: torch.Tensor
 
@@ -29,7 +33,9 @@ class TargetLoss(nn.Module):
     def forward(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """The mean loss of a batch."""
         if self.kind == "multiclass":
-            return F.cross_entropy(logits, y.argmax(1), weight=self.weight, label_smoothing=self.smoothing)
+            soft = y * (1.0 - self.smoothing) + self.smoothing / y.shape[1]
+            weighted = -(soft * self.weight * F.log_softmax(logits, 1)).sum()
+            return weighted / (y * self.weight).sum().clamp(min=1e-8)
         soft = y * (1.0 - self.smoothing) + 0.5 * self.smoothing
         return F.binary_cross_entropy_with_logits(logits, soft, pos_weight=self.weight)
 

@@ -14,6 +14,7 @@ from insula.model.network import Network
 from insula.train.augment import augment
 from insula.train.data import Batch, Sample
 from insula.train.losses import TargetLoss
+from insula.train.mixing import mix
 
 
 class TrainingModule(lightning.LightningModule):
@@ -37,8 +38,11 @@ class TrainingModule(lightning.LightningModule):
         step_seed = (self.recipe.seed * 1_000_003 + self.global_step) % 2**63
         torch.manual_seed(step_seed)
         generator = torch.Generator().manual_seed(step_seed + 1)
-        x = augment(batch.x, self.recipe.train.augment, generator)
-        loss: torch.Tensor = self.loss(self.network(x, batch.mask), batch.y)
+        x = augment(batch.x, self.recipe.train.augment, generator, batch.mask)
+        x, y, share = mix(x, batch.mask, batch.y, self.recipe.train, generator)
+        if share is not None:
+            self.log("mix_lambda", share.mean(), on_step=False, on_epoch=True, batch_size=len(y))
+        loss: torch.Tensor = self.loss(self.network(x, batch.mask), y)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.y))
         return loss
 

@@ -11,6 +11,7 @@ import click
 from insula.cli.output import emit, json_option, progress, recipe_options
 
 if TYPE_CHECKING:
+    from insula.cohort.leaks import LeakReport
     from insula.core.types import Cohort
 
 _TABLE = click.Path(path_type=Path)
@@ -20,71 +21,108 @@ _TABLE = click.Path(path_type=Path)
 @click.argument("folder", type=click.Path(path_type=Path))
 @recipe_options
 @click.option("--out", type=_TABLE, default="cohort.parquet", show_default=True, help="Table, .parquet or .csv.")
+@click.option(
+    "--layout",
+    type=click.Choice(["auto", "rsna", "bids", "table", "folders", "dicom"]),
+    default="auto",
+    show_default=True,
+    help="How the folder is laid out.",
+)
+@click.option("--labels", type=click.Path(path_type=Path), help="Table of labels; labels.csv in FOLDER if not given.")
+@click.option("--label-column", metavar="NAME", help="The table's column of class names; 'label' if not given.")
+@click.option("--suffix", metavar="NAME", help="Of NIfTI files, take those whose name ends so: T1w, flair, ...")
 @click.option("--patient-pattern", metavar="REGEX", help="Finds the patient id in a path: its first group.")
 @json_option
 def index(
-    folder: Path, recipe: str, overrides: tuple[str, ...], out: Path, patient_pattern: str | None, as_json: bool
+    folder: Path,
+    recipe: str,
+    overrides: tuple[str, ...],
+    out: Path,
+    layout: str,
+    labels: Path | None,
+    label_column: str | None,
+    suffix: str | None,
+    patient_pattern: str | None,
+    as_json: bool,
 ) -> None:
-    """Make a cohort's table out of FOLDER: CLASS/patient/files, CLASS/file, or files beside a labels.csv."""
-    from insula.cohort.index import survey_cohort
-    from insula.cohort.table import save
-    from insula.core.recipe import load
+    """Make a cohort's table out of FOLDER; only headers are read.
 
-    question = load(recipe, overrides)
-    made = survey_cohort(folder, question, patient_pattern)
+    Layouts: CLASS/patient/files and CLASS/file (folders), files beside labels.csv (table), the RSNA 2019 table (rsna),
+    DICOM headers (dicom), BIDS (bids). The first that fits is taken, and the output says why.
+    """
+    from insula.cohort.index import Hints, survey_cohort, without_name
+    from insula.cohort.table import save, save_notes
+    from insula.core.recipe import load
+    from insula.prep.check import checked
+
+    question = checked(load(recipe, overrides))
+    made = survey_cohort(folder, question, Hints(patient_pattern, layout, labels, label_column, suffix))
     save(made.cohort, out)
-    reasons = Counter(item.reason for item in made.aside)
+    save_notes(out, made.layout, made.why, made.aside)
+    reasons = Counter(without_name(item) for item in made.aside)
     data = _counts(made.cohort, question.target_name) | {
         "out": str(out),
+        "layout": made.layout,
+        "why": made.why,
         "set_aside": [{"path": item.path, "reason": item.reason} for item in made.aside],
         "rows_without_scan": made.rows_without_scan,
     }
-    lines = [_text(made.cohort, question.target_name)]
+    lines = [f"Layout {made.layout}: {made.why}", _text(made.cohort, question.target_name)]
     if made.aside:
         lines.append(f"{len(made.aside)} file(s) set aside:")
         lines += [f"  {count:6d}  {reason}" for reason, count in reasons.most_common(8)]
     if made.rows_without_scan:
-        lines.append(f"{made.rows_without_scan} row(s) of labels.csv have no scan.")
+        lines.append(f"{made.rows_without_scan} row(s) of the table have no scan.")
     lines.append(f"Wrote {out}")
     emit(as_json, data, "\n".join(lines))
 
 
 @click.command()
 @click.argument("cohort", type=_TABLE)
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for check.json and leaks.json.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for check.html, check.json and scans.csv."
+)
+@click.option("--leaks/--no-leaks", "with_leaks", default=True, help="Look for leaks between splits too (leaks.json).")
 @json_option
-def check(cohort: Path, out: Path | None, as_json: bool) -> None:
-    """Read every scan of COHORT; look for damage, clashing labels, shortcuts, and leaks between splits."""
+def check(cohort: Path, out: Path | None, with_leaks: bool, as_json: bool) -> None:
+    """Read every scan of COHORT; look for damage, clashing labels, shortcuts, text, poor quality, and leaks."""
+    from insula.cohort import check_page
     from insula.cohort.check import check as look
     from insula.cohort.leaks import find
-    from insula.cohort.table import load
+    from insula.cohort.table import load, load_notes
     from insula.core.provenance import write_json
 
     table = load(cohort)
-    checked = look(table, progress)
-    leaks = find(table, progress)
+    checked = look(table, progress, load_notes(cohort))
+    leaks = find(table, progress) if with_leaks else None
+    said = _leaks(leaks) if leaks is not None else []
     if out is not None:
-        write_json(out / "check.json", checked.to_dict())
-        write_json(out / "leaks.json", leaks.to_dict())
+        if leaks is not None:
+            write_json(out / "leaks.json", leaks.to_dict())
+        check_page.write(checked, table, out, said, progress, Path(table.root).name)
     lines = [_text(table, None), f"Files and labels: {checked.verdict}"]
     lines += [f"  {problem}" for problem in checked.problems]
     lines += [f"  {item.path}: {item.reason}" for item in checked.unreadable[:5]]
-    lines.append(f"Leaks: {leaks.verdict}")
-    for count, what in (
+    if leaks is not None:
+        lines += [f"Leaks: {leaks.verdict}", *(f"  {line}" for line in said)]
+    if out is not None:
+        lines.append(f"Wrote {out / 'check.html'}, check.json, scans.csv" + (" and leaks.json" if leaks else ""))
+    data = {"check": checked.to_dict()} | ({"leaks": leaks.to_dict()} if leaks is not None else {})
+    emit(as_json, data, "\n".join(lines))
+
+
+def _leaks(leaks: LeakReport) -> list[str]:
+    """What was found, one sentence each."""
+    counted = (
         (leaks.patients, "patients stand in two splits"),
         (leaks.studies, "studies stand in two splits under two patients"),
         (leaks.identical, "pairs of identical files across splits"),
         (leaks.near, "pairs of near-duplicate pictures across splits"),
         (leaks.inside, "pairs of identical or near-duplicate pictures of different patients, not across splits"),
         (leaks.clashes, "pairs of one picture with different labels"),
-    ):
-        if count:
-            lines.append(f"  {count} {what}")
-    if not leaks.split:
-        lines.append("  the cohort is not split yet")
-    if out is not None:
-        lines.append(f"Wrote {out / 'check.json'} and {out / 'leaks.json'}")
-    emit(as_json, {"check": checked.to_dict(), "leaks": leaks.to_dict()}, "\n".join(lines))
+    )
+    lines = [f"{count:,} {what}" for count, what in counted if count]
+    return lines if leaks.split else [*lines, "the cohort is not split yet"]
 
 
 @click.command()
@@ -107,7 +145,14 @@ def check(cohort: Path, out: Path | None, as_json: bool) -> None:
     metavar="TRAIN VAL TEST",
     help="Shares of the patients in each split.",
 )
+@click.option("--hold-out", metavar="ATTRIBUTE=VALUE", help="Test on every patient of one group, e.g. site=NAME.")
 @click.option("--from-files", type=click.Path(path_type=Path), help="Folder of train.txt, val.txt, test.txt to follow.")
+@click.option(
+    "--keep-duplicates-together",
+    "together",
+    is_flag=True,
+    help="Look for duplicates first and keep each group of them in one split.",
+)
 @click.option("--write-files", "lists", type=click.Path(path_type=Path), help="Folder to write these files to.")
 @json_option
 def split(
@@ -117,29 +162,53 @@ def split(
     out: Path,
     level: str,
     fractions: tuple[float, float, float],
+    hold_out: str | None,
     from_files: Path | None,
+    together: bool,
     lists: Path | None,
     as_json: bool,
 ) -> None:
     """Split COHORT into train, val and test by patient, each class in proportion; the recipe's seed decides."""
+    from insula.cohort import hold_out as holding
     from insula.cohort import split as splitting
-    from insula.cohort.table import load, save
+    from insula.cohort.table import copy_notes, load, save
+    from insula.core.errors import UsageError
     from insula.core.recipe import load as load_recipe
+    from insula.prep.check import checked
 
-    question = load_recipe(recipe, overrides)
+    question = checked(load_recipe(recipe, overrides))
     table = load(cohort)
     by: splitting.Level = "picture" if level == "picture" else "patient"
-    if from_files is not None:
+    if hold_out is not None and (from_files is not None or by == "picture"):
+        raise UsageError("--hold-out keeps patients whole and follows no files; leave --from-files and --level away.")
+    if together and (hold_out is not None or from_files is not None):
+        raise UsageError("--keep-duplicates-together makes a split of its own; leave --hold-out and --from-files away.")
+    groups = _duplicates(table) if together else ()
+    if hold_out is not None:
+        made = holding.hold_out(table, question, *holding.parse(hold_out))
+    elif from_files is not None:
         made = splitting.read_files(table, from_files, by)
     else:
-        made = splitting.split(table, question, fractions, by)
+        made = splitting.split(table, question, fractions, by, groups)
     save(made, out)
+    copy_notes(cohort, out)
     if lists is not None:
         splitting.write_files(made, lists)
     text = _text(made, question.target_name)
     if by == "picture":
         text += "\nSplit by picture: a patient may stand in several splits, so results will be too good."
-    emit(as_json, _counts(made, question.target_name) | {"out": str(out)}, f"{text}\nWrote {out}")
+    data = _counts(made, question.target_name) | {"out": str(out)}
+    if together:
+        data["duplicate_groups"] = len(groups)
+        text += f"\n{len(groups)} group(s) of duplicates, each kept in one split."
+    emit(as_json, data, f"{text}\nWrote {out}")
+
+
+def _duplicates(table: Cohort) -> tuple[tuple[str, ...], ...]:
+    """Case keys of each group of identical or near-duplicate pictures; every slice of every scan is looked at."""
+    from insula.cohort.leaks import find
+
+    return tuple(group.cases for group in find(table, progress, "all").groups)
 
 
 def _counts(cohort: Cohort, target: str | None) -> dict[str, Any]:

@@ -4,70 +4,94 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from insula.cohort import labels
 from insula.cohort.found import Aside, Found, survey
 from insula.cohort.grouping import Member, cases
-from insula.cohort.labels import Row
+from insula.cohort.layouts import choose
+from insula.cohort.layouts.request import Request
 from insula.core.errors import CohortError, UnsuitableScanError
 from insula.core.recipe import Recipe
-from insula.core.types import Case, Cohort, Split
+from insula.core.types import Case, Cohort
 
-_SPLITS: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
 _VOLUMES = frozenset({"nifti"})
 
 
 @dataclass(frozen=True)
 class Indexed:
-    """A cohort and what was left out of it, each file with its reason; rows: table rows for which no scan was found."""
+    """A cohort and what was left out of it, each file with its reason; rows: table rows for which no scan was found.
+
+    layout: how the folder was understood; why: what that was told by.
+    """
 
     cohort: Cohort
     aside: tuple[Aside, ...]
     rows_without_scan: int
+    layout: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What the user says of a folder beyond what it shows.
+
+    patient_pattern: a regular expression, searched in each relative path, whose first group is the patient id.
+    layout: one of `layouts.choose.LAYOUTS`, or `auto`. labels: a table of labels anywhere. column: its column of
+    labels. suffix: of NIfTI files, take those whose name ends with it (`T1w`, `flair`).
+    """
+
+    patient_pattern: str | None = None
+    layout: str = choose.AUTO
+    labels: Path | None = None
+    column: str | None = None
+    suffix: str | None = None
 
 
 def index(folder: Path, recipe: Recipe, patient_pattern: str | None = None) -> Cohort:
     """The cohort of a folder: `survey_cohort` without the list of what was left out."""
-    return survey_cohort(folder, recipe, patient_pattern).cohort
+    return survey_cohort(folder, recipe, Hints(patient_pattern)).cohort
 
 
-def survey_cohort(folder: Path, recipe: Recipe, patient_pattern: str | None = None) -> Indexed:
-    """Index a folder laid out as CLASS/patient/files, CLASS/file, the same below train, val and test, or as files
-    anywhere beside a `labels.csv`; only headers are read.
+def survey_cohort(folder: Path, recipe: Recipe, hints: Hints | None = None) -> Indexed:
+    """Index a folder; only headers are read. Its layout is recognised, or forced by the hints:
 
-    patient_pattern: a regular expression, searched in each relative path, whose first group is the patient id.
+    `folders`: CLASS/patient/files or CLASS/file, also below train, val and test folders; `table`: files anywhere beside
+    a `labels.csv`; `rsna`: the table of the RSNA 2019 challenge; `dicom`: patients from the headers; `bids`.
     Raises CohortError for a folder that makes no cohort (no scans, unknown classes, a patient under two classes) and
     UnsuitableScanError when the scans are of another modality or format than the recipe takes.
     """
+    said = hints or Hints()
     root = Path(folder).resolve()
     found, aside = survey(root)
+    pattern = _pattern(said.patient_pattern)
     taken = _suitable(found, aside, recipe)
-    pattern = _pattern(patient_pattern)
-    rows_without = 0
-    if (root / labels.NAME).is_file():
-        rows = labels.read(root, recipe.target)
-        members, rows_without = _by_table(taken, aside, rows, pattern)
-    else:
-        members = _by_folders(root, taken, aside, recipe, pattern)
-    if not members:
-        first = f" (the first: {aside[0].path}: {aside[0].reason})" if aside else ""
-        raise CohortError(f"None of the {len(found) + len(aside)} files in '{root.name}' makes a case{first}.")
+    if not taken:
+        raise _nothing(root, len(found), aside)
+    table = choose.table_of(root, said.labels)
+    request = Request(root, recipe, taken, aside, table, pattern, said.column, said.suffix)
+    laid, layout, why = choose.lay(request, said.layout)
+    if not laid.members:
+        raise _nothing(root, len(found), aside)
     if recipe.target.kind == "multiclass":
-        _one_class_each(members)
-    made = cases(members, aside, recipe)
-    known = all(m.patient is not None for m in members)
-    return Indexed(_cohort(made, root, known), tuple(aside), rows_without)
+        _one_class_each(laid.members)
+    made = cases(laid.members, aside, recipe)
+    known = all(m.patient is not None for m in laid.members)
+    return Indexed(_cohort(made, root, known), tuple(aside), laid.rows_without_scan, layout, why)
+
+
+def _nothing(root: Path, found: int, aside: list[Aside]) -> CohortError:
+    kinds = Counter(without_name(item).rstrip(".") for item in aside).most_common(3)
+    reasons = "; ".join(f"{count} {reason}" for reason, count in kinds if count > 1)
+    first = f" (the first: {aside[0].path}: {aside[0].reason})" if aside and not reasons else ""
+    said = f": {reasons}" if reasons else first.replace(".)", ")")
+    return CohortError(f"None of the {max(found, len(aside))} files in '{root.name}' makes a case{said}.")
+
+
+def without_name(item: Aside) -> str:
+    """The reason of a file without its name, so that like ones can be counted together."""
+    name = item.path.rpartition("/")[2]
+    return item.reason.replace(f"'{name}'", "a file")
 
 
 def _suitable(found: list[Found], aside: list[Aside], recipe: Recipe) -> list[Found]:
@@ -104,99 +128,6 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
     if pattern.groups < 1:
         raise CohortError(f"Patient pattern '{text}' has no group; put the patient id in brackets, as in '(p[0-9]+)_'.")
     return pattern
-
-
-def _by_pattern(path: str, pattern: re.Pattern[str]) -> str | None:
-    match = pattern.search(path)
-    return next((g for g in match.groups() if g), None) if match else None
-
-
-def _by_folders(
-    root: Path, found: list[Found], aside: list[Aside], recipe: Recipe, pattern: re.Pattern[str] | None
-) -> list[Member]:
-    tops = {item.path.split("/")[0] for item in found if "/" in item.path}
-    split_first = bool(tops) and all(t.lower() in _SPLITS for t in tops)
-    members: list[Member] = []
-    unknown: set[str] = set()
-    for item in found:
-        parts = item.path.split("/")
-        split: Split = _SPLITS[parts[0].lower()] if split_first and len(parts) > 1 else ""
-        parts = parts[1:] if split else parts
-        if len(parts) < 2:
-            aside.append(Aside(item.path, "it lies in no class folder"))
-            continue
-        meaning = labels.named(parts[0], recipe.target)
-        if meaning is None:
-            unknown.add(parts[0])
-            continue
-        if pattern is not None:
-            patient = _by_pattern(item.path, pattern)
-            if patient is None:
-                aside.append(Aside(item.path, "the patient pattern does not match its path"))
-                continue
-        elif len(parts) > 2:
-            patient = parts[1]
-        else:
-            patient = item.header.attributes.get("patient_id") if item.header is not None else None
-        members.append(Member(item, patient, meaning, split))
-    if unknown:
-        raise CohortError(
-            f"'{root.name}' has the class folders {', '.join(sorted(unknown)[:6])}, which recipe '{recipe.name}' does "
-            f"not know (its classes: {', '.join(recipe.target.classes)}); rename the folders, set the classes "
-            f"(--set targets.{recipe.target_name}.classes=[...]), or add a {labels.NAME}."
-        )
-    loose = {m.patient is None for m in members}
-    if len(loose) > 1:
-        raise CohortError(
-            f"Folder '{root.name}' mixes files of known and of unknown patients; put each patient's files into "
-            "a folder of its own or give --patient-pattern."
-        )
-    return members
-
-
-def _by_table(
-    found: list[Found], aside: list[Aside], rows: list[Row], pattern: re.Pattern[str] | None
-) -> tuple[list[Member], int]:
-    by_scan = {row.scan: row for row in rows if row.scan}
-    by_patient: dict[str, Row] = {}
-    for row in rows:
-        if not row.scan:
-            by_patient.setdefault(row.patient, row)
-    masks = {row.mask for row in rows if row.mask}
-    members: list[Member] = []
-    used: set[int] = set()
-    for item in found:
-        if item.path in masks:
-            continue
-        row_of = _row_by_path(item.path, by_scan) or _row_by_patient(item, by_patient, pattern)
-        if row_of is None:
-            aside.append(Aside(item.path, f"no row of {labels.NAME} is about it"))
-            continue
-        used.add(row_of.number)
-        members.append(Member(item, row_of.patient, row_of.labels, "", row_of.mask, row_of.attributes, row_of.number))
-    return members, sum(row.number not in used and row.patient not in {m.patient for m in members} for row in rows)
-
-
-def _row_by_path(path: str, rows: Mapping[str, Row]) -> Row | None:
-    parts = path.split("/")
-    for length in range(len(parts), 0, -1):
-        row = rows.get("/".join(parts[:length]))
-        if row is not None:
-            return row
-    return rows.get(".")
-
-
-def _row_by_patient(item: Found, rows: Mapping[str, Row], pattern: re.Pattern[str] | None) -> Row | None:
-    """By the pattern, the DICOM PatientID, or a folder or file that bears the patient's id as its name."""
-    if pattern is not None:
-        return rows.get(_by_pattern(item.path, pattern) or "")
-    if item.header is not None and (row := rows.get(item.header.attributes.get("patient_id", ""))):
-        return row
-    *folders, name = item.path.split("/")
-    for part in (name, name.removesuffix(".gz").rsplit(".", 1)[0], *reversed(folders)):
-        if row := rows.get(part):
-            return row
-    return None
 
 
 def _one_class_each(members: list[Member]) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from insula.cohort.found import Aside
 from insula.core.errors import CohortError
 from insula.core.provenance import write_bytes, write_json
 from insula.core.types import Case, Cohort, Scan
@@ -24,6 +26,16 @@ _COLUMNS = {
     "scans": "JSON: role -> {paths, format, study_uid, series_uid, mask, attributes}; paths relative to the root",
 }
 _MAX_BYTES = 1 << 30
+_NOTES = "insula-cohort-notes"
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What `insula index` saw beyond the cases: how the folder was understood, why, and what was left out."""
+
+    layout: str = ""
+    why: str = ""
+    aside: tuple[Aside, ...] = ()
 
 
 def save(cohort: Cohort, path: Path) -> None:
@@ -73,6 +85,36 @@ def load(path: Path) -> Cohort:
     if len({case.key for case in cases}) != len(cases):
         raise CohortError(f"'{path.name}' holds two cases of one key; index the folder again.")
     return Cohort(cases, schema["root"], schema["split_level"], schema["patient_ids"])
+
+
+def save_notes(path: Path, layout: str, why: str, aside: Sequence[Aside]) -> None:
+    """Write beside a table, as `<name>.aside.json`, how its folder was understood and which files were left out."""
+    files = [{"path": item.path, "reason": item.reason} for item in aside]
+    write_json(notes_path(path), {"format": _NOTES, "layout": layout, "why": why, "aside": files})
+
+
+def load_notes(path: Path) -> Notes:
+    """The notes beside a table; empty ones where there are none or they cannot be read."""
+    try:
+        content = json.loads(notes_path(path).read_text(encoding="utf-8"))
+        if content["format"] != _NOTES:
+            return Notes()
+        aside = tuple(Aside(str(item["path"]), str(item["reason"])) for item in content["aside"])
+        return Notes(str(content["layout"]), str(content["why"]), aside)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return Notes()
+
+
+def copy_notes(source: Path, target: Path) -> None:
+    """Carry the notes of one table over to another of the same folder, where there are any."""
+    notes = load_notes(source)
+    if notes.layout and notes_path(source) != notes_path(target):
+        save_notes(target, notes.layout, notes.why, notes.aside)
+
+
+def notes_path(path: Path) -> Path:
+    """Where the notes of a table lie."""
+    return path.with_name(f"{path.name}.aside.json")
 
 
 def schema_path(path: Path) -> Path:

@@ -29,10 +29,16 @@ format: .venv/.test  ## Format the code and apply safe fixes.
 	$(BIN)/ruff check --fix src tests benchmarks
 	$(BIN)/ruff format src tests benchmarks
 
-bench: bench-startup  ## All benchmarks.
+bench: bench-startup bench-bombs bench-leaks bench-ingest  ## All benchmarks.
+
+bench-ingest: .venv/.bench  ## Reading and preparing, against MONAI and SimpleITK.
+	$(BIN)/python benchmarks/ingest.py
 
 bench-%: .venv/.test
 	$(BIN)/python benchmarks/$*.py
+
+docs/reading.md: .venv/.test scripts/reading_table.py
+	$(BIN)/python scripts/reading_table.py
 
 clean:  ## Remove everything that these targets made.
 	rm -rf .venv runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -48,7 +54,12 @@ $(BIN)/uv: | constraints.txt
 	$(INSTALL) --editable '.[train]'
 	@touch $@
 
+.venv/.bench: .venv/.test
+	$(INSTALL) --editable '.[train,serve,slides,bias,dev,bench]'
+	@touch $@
+
 .venv/.test: $(FILES) | $(BIN)/uv
+	scripts/system-packages ocr
 	@echo "Installing Insula with everything that its tests need; later runs skip this"
-	$(INSTALL) --editable '.[train,serve,dev]'
+	$(INSTALL) --editable '.[train,serve,slides,bias,dev]'
 	@touch $@ .venv/.demo

@@ -16,6 +16,7 @@ from insula.cohort.split import split
 from insula.core import recipe as recipes
 from insula.core.types import Cohort, Split
 
+DATA = Path(__file__).parents[3] / "shared" / "data"
 STROKE = recipes.load("stroke-ct")
 SERIES = recipes.load("stroke-ct", ("inputs.ct.unit=series",))
 
@@ -98,3 +99,25 @@ def test_unreadable_cases_are_counted(tmp_path: Path) -> None:
     report = find(cohort)
     assert (report.skipped, report.verdict) == (1, "cannot tell")
     assert report.to_dict()["verdict"] == "cannot tell"
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.skipif(not (DATA / "stroke_ct").is_dir(), reason="the real scans for measuring are not here")
+def test_no_two_real_heads_share_a_picture() -> None:
+    report = find(index(DATA / "stroke_ct", STROKE))
+    assert (report.pictures, report.pairs, report.groups) == (1885, (), ())
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(not (DATA / "brain_tumor_mri").is_dir(), reason="the real scans for measuring are not here")
+def test_the_faults_of_a_public_set_are_found() -> None:
+    classes = "targets.tumour.classes=[notumor,glioma,meningioma,pituitary]"
+    recipe = recipes.load("brain-tumour", (classes, "targets.tumour.primary=glioma"))
+    report = find(index(DATA / "brain_tumor_mri", recipe))
+    assert report.identical_groups == 189
+    assert report.near > 1000
+    torn = {frozenset((p.first.split("/")[-1], p.second.split("/")[-1])) for p in report.pairs if p.clash}
+    assert frozenset(("Te-me_0156.jpg", "Te-piTr_0002.jpg")) in torn

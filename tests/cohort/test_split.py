@@ -142,3 +142,42 @@ def test_split_files_that_cannot_be_followed(tmp_path: Path) -> None:
     (tmp_path / "test.txt").write_text("nobody\n")
     with pytest.raises(SplitError, match=r"test\.txt', line 1: the cohort has no such patient"):
         read_files(source, tmp_path)
+
+
+def test_groups_stand_in_one_split_with_their_patients_and_shares_are_kept() -> None:
+    source = cohort({"normal": 40, "stroke": 20})
+    groups = [(f"normal/{k}/0", f"normal/{k + 1}/2") for k in range(0, 12, 2)] + [
+        ("normal/1/1", "normal/2/0", "stroke/3/1")
+    ]
+    made = split(source, STROKE, together=groups)
+    split_of = {c.key: c.split for c in made.cases}
+    assert all(len({split_of[key] for key in group}) == 1 for group in groups)
+    found = patients(made)
+    assert sum(len(ids) for ids in found.values()) == len(set().union(*found.values())) == 60
+    assert made.split_level == "patient"
+    counts = [len(found[s]) for s in ("train", "val", "test")]
+    assert max(abs(a - b) for a, b in zip(counts, (42, 9, 9), strict=True)) <= 1
+    assert split(replace(source, cases=source.cases[::-1]), STROKE, together=groups).cases[::-1] == made.cases
+
+
+def test_groups_by_picture_when_patients_are_not_known() -> None:
+    source = cohort({"normal": 20, "stroke": 20}, known=False)
+    groups = [tuple(f"normal/{k}/0" for k in range(12)), ("stroke/0/0", "stroke/1/1")]
+    made = split(source, STROKE, level="picture", together=groups)
+    split_of = {c.key: c.split for c in made.cases}
+    assert all(len({split_of[key] for key in group}) == 1 for group in groups)
+    counts = Counter(c.split for c in made.cases if c.labels["stroke"] == ("normal",))
+    assert counts == {"train": 42, "val": 9, "test": 9}
+    assert made.split_level == "picture"
+
+
+def test_few_groups_still_reach_every_split_and_the_unlabelled_get_none() -> None:
+    source = cohort({"normal": 9, "stroke": 9})
+    extra = Case("x", "x", {"ct": Scan(("x",), "png")}, {})
+    groups = [[f"stroke/{k}/0" for k in range(7)], ["normal/0/0", "x"]]
+    made = split(replace(source, cases=(*source.cases, extra)), STROKE, together=groups)
+    for name in ("normal", "stroke"):
+        assert {c.split for c in made.cases if c.labels.get("stroke") == (name,)} == {"train", "val", "test"}
+    assert made.cases[-1].split == ""
+    with pytest.raises(SplitError, match="Class 'stroke' has 1"):
+        split(source, STROKE, together=[[f"stroke/{k}/0" for k in range(9)]])

@@ -5,7 +5,8 @@ import yaml
 
 from insula.core import recipe as recipes
 from insula.core.errors import RecipeError
-from insula.prep.run import channels, check_step
+from insula.prep.check import check_step
+from insula.prep.run import channels
 
 
 @pytest.mark.parametrize("name", recipes.names())

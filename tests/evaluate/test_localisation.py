@@ -120,6 +120,8 @@ def test_a_report_plays_the_game_on_true_positives_with_a_mask(
     np.save(tmp_path / "corner.npy", corner)
     np.save(tmp_path / "else.npy", corner[:, :, ::-1].copy())
     np.save(tmp_path / "thin.npy", corner[1:])
+    for key in ("hit", "miss", "missed", "wrong", "well"):
+        np.savez(tmp_path / f"{key}.npz", corner.astype(np.float32))
     map_ = np.zeros((2, 4, 4), np.float32)
     map_[1, 3, 0] = 1.0
     made = cohort(
@@ -141,5 +143,5 @@ def test_a_report_plays_the_game_on_true_positives_with_a_mask(
     assert table["lesion_share"].dropna().to_dict() == pytest.approx({"hit": 1 / 32, "miss": 1 / 32})
     assert report.localisation is not None
     assert (report.localisation.hits, report.localisation.n) == (1, 2)
-    assert [note for note in report.notes if "lesion mask could not be used" in note and "1 slices" in note]
+    assert [note for note in report.notes if "lesion mask could not be used" in note and "1 × 32 × 32" in note]
     assert report.failures == ()

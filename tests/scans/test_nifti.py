@@ -24,17 +24,105 @@ def save(path: Path, array: NDArray[Any], affine: NDArray[Any] | None = None, de
     return path
 
 
-@pytest.mark.parametrize("name", ["anatomical.nii", "standard.nii.gz", "reoriented_anat_moved.nii"])
-def test_agrees_with_nibabel_voxel_by_voxel_in_the_patient(name: str) -> None:
-    volume = read(BUNDLED / name)
-    image = nib.load(BUNDLED / name)
-    data = image.get_fdata()
-    rng = np.random.default_rng(0)
-    for _ in range(25):
-        x, y, z = (int(rng.integers(n)) for n in volume.array.shape[:0:-1])
+def agrees(path: Path) -> None:
+    """Values and places equal nibabel's own, turned to its canonical RAS and from there to LPS."""
+    volume, image = read(path), nib.as_closest_canonical(nib.load(path))
+    data = np.nan_to_num(image.get_fdata().astype(np.float32), nan=0.0)  # as the reader does, with a warning
+    data = data.reshape(*data.shape[:3], -1)[::-1, ::-1]
+    np.testing.assert_array_equal(volume.array, data.transpose(3, 2, 1, 0))
+    flip = np.diag([-1.0, -1.0, 1.0, 1.0])
+    flip[:2, 3] = np.array(data.shape[:2]) - 1
+    np.testing.assert_allclose(volume.affine, np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine @ flip, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "anatomical.nii",
+        "standard.nii.gz",
+        "reoriented_anat_moved.nii",
+        "resampled_anat_moved.nii",
+        "functional.nii",
+        "example4d.nii.gz",
+        "example_nifti2.nii.gz",
+    ],
+)
+def test_agrees_with_nibabel_on_the_files_that_it_ships(name: str) -> None:
+    agrees(BUNDLED / name)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "f4", "f8", ">i2", ">f4"])
+@pytest.mark.parametrize("scale", [(None, None), (0.37, -1024.0), (-2.5, 0.125)])
+@pytest.mark.parametrize("kind", ["Nifti1Image", "Nifti2Image"])
+def test_types_byte_orders_and_scale_factors(
+    tmp_path: Path, dtype: str, scale: tuple[float | None, float | None], kind: str
+) -> None:
+    raw = np.random.default_rng(2).integers(0, 120, (5, 4, 3)).astype(dtype)
+    header = getattr(nib, kind.replace("Image", "Header"))(endianness=">" if dtype[0] == ">" else "<")
+    header.set_data_dtype(dtype)
+    image = getattr(nib, kind)(raw, np.diag([2.0, 1.5, 3.0, 1.0]), header)
+    image.header.set_slope_inter(*scale)
+    nib.save(image, tmp_path / "a.nii.gz")
+    agrees(tmp_path / "a.nii.gz")
+    stored = nib.load(tmp_path / "a.nii.gz")
+    if scale[0] is not None:
+        stored.header.set_slope_inter(*scale)
+    assert read(tmp_path / "a.nii.gz").array.std() > 0
+
+
+def turn(angles: tuple[float, float, float]) -> NDArray[np.float64]:
+    x, y, z = np.radians(angles)
+    around_x = [[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]]
+    around_y = [[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]]
+    around_z = [[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]]
+    return np.array(around_x) @ np.array(around_y) @ np.array(around_z)
+
+
+@pytest.mark.parametrize("angles", [(12.0, -7.0, 30.0), (95.0, 3.0, -10.0), (5.0, 170.0, 85.0)])
+@pytest.mark.parametrize("code", ["qform", "sform"])
+def test_oblique_planes(tmp_path: Path, angles: tuple[float, float, float], code: str) -> None:
+    affine = np.eye(4)
+    affine[:3, :3] = turn(angles) @ np.diag([0.5, 0.75, 3.0])
+    affine[:3, 3] = (-20.0, 31.0, 7.5)
+    raw = np.random.default_rng(3).integers(0, 999, (6, 5, 4)).astype(np.int16)
+    image = nib.Nifti1Image(raw, None)
+    getattr(image, f"set_{code}")(affine, 1)
+    getattr(image, "set_qform" if code == "sform" else "set_sform")(None, 0)
+    nib.save(image, tmp_path / "a.nii")
+    volume = read(tmp_path / "a.nii")
+    stored = nib.load(tmp_path / "a.nii")
+    data = stored.get_fdata()
+    for z, y, x in np.ndindex(volume.array.shape[1:]):
         lps = volume.affine @ (x, y, z, 1)
-        i, j, k = np.rint(np.linalg.solve(image.affine, lps * (-1, -1, 1, 1)))[:3].astype(int)
-        assert volume.array[0, z, y, x] == pytest.approx(data[i, j, k], rel=1e-6)
+        i, j, k = np.rint(np.linalg.solve(stored.affine, lps * (-1, -1, 1, 1)))[:3].astype(int)
+        assert volume.array[0, z, y, x] == data[i, j, k]
+    assert np.abs(np.diag(volume.affine)[:3]).min() > 0.2
+    assert not volume.warnings
+
+
+def test_a_file_longer_than_its_promise_says_so(tmp_path: Path) -> None:
+    raw = save(tmp_path / "a.nii", np.ones((2, 2, 2), np.uint8)).read_bytes()
+    (tmp_path / "b.nii").write_bytes(raw + b"more")
+    assert any("more bytes than its header promises" in w for w in read(tmp_path / "b.nii").warnings)
+    assert not read(tmp_path / "a.nii").warnings
+
+
+def test_a_flipped_bit_in_a_gzip_file_is_found_by_its_checksum(tmp_path: Path) -> None:
+    raw = save(tmp_path / "a.nii", np.random.default_rng(0).normal(0, 1, (9, 9, 9))).read_bytes()
+    packed = bytearray(gzip.compress(raw, 0))  # stored, not deflated: every bit is a bit of a voxel
+    packed[-3000] ^= 4
+    (tmp_path / "b.nii.gz").write_bytes(packed)
+    with pytest.raises(ScanError, match="damaged"):
+        read(tmp_path / "b.nii.gz")
+
+
+@pytest.mark.parametrize("offset", [0.0, 64.0, 348.0, 1e9, float("nan")])
+def test_voxels_that_cannot_begin_there(tmp_path: Path, offset: float) -> None:
+    raw = bytearray(save(tmp_path / "a.nii", np.ones((2, 2, 2), np.uint8)).read_bytes())
+    raw[108:112] = np.float32(offset).tobytes()
+    (tmp_path / "b.nii").write_bytes(raw)
+    with pytest.raises(ScanError, match=r"voxels begin at|no readable NIfTI|damaged NIfTI header"):
+        read(tmp_path / "b.nii")
 
 
 def test_an_upright_file_comes_out_turned_in_plane_only(tmp_path: Path) -> None:

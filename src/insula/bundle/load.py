@@ -29,6 +29,7 @@ from insula.bundle.types import Baseline, Bundle, DecisionFacts
 from insula.core import recipe as recipes
 from insula.core.errors import BundleError, RecipeError
 from insula.core.recipe import Recipe
+from insula.prep.check import checked
 
 AGAIN = "copy or export the bundle again"
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -177,7 +178,7 @@ def _recipe(raw: bytes) -> Recipe:
     if not isinstance(content, dict):
         raise BundleError(f"The bundle's file 'recipe.yaml' holds no mapping; {AGAIN}.")
     try:
-        return recipes.parse(content, "recipe.yaml")
+        return checked(recipes.parse(content, "recipe.yaml"))
     except RecipeError as error:
         raise BundleError(f"The bundle's file 'recipe.yaml' is refused ({error}) {AGAIN.capitalize()}.") from error
 

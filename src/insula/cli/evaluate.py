@@ -23,9 +23,11 @@ def evaluate(bundle: Path, cohort: Path, split: str, out: Path, each: int, as_js
     from insula.evaluate.run import evaluate as judge
     from insula.infer.predict import Predictor
     from insula.report import folder, text
+    from insula.scans.sandbox import shared
 
+    pool = shared().start()  # wakes up while the bundle is loaded
     model, table = load(bundle), load_cohort(cohort)
-    predictor = Predictor(model)
+    predictor = Predictor(model, reader=pool.read_files)
     report = judge(model, table, split, lambda cases: progress(cases, "evaluate", len(cases)), predictor)
     path = folder.write(report, model, table, out, each, predictor)
     emit(as_json, report.to_dict() | {"report": str(path)}, f"{text.summary(report)}\n\nReport: {path}")

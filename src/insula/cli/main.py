@@ -16,6 +16,8 @@ VERBS = {
     "phantom": ("insula.cli.phantom:phantom", "Make a cohort of phantom patients with known truth."),
     "index": ("insula.cli.cohort:index", "Turn a folder of scans into a cohort table."),
     "check": ("insula.cli.cohort:check", "Look for unreadable files, label clashes, leaks, shortcuts."),
+    "deidentify": ("insula.cli.deidentify:deidentify", "Copy scans without what identifies their patients."),
+    "leaks": ("insula.cli.leaks:leaks", "Show identical and near-duplicate pictures, across splits first."),
     "split": ("insula.cli.cohort:split", "Split a cohort by patient into train, val and test."),
     "prepare": ("insula.cli.training:prepare", "Decode and prepare all scans once, for training."),
     "train": ("insula.cli.training:train", "Train a network by a recipe and export its bundle."),

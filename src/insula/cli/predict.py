@@ -20,6 +20,7 @@ _SCAN = click.Path(path_type=Path)
 @click.option("--passes", type=click.IntRange(0, 10_000), default=0, help="Add the spread over this many passes.")
 @click.option("--heatmaps", type=_SCAN, help="Write overlays of the slices with most evidence into this folder.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of one prediction.")
+@click.option("--series", metavar="UID|NUMBER", help="The series to take where a SCAN holds several, or `list`.")
 @json_option
 def predict(
     bundle: Path,
@@ -28,6 +29,7 @@ def predict(
     passes: int,
     heatmaps: Path | None,
     threads: int | None,
+    series: str | None,
     as_json: bool,
 ) -> None:
     """Predict each SCAN (a file, or a folder with one series) with BUNDLE; one that fails does not stop the others."""
@@ -37,8 +39,12 @@ def predict(
     from insula.infer.heatmap import is_colour, write_case
     from insula.infer.predict import Predictor
     from insula.infer.writers import as_dict, to_text
-    from insula.scans.read import read
+    from insula.scans.sandbox import shared
 
+    if series == "list":
+        _list_series(scans, as_json)
+        return
+    pool = shared().start()  # wakes up while the bundle is loaded
     predictor = Predictor(load(bundle), threads)
     recipe = predictor.bundle.recipe
     passes = passes or (recipe.policy.passes if uncertainty else 0)
@@ -48,7 +54,7 @@ def predict(
     first_code = 0
     for number, path in enumerate(progress(scans, "predict", len(scans)), start=1):
         try:
-            volume = read(path)
+            volume = pool.read(path, tiles=recipe.input.tiles, series=series)
             prepared = predictor.prepare(volume)
             cautions = (*volume.warnings, *predictor.cautions(volume))
             prediction = predictor.from_slices(prepared, path.name, passes, cautions)
@@ -74,6 +80,23 @@ def predict(
         sys.exit(first_code)
 
 
+def _list_series(scans: tuple[Path, ...], as_json: bool) -> None:
+    """Print what `--series` can choose in each folder, DICOMDIR or zip file."""
+    from insula.scans import catalogue
+
+    data: list[dict[str, Any]] = []
+    lines: list[str] = []
+    for path in scans:
+        found = catalogue.of(path)
+        lines += [str(path), *(f"  {e.said()}  {e.description}  {e.uid}" for e in found)]
+        data += [
+            {"scan": str(path), "number": e.number, "uid": e.uid, "modality": e.modality, "slices": e.slices}
+            | {"description": e.description, "geometry": e.geometry, "aside": e.aside, "files": len(e.files)}
+            for e in found
+        ]
+    emit(as_json, {"series": data}, "\n".join(lines))
+
+
 @click.command()
 @click.argument("bundle", type=_SCAN)
 @click.argument("scan", type=_SCAN)
@@ -89,15 +112,16 @@ def explain(bundle: Path, scan: Path, out: Path, class_name: str | None, top: in
     from insula.infer.decide import decide
     from insula.infer.predict import Predictor
     from insula.infer.writers import as_dict
-    from insula.scans.read import read
+    from insula.scans.sandbox import shared
     from insula.scans.write import write_nifti
 
+    pool = shared().start()
     predictor = Predictor(load(bundle))
     recipe = predictor.bundle.recipe
     classes = recipe.target.classes
     if class_name is not None and class_name not in classes:
         raise UsageError(f"There is no class '{class_name}' in this bundle; it has: {', '.join(classes)}.")
-    volume = read(scan)
+    volume = pool.read(scan, tiles=recipe.input.tiles)
     prepared = predictor.prepare(volume)
     prediction = predictor.from_slices(prepared, scan.name, 0, (*volume.warnings, *predictor.cautions(volume)))
     decision = decide(prediction, predictor.bundle)

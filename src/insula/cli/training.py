@@ -29,14 +29,15 @@ def prepare(cohort: Path, recipe: str, overrides: tuple[str, ...], cache: Path, 
     """Decode and prepare every scan of COHORT once; training then reads memory-mapped arrays."""
     from insula.core import recipe as recipes
     from insula.prep.cache import build
+    from insula.prep.check import checked
 
     table = _load(cohort)
-    resolved = recipes.load(recipe, overrides)
+    resolved = checked(recipes.load(recipe, overrides))
     cases = (*table.of_split("train"), *table.of_split("val")) or table.cases
     prepared = build(cases, Path(table.root), resolved.role, resolved.input, cache, bar)
     data = {
         "cases": len(prepared.places),
-        "slices": int(prepared.slices.shape[0]),
+        "slices": len(prepared.rows()),
         "shape": list(prepared.slices.shape[1:]),
         "failures": prepared.failures,
     }
@@ -68,10 +69,11 @@ def train(
     """Train on the train split of COHORT, choose the epoch on its val split, and write OUT/bundle."""
     needs_torch()
     from insula.core import recipe as recipes
+    from insula.prep.check import checked
     from insula.train.fit import fit
 
     table = _load(cohort)
-    resolved = recipes.load(recipe, overrides)
+    resolved = checked(recipes.load(recipe, overrides))
     say = _say(as_json)
     result = fit(table, resolved, out, cache, progress=bar, bars=on_terminal(), resume=resume, say=say)
     data: dict[str, object] = {
@@ -142,10 +144,11 @@ def crossval(
     """Train one bundle a fold and evaluate the pooled out-of-fold predictions, with intervals over patients."""
     needs_torch()
     from insula.core import recipe as recipes
+    from insula.prep.check import checked
     from insula.workflows.crossval import crossval as run_folds
 
     table = _load(cohort)
-    question, say = recipes.load(recipe, overrides), _say(as_json)
+    question, say = checked(recipes.load(recipe, overrides)), _say(as_json)
     report, page = run_folds(table, question, folds, level, out, cache, say, bar, on_terminal())
     from insula.report.text import summary
 

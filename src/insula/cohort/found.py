@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from insula.core.errors import CohortError, InsulaError
-from insula.scans import arrays, header, nifti, pictures, read
+from insula.core.errors import CohortError, InsulaError, ScanError
+from insula.scans import arrays, header, nifti, pictures, read, tiff_header
 from insula.scans.header import Header
 
 MASKS = "masks"
@@ -86,9 +86,14 @@ def look(path: Path, relative: str) -> Found:
         facts = header.read(path)
         size = f"{facts.columns}x{facts.rows}"
         return Found(relative, kind, facts, {"size": size})
+    if kind == "dicomdir":
+        raise ScanError(f"'{path.name}' is an index of files, no scan; the files it names are looked at themselves.")
     if kind in read.PICTURES:
         picture = pictures.header(path)
         return Found(relative, kind, None, {"size": f"{picture.width}x{picture.height}", "mode": picture.mode})
+    if kind == "slide":
+        level = tiff_header.directories(path)[0]
+        return Found(relative, kind, None, {"size": f"{level.width}x{level.height}"})
     if kind == "nifti":
         return Found(relative, kind, None, {"size": "x".join(str(d) for d in nifti.shape(path))})
     if kind == "npy":

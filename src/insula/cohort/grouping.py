@@ -97,7 +97,9 @@ def _scan(group: list[Member], aside: list[Aside]) -> tuple[Scan, Found]:
         ordered, _ = series.ordered([i.header for i in items if i.header is not None])
         kept = {h.path for h in ordered}
         aside += [
-            Aside(i.path, "another orientation or size than its series") for p, i in headers.items() if p not in kept
+            Aside(i.path, "another orientation, size, spacing or stack than its series")
+            for p, i in headers.items()
+            if p not in kept
         ]
         items = [headers[h.path] for h in ordered]
         first = items[len(items) // 2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from insula.cohort import prints
-from insula.cohort.prints import Print
-from insula.core.errors import InsulaError
+from insula.cohort import duplicates
+from insula.cohort.prints import Album, Prints, Slices, prints
+from insula.core.errors import CohortError, InsulaError
 from insula.core.provenance import sha256_file
 from insula.core.types import Case, Cohort, Verdict
 from insula.scans.read import read_files
@@ -21,14 +21,16 @@ from insula.scans.read import read_files
 Progress = Callable[..., Iterable[Any]]
 _SHOWN = 500
 _PER_GROUP = 200
-_ONE_PICTURE = 0.99
+_ONE_PICTURE = 0.97
+Files = dict[str, list[tuple[int, str, str, int]]]
 
 
 @dataclass(frozen=True)
 class Pair:
     """Two cases that share something. kind: patient, study, identical or near. crosses: they stand in two splits.
 
-    likeness: 1 for identical files, the correlation for near-duplicates. clash: their labels differ.
+    likeness: 1 for identical files, the correlation for near-duplicates. clash: their labels differ. labels: of both,
+    in words. places: role and slice of the pictures that are alike, for the kinds identical and near.
     """
 
     kind: str
@@ -38,6 +40,8 @@ class Pair:
     likeness: float
     clash: bool
     evidence: str
+    labels: tuple[str, str] = ("", "")
+    places: tuple[tuple[str, int], tuple[str, int]] | None = None
 
     @property
     def crosses(self) -> bool:
@@ -46,12 +50,28 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Cases that hang together by identical files or near-duplicates; splits and labels: those that occur."""
+
+    cases: tuple[str, ...]
+    splits: tuple[str, ...]
+    labels: tuple[str, ...]
+
+    @property
+    def crosses(self) -> bool:
+        """Whether its cases stand in different splits."""
+        return len([s for s in self.splits if s]) > 1
+
+
+@dataclass(frozen=True)
 class LeakReport:
     """What was found. patients, studies: how many stand in two splits; identical, near: pairs of cases across splits.
 
-    inside: identical or near pairs that do not cross splits. clashes: pairs of one picture (identical files, or
-    near-duplicates above 0.99) with different labels, anywhere. looked_at: cases whose pictures were compared;
-    skipped: cases that could not be read.
+    identical_groups: groups of cases with one and the same file that stand in two splits. inside: identical or near
+    pairs that do not cross splits. clashes: pairs of one picture (identical files, or near-duplicates from a
+    correlation of 0.97 on) with different labels, anywhere. groups: what hangs together by identical files and
+    near-duplicates. looked_at: cases whose pictures were compared; pictures: how many these were; skipped: cases that
+    could not be read.
     """
 
     split: bool
@@ -59,12 +79,15 @@ class LeakReport:
     patients: int
     studies: int
     identical: int
+    identical_groups: int
     near: int
     inside: int
     clashes: int
     looked_at: int
+    pictures: int
     skipped: int
     pairs: tuple[Pair, ...]
+    groups: tuple[Group, ...]
 
     @property
     def verdict(self) -> Verdict:
@@ -73,38 +96,51 @@ class LeakReport:
             return "fail"
         return "pass" if self.split and self.patient_ids and not self.skipped else "cannot tell"
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What was found and is not nothing, one line each, the gravest first."""
+        across = sum(group.crosses for group in self.groups)
+        said = [
+            (self.patients, "patients stand in two splits"),
+            (self.studies, "studies stand in two splits under two patients"),
+            (self.identical, f"pairs of identical files across splits, in {self.identical_groups} groups"),
+            (self.near, "pairs of near-duplicate pictures across splits"),
+            (self.inside, "pairs of identical or near-duplicate pictures of different patients, not across splits"),
+            (self.clashes, "pairs of one picture with different labels"),
+            (len(self.groups), f"groups of duplicates in all, {across} of them across splits"),
+            (self.skipped, "cases could not be read"),
+        ]
+        return tuple(f"{count} {what}" for count, what in said if count)
+
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain data; of the pairs the first 500, clashes and those across splits first."""
-        content = asdict(self) | {"verdict": self.verdict, "pairs_found": len(self.pairs)}
-        content["pairs"] = [asdict(p) | {"splits": list(p.splits)} for p in self.pairs[:_SHOWN]]
+        """The report as plain data; of pairs and groups the first 500, clashes and those across splits first."""
+        content = asdict(self) | {"verdict": self.verdict}
+        content |= {"pairs_found": len(self.pairs), "groups_found": len(self.groups)}
+        content["pairs"] = [_plain(p) for p in self.pairs[:_SHOWN]]
+        content["groups"] = [
+            {"cases": list(g.cases), "splits": list(g.splits), "labels": list(g.labels), "crosses": g.crosses}
+            for g in self.groups[:_SHOWN]
+        ]
         return content
 
 
-def find(cohort: Cohort, progress: Progress | None = None) -> LeakReport:
+def find(cohort: Cohort, progress: Progress | None = None, slices: Slices = "middle") -> LeakReport:
     """Compare all cases of a cohort: patients and studies across splits, identical files, near-duplicate pictures.
 
-    Files are compared by SHA-256 (blank pictures excepted), pictures by `prints.similar` on the slices around the
-    middle of each scan and only between different patients. Cases that cannot be read are counted, not raised.
+    Files are compared by SHA-256 (blank pictures excepted), pictures by `duplicates.near` and only between different
+    patients: up to three slices around the middle of each scan, or all of them. Cases that cannot be read are counted,
+    not raised. Raises CohortError when the cohort's folder is gone.
     """
     root = Path(cohort.root)
+    if not root.is_dir():
+        raise CohortError(f"The cohort's folder '{root.name}' is not there any more; index it again where it lies now.")
     cases = cohort.cases
     pairs = _shared(cases, "patient", lambda c: c.patient) if cohort.patient_ids else []
     pairs += _shared(cases, "study", lambda c: next((s.study_uid for s in c.scans.values()), ""))
-    files: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    found: list[Print] = []
-    skipped = 0
-    numbered: Iterable[tuple[int, Case]] = list(enumerate(cases))
-    for number, case in progress(numbered, "comparing", len(cases)) if progress else numbered:
-        try:
-            for role, scan in case.scans.items():
-                for path in scan.paths:
-                    files[sha256_file(root / path)].append((number, path))
-                found += prints.prints(case, number, root, role)
-        except (InsulaError, OSError):
-            skipped += 1
-    same = _identical(cases, files, root)
+    files, found, skipped = _read(cases, root, slices, progress)
+    same, identical_groups = _identical(cases, files, root)
     known = {frozenset((p.first, p.second)) for p in same}
-    near = [p for p in _near(cases, found) if frozenset((p.first, p.second)) not in known]
+    near = [p for p in _near(cases, found, progress) if frozenset((p.first, p.second)) not in known]
     alike = same + near
     ordered = sorted(pairs + alike, key=lambda p: (not p.clash, not p.crosses, p.kind, -p.likeness, p.first, p.second))
     return LeakReport(
@@ -113,13 +149,39 @@ def find(cohort: Cohort, progress: Progress | None = None) -> LeakReport:
         patients=len({p.evidence for p in pairs if p.kind == "patient"}),
         studies=len({p.evidence for p in pairs if p.kind == "study"}),
         identical=sum(p.crosses for p in same),
+        identical_groups=identical_groups,
         near=sum(p.crosses for p in near),
         inside=sum(not p.crosses for p in alike),
         clashes=sum(p.clash and p.likeness >= _ONE_PICTURE for p in alike),
-        looked_at=len({p.case for p in found}),
+        looked_at=len(np.unique(found.cases)),
+        pictures=len(found),
         skipped=skipped,
         pairs=tuple(ordered),
+        groups=_groups(cases, alike),
     )
+
+
+def _plain(pair: Pair) -> dict[str, Any]:
+    places = None if pair.places is None else [{"role": role, "slice": place} for role, place in pair.places]
+    return asdict(pair) | {"splits": list(pair.splits), "labels": list(pair.labels), "places": places}
+
+
+def _read(cases: tuple[Case, ...], root: Path, slices: Slices, progress: Progress | None) -> tuple[Files, Prints, int]:
+    """SHA-256 → (case, role, path, number of the file in its scan); thumbnails; cases that could not be read."""
+    files: Files = defaultdict(list)
+    album = Album()
+    skipped = 0
+    numbered: Iterable[tuple[int, Case]] = enumerate(cases)
+    for number, case in progress(numbered, "reading", len(cases)) if progress else numbered:
+        try:
+            for role, scan in case.scans.items():
+                for place, path in enumerate(scan.paths):
+                    files[sha256_file(root / path)].append((number, role, path, place))
+                for one in prints(case, root, role, slices):
+                    album.add(number, role, one)
+        except (InsulaError, OSError):
+            skipped += 1
+    return files, album.close(), skipped
 
 
 def _shared(cases: Iterable[Case], kind: str, of: Callable[[Case], str]) -> list[Pair]:
@@ -138,37 +200,67 @@ def _shared(cases: Iterable[Case], kind: str, of: Callable[[Case], str]) -> list
     return made
 
 
-def _identical(cases: tuple[Case, ...], files: dict[str, list[tuple[int, str]]], root: Path) -> list[Pair]:
+def _identical(cases: tuple[Case, ...], files: Files, root: Path) -> tuple[list[Pair], int]:
+    """Pairs of cases that hold one file, and how many such files stand in two splits."""
     made: dict[tuple[int, int], Pair] = {}
+    across = 0
     for places in files.values():
-        if len({number for number, _ in places}) < 2 or _blank(root / places[0][1]):
+        if len({number for number, *_ in places}) < 2 or _blank(root / places[0][2]):
             continue
-        for (a, path), (b, _) in combinations(places[:_PER_GROUP], 2):
+        across += len({cases[number].split for number, *_ in places} - {""}) > 1
+        for (a, role, path, place), (b, other_role, _, other) in combinations(places[:_PER_GROUP], 2):
             if a != b and (a, b) not in made:
-                made[a, b] = _pair("identical", cases[a], cases[b], 1.0, path)
-    return list(made.values())
+                spots = _spot(cases[a], role, place), _spot(cases[b], other_role, other)
+                made[a, b] = _pair("identical", cases[a], cases[b], 1.0, path, spots)
+    return list(made.values()), across
+
+
+def _spot(case: Case, role: str, place: int) -> tuple[str, int]:
+    """Where to look at an identical file: its slice, or the middle (-1) of a file that may hold many."""
+    return role, place if len(case.scans[role].paths) > 1 else -1
 
 
 def _blank(path: Path) -> bool:
     """Whether a file shows nothing: empty slices are alike in all patients."""
     try:
-        array = read_files((path,)).array
+        array = read_files((path,), tiles="overview").array
     except InsulaError:
         return False
     return bool(np.ptp(array) == 0)
 
 
-def _near(cases: tuple[Case, ...], found: list[Print]) -> Iterator[Pair]:
-    best: dict[tuple[int, int], float] = {}
-    for i, j, likeness in prints.similar(found):
-        a, b = sorted((found[i].case, found[j].case))
-        if cases[a].patient != cases[b].patient:
-            best[a, b] = max(likeness, best.get((a, b), 0.0))
-    for (a, b), likeness in best.items():
-        yield _pair("near", cases[a], cases[b], likeness, f"correlation {likeness:.2f}")
+def _near(cases: tuple[Case, ...], found: Prints, progress: Progress | None) -> list[Pair]:
+    """The best pair of pictures of each two cases of different patients."""
+    owners = duplicates.numbered([case.patient for case in cases])[found.cases]
+    best: dict[tuple[int, int], Pair] = {}
+    for one in duplicates.near(found, owners, progress):
+        a, b = int(found.cases[one.first]), int(found.cases[one.second])
+        if (a, b) not in best or one.value > best[a, b].likeness:
+            how = f", {one.how}" if one.how else ""
+            spots = (found.place(one.first), found.place(one.second))
+            best[a, b] = _pair("near", cases[a], cases[b], one.value, f"correlation {one.value:.3f}{how}", spots)
+    return list(best.values())
 
 
-def _pair(kind: str, first: Case, second: Case, likeness: float, evidence: str) -> Pair:
+def _groups(cases: tuple[Case, ...], alike: list[Pair]) -> tuple[Group, ...]:
+    """Connected groups; those with several labels first, then those across splits, then the larger."""
+    by_key = {case.key: case for case in cases}
+    made = []
+    for keys in duplicates.components((p.first, p.second) for p in alike):
+        members = [by_key[key] for key in keys]
+        splits, labels = {c.split for c in members}, {_label(c) for c in members}
+        made.append(Group(tuple(sorted(keys)), tuple(sorted(splits)), tuple(sorted(labels))))
+    return tuple(sorted(made, key=lambda g: (len(g.labels) < 2, not g.crosses, -len(g.cases), g.cases)))
+
+
+def _pair(
+    kind: str,
+    first: Case,
+    second: Case,
+    likeness: float,
+    evidence: str,
+    places: tuple[tuple[str, int], tuple[str, int]] | None = None,
+) -> Pair:
     return Pair(
         kind=kind,
         first=first.key,
@@ -177,4 +269,10 @@ def _pair(kind: str, first: Case, second: Case, likeness: float, evidence: str) 
         likeness=round(likeness, 4),
         clash=dict(first.labels) != dict(second.labels) and bool(first.labels) and bool(second.labels),
         evidence=evidence,
+        labels=(_label(first), _label(second)),
+        places=places,
     )
+
+
+def _label(case: Case) -> str:
+    return "; ".join(" + ".join(names) or "none" for _, names in sorted(case.labels.items()))

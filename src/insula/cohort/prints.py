@@ -1,10 +1,12 @@
-"""Fingerprints of pictures: two copies of one picture agree, resized, recompressed, brightened, flipped or turned."""
+"""Thumbnails of scans, kept on disk: the pictures that are compared when duplicates are looked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Literal
 
 import cv2
 import numpy as np
@@ -13,145 +15,142 @@ from numpy.typing import NDArray
 from insula.core.types import Case, Volume
 from insula.scans.read import PICTURES, read_files
 
-SIDE = 64
-_HASH_SIDE = 32
-_LOW = 16  # 16 x 16 lowest frequencies = 256 bits
-_FINE, _LOCAL = 2.0, 3.0  # pixels of a 64 x 64 thumbnail: what counts as detail, and over what its strength is evened
-_FAINT = 0.02  # detail weaker than this stays weak: it is noise
-_ENOUGH = 20  # thumbnails for a mean that is the heads' common outline and not one of them
-_FOR_MEAN = 2000
+SIDE = 128  # fine enough that neighbouring slices of one head differ, coarse enough that recompression does not show
+Slices = Literal["middle", "all"]
+
 _DEPTHS = (0.4, 0.5, 0.6)
 _BRAIN = (0.0, 80.0)  # HU; a wider window shows little but the skull
-_FLAT = 2.0 / 255.0
-_BLOCK = 256
-
-# Of 1,885 head CT slices no two of different patients correlate above 0.70 in their detail; copies saved again as JPEG
-# at quality 40 and three times the size stay above 0.98.
-SAME = 0.9
-_NEAR_BITS = 56
+_FLAT = 2.0
 
 
 @dataclass(frozen=True)
 class Print:
-    """One thumbnail (64, 64) in [0, 1] and where it comes from; position counts the slices that were looked at."""
+    """One thumbnail, uint8 (128, 128), of slice `slice` of a scan; side: rows or columns of the slice, the fewer."""
 
-    case: int
-    position: int
-    thumbnail: NDArray[np.float32]
+    slice: int
+    side: int
+    thumbnail: NDArray[np.uint8]
 
 
-def prints(case: Case, number: int, root: Path, role: str) -> list[Print]:
-    """Thumbnails of up to three slices around the middle of a scan; none for flat slices. InsulaError as `read_files`.
+@dataclass(frozen=True)
+class Prints:
+    """Thumbnails uint8 (N, 128, 128), mapped from disk, and for each: number of its case, role, slice, side."""
 
-    Only the files of those slices are read where every slice is a file of its own.
+    thumbnails: NDArray[np.uint8]
+    cases: NDArray[np.int32]
+    roles: tuple[str, ...]
+    role: NDArray[np.int16]
+    slices: NDArray[np.int32]
+    sides: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def place(self, number: int) -> tuple[str, int]:
+        """Role and slice of one thumbnail."""
+        return self.roles[int(self.role[number])], int(self.slices[number])
+
+
+class Album:
+    """Collects thumbnails in a temporary file (16 KB each), so that memory does not grow with the cohort."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
+        self._roles: list[str] = []
+        self._rows: list[tuple[int, int, int, int]] = []
+
+    def add(self, case: int, role: str, found: Print) -> None:
+        """Keep one thumbnail."""
+        if role not in self._roles:
+            self._roles.append(role)
+        self._file.write(np.ascontiguousarray(found.thumbnail).tobytes())
+        self._rows.append((case, self._roles.index(role), found.slice, found.side))
+
+    def close(self) -> Prints:
+        """All thumbnails; the file vanishes with them."""
+        rows = np.array(self._rows, dtype=np.int32).reshape(-1, 4)
+        shape = (len(rows), SIDE, SIDE)
+        self._file.flush()
+        pictures: NDArray[np.uint8]
+        if len(rows):
+            pictures = np.memmap(self._file, dtype=np.uint8, mode="r", shape=shape)
+        else:
+            pictures = np.zeros(shape, dtype=np.uint8)
+        self._file.close()  # the map holds the file open
+        return Prints(pictures, rows[:, 0], tuple(self._roles), rows[:, 1].astype(np.int16), rows[:, 2], rows[:, 3])
+
+
+def prints(case: Case, root: Path, role: str, slices: Slices = "middle") -> Iterator[Print]:
+    """Thumbnails of all slices of a scan, or of up to three around its middle; none for flat slices.
+
+    Only the files of those slices are read where every slice is a file of its own. Raises InsulaError as `read_files`.
     """
     paths = case.scans[role].paths
-    per_file = len(paths) > 1 and case.scans[role].format in PICTURES | {"dicom"}
-    found: list[Print] = []
-    if per_file:
-        for position, index in enumerate(_middle(len(paths))):
-            volume = read_files((root / paths[index],))
-            found += _of(volume, volume.array.shape[1] // 2, number, position)
+    if _per_file(case, role):
+        for index in _chosen(len(paths), slices):
+            volume = read_files((root / paths[index],), tiles="overview")
+            yield from _of(volume, volume.array.shape[1] // 2, index)
     else:
-        volume = read_files([root / p for p in paths])
-        for position, index in enumerate(_middle(volume.array.shape[1])):
-            found += _of(volume, index, number, position)
-    return found
+        volume = read_files([root / p for p in paths], tiles="overview")
+        for index in _chosen(volume.array.shape[1], slices):
+            yield from _of(volume, index, index)
 
 
-def similar(found: Sequence[Print]) -> Iterator[tuple[int, int, float]]:
-    """Pairs (i, j, correlation) of prints of different cases that show the same picture, up to flips and quarter turns.
-
-    Candidates differ in at most 56 of the 256 bits of a perceptual hash (signs of the low cosine frequencies about
-    their median); a pair is reported when the correlation of its detail is at least `SAME`. Detail is the thumbnail
-    less its blurred self, evened over strong and weak places, less the mean of all thumbnails: what is left is what one
-    head does not share with all others.
-    """
-    if len(found) < 2:
-        return
-    pictures = np.stack([p.thumbnail for p in found])
-    owners = np.array([p.case for p in found])
-    plain = _hashes(pictures)
-    common = _common(pictures)
-    seen: dict[tuple[int, int], float] = {}
-    for turns in range(4):
-        for mirrored in (False, True):
-            turned = np.rot90(pictures[:, :, ::-1] if mirrored else pictures, turns, axes=(1, 2))
-            hashes = plain if turns == 0 and not mirrored else _hashes(np.ascontiguousarray(turned))
-            for i, j in _candidates(hashes, plain):
-                if owners[i] == owners[j]:
-                    continue
-                value = float(_detail(turned[i], common) @ _detail(pictures[j], common))
-                if value >= SAME:
-                    pair = (min(i, j), max(i, j))
-                    seen[pair] = max(value, seen.get(pair, 0.0))
-    for (i, j), value in sorted(seen.items()):
-        yield i, j, min(value, 1.0)
+def picture(case: Case, root: Path, role: str, index: int, side: int) -> NDArray[np.uint8]:
+    """One slice (-1: the middle) for people: uint8 (H, W), at most `side` pixels a side. Raises as `read_files`."""
+    paths = case.scans[role].paths
+    if _per_file(case, role):
+        volume = read_files((root / paths[index],), tiles="overview")
+        grey = _grey(volume, volume.array.shape[1] // 2)
+    else:
+        grey = _grey(read_files([root / p for p in paths], tiles="overview"), index)
+    height, width = grey.shape
+    scale = min(1.0, side / max(height, width))
+    return _resized(grey, max(1, round(width * scale)), max(1, round(height * scale)))
 
 
-def _middle(count: int) -> list[int]:
+def thumbnail(grey: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A picture (H, W) on a scale of 0 to 255 as a thumbnail, stretched to a square."""
+    return _resized(grey, SIDE, SIDE)
+
+
+def _per_file(case: Case, role: str) -> bool:
+    scan = case.scans[role]
+    return len(scan.paths) > 1 and scan.format in PICTURES | {"dicom"}
+
+
+def _chosen(count: int, slices: Slices) -> list[int]:
+    if slices == "all":
+        return list(range(count))
     return sorted({min(count - 1, int(count * depth)) for depth in _DEPTHS})
 
 
-def _of(volume: Volume, index: int, number: int, position: int) -> list[Print]:
-    picture = volume.array[:, index].mean(axis=0)
+def _of(volume: Volume, index: int, shown: int) -> Iterator[Print]:
+    grey = _grey(volume, index)
+    small = thumbnail(grey)
+    if float(small.std()) >= _FLAT:
+        yield Print(shown, min(grey.shape), small)
+
+
+def _grey(volume: Volume, index: int) -> NDArray[np.float32]:
+    """A slice on a scale of 0 to 255: HU in a brain window, stored integers over their range, others by percentiles."""
+    slice_ = volume.array[:, index]
+    plain = slice_[0] if len(slice_) == 1 else slice_.mean(axis=0)
     if volume.units == "HU":
         low, high = _BRAIN
-    elif volume.full_scale in (255.0, 65535.0):
-        low, high = 0.0, float(volume.full_scale)
-        if high > 255.0:
-            high = max(1.0, float(picture.max()))
+    elif volume.full_scale == 255.0:
+        low, high = 0.0, 255.0
+    elif volume.full_scale == 65535.0:
+        low, high = 0.0, max(1.0, float(plain.max()))
     else:
-        low, high = (float(v) for v in np.percentile(picture, (0.5, 99.5)))
+        low, high = (float(v) for v in np.percentile(plain, (0.5, 99.5)))
     if high <= low:
-        return []
-    scaled = np.clip((picture - low) / (high - low), 0.0, 1.0).astype(np.float32)
-    thumbnail = np.asarray(cv2.resize(scaled, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.float32)
-    return [] if float(thumbnail.std()) < _FLAT else [Print(number, position, thumbnail)]
+        return np.zeros(plain.shape, dtype=np.float32)
+    return np.asarray(np.clip((plain - low) * (255.0 / (high - low)), 0.0, 255.0), dtype=np.float32)
 
 
-def _hashes(pictures: NDArray[np.float32]) -> NDArray[np.uint64]:
-    rows = []
-    for picture in pictures:
-        small = cv2.resize(np.ascontiguousarray(picture), (_HASH_SIDE, _HASH_SIDE), interpolation=cv2.INTER_AREA)
-        low = cv2.dct(small)[:_LOW, :_LOW].ravel()
-        rows.append(np.packbits(low > np.median(low[1:])))  # the first is the mean brightness: no part of the median
-    return np.stack(rows).view(np.uint64)
-
-
-def _candidates(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
-    for start in range(0, len(left), _BLOCK):
-        block = left[start : start + _BLOCK]
-        rest = right[start:]
-        bits = np.zeros((len(block), len(rest)), dtype=np.uint16)
-        for word in range(left.shape[1]):
-            bits += np.bitwise_count(block[:, None, word] ^ rest[None, :, word])
-        for i, j in zip(*np.nonzero(bits <= _NEAR_BITS), strict=True):
-            if i < j:
-                yield start + int(i), start + int(j)
-
-
-def _common(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean detail, or nothing where there are too few pictures to tell what heads have in common."""
-    if len(pictures) < _ENOUGH:
-        return np.zeros(SIDE * SIDE, dtype=np.float32)
-    chosen = pictures[:: max(1, len(pictures) // _FOR_MEAN)]
-    nothing = np.zeros(SIDE * SIDE, dtype=np.float32)
-    mean: NDArray[np.float32] = np.mean([_detail(p, nothing) for p in chosen], axis=0, dtype=np.float32)
-    return mean
-
-
-def _detail(picture: NDArray[np.float32], common: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Detail (4096,) of a thumbnail at unit length."""
-    whole = np.ascontiguousarray(picture)
-    detail = whole - cv2.GaussianBlur(whole, (0, 0), _FINE)
-    strength = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), _LOCAL)) + _FAINT
-    even = np.asarray(detail / strength, dtype=np.float32).ravel()
-    return _unit(_unit(even) - common)
-
-
-def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    centred = vector - vector.mean()
-    length = float(np.linalg.norm(centred))
-    unit: NDArray[np.float32] = centred / length if length > 0 else centred
-    return unit
+def _resized(grey: NDArray[np.float32], width: int, height: int) -> NDArray[np.uint8]:
+    smaller = grey.shape[0] * grey.shape[1] >= width * height
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    scaled = cv2.resize(np.ascontiguousarray(grey), (width, height), interpolation=how)
+    return np.asarray(np.clip(np.rint(scaled), 0, 255), dtype=np.uint8)

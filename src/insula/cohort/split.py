@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from insula.cohort.duplicates import components
 from insula.core.errors import SplitError
 from insula.core.provenance import write_text
 from insula.core.recipe import Recipe
@@ -21,19 +22,68 @@ _FRACTIONS = (0.7, 0.15, 0.15)
 _VAL_OF_REST = 0.15
 
 
-def split(cohort: Cohort, recipe: Recipe, fractions: Sequence[float] = _FRACTIONS, level: Level = "patient") -> Cohort:
+def split(
+    cohort: Cohort,
+    recipe: Recipe,
+    fractions: Sequence[float] = _FRACTIONS,
+    level: Level = "patient",
+    together: Iterable[Sequence[str]] = (),
+) -> Cohort:
     """The cohort with every labelled case in train, val or test; the recipe's seed alone decides the draw.
 
     fractions: of patients (level patient) or of cases (level picture), in that order, summing to 1. Within each class
     the shares are kept to within one patient, and each class stands in every split where it has enough patients; for
     several labels the class is the primary label and the combinations are spread evenly. Cases without a label get no
-    split. Raises SplitError where patients are not known at level patient, or a class has fewer than 2 of them.
+    split. together: groups of case keys (duplicates, say) that stand in one split, with their patients at level
+    patient; the shares are then kept as closely as whole groups allow. Raises SplitError where patients are not known
+    at level patient, or a class has fewer than 2 of them (or of groups).
     """
     _check(cohort, fractions, level)
+    joined = _joined(cohort, level, together)
+    if joined:
+        return _split_groups(cohort, recipe, fractions, level, joined)
     given: dict[str, Split] = {}
     for group in _groups(cohort, recipe, level, least=2).values():
         for unit, number in zip(group, _spread(_shares(len(group), fractions)), strict=True):
             given[unit] = _NAMES[number]
+    return _assigned(cohort, given, level)
+
+
+def _joined(cohort: Cohort, level: Level, together: Iterable[Sequence[str]]) -> list[list[str]]:
+    """Units (patients or cases) that hang together by groups of case keys."""
+    unit = {case.key: case.patient if level == "patient" else case.key for case in cohort.cases}
+    return components((unit[keys[0]], unit[key]) for keys in together for key in keys[1:])
+
+
+def _split_groups(
+    cohort: Cohort, recipe: Recipe, fractions: Sequence[float], level: Level, joined: list[list[str]]
+) -> Cohort:
+    """A split of whole groups: within each class the largest first, each to the split that lacks most of its share."""
+    leader = {unit: min(group) for group in joined for unit in group}
+
+    def unit(case: Case) -> str:
+        return case.patient if level == "patient" else case.key
+
+    def lead(case: Case) -> str:
+        return leader.get(unit(case), unit(case))
+
+    members: dict[str, set[str]] = defaultdict(set)
+    for case in cohort.cases:
+        if recipe.target_name in case.labels:
+            members[lead(case)].add(unit(case))
+    as_one = replace(cohort, cases=tuple(replace(case, patient=lead(case)) for case in cohort.cases))
+    given: dict[str, Split] = {}
+    for group in _groups(as_one, recipe, "patient", least=2).values():
+        ordered = sorted(group, key=lambda name: -len(members[name]))
+        lacking = [share * sum(len(members[name]) for name in group) for share in fractions]
+        empty = [i for i in (2, 1) if fractions[i] > 0]
+        for place, name in enumerate(ordered):
+            fullest = max(range(3), key=lambda i: lacking[i])
+            # the last groups go where nothing stands yet, so that every split can be scored in every class
+            index = empty[0] if place > 0 and 0 < len(ordered) - place <= len(empty) else fullest
+            empty = [i for i in empty if i != index]
+            lacking[index] -= len(members[name])
+            given |= dict.fromkeys(members[name], _NAMES[index])
     return _assigned(cohort, given, level)
 
 

@@ -18,7 +18,7 @@ from insula.evaluate.table import sample
 from insula.infer import heatmap
 from insula.infer.predict import Predictor
 from insula.prep.run import prepare
-from insula.scans.read import read_files
+from insula.scans.sandbox import read_files
 
 OUTCOMES = ("TP", "FN", "FP", "TN")
 
@@ -102,7 +102,8 @@ def _show(
     role, k = bundle.recipe.role, report.facts.positive_index
     prediction = predictor.case(case, root, passes=0)
     heat = prediction.heatmaps[role]
-    slices = prepare(read_files([root / path for path in case.scans[role].paths]), bundle.recipe.input)
+    section = bundle.recipe.input
+    slices = prepare(read_files([root / path for path in case.scans[role].paths], tiles=section.tiles), section)
     s = int(heat.array[k].reshape(len(heat.slices), -1).max(axis=1).argmax())
     place = f"slice {heat.slices[s] + 1} of {len(slices)}, " if len(slices) > 1 else ""
     picture = heatmap.picture(slices[heat.slices[s]], heatmap.is_colour(bundle.recipe.input))

@@ -16,7 +16,7 @@ from insula.core.types import Case, FloatArray, Heatmap
 from insula.evaluate.figures import share
 from insula.evaluate.outcome import Localisation
 from insula.prep.run import prepare_mask
-from insula.scans.read import read
+from insula.scans.sandbox import read, read_files
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def of_case(case: Case, role: str, root: Path, heatmap: Heatmap, k: int, section
     scan = case.scans[role]
     if not scan.mask:
         return None
-    mask = prepare_mask(read(root / scan.mask), section)
+    picture = read_files([root / path for path in scan.paths], tiles=section.tiles)
+    mask = prepare_mask(read(root / scan.mask), section, picture)
     return spot(heatmap, k, mask) if mask.any() else None
 
 

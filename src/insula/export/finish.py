@@ -131,7 +131,8 @@ def _baseline(cohort: Cohort, recipe: Recipe, prepared: Prepared, train: Measure
     root = Path(cohort.root)
     files = {sha256_file(root / p) for c in seen for s in c.scans.values() for p in s.paths if (root / p).is_file()}
     labelled = [c.labels.get(recipe.target_name, ()) for c in cohort.of_split("train")]
-    sample = prepared.slices[:: max(1, len(prepared.slices) // 256)]
+    rows = prepared.rows(c.key for c in seen)
+    sample = prepared.slices[rows[:: max(1, len(rows) // 256)]]
     return Baseline(
         patients=tuple(sorted({hash_patient(salt, c.patient) for c in seen})),
         files=tuple(sorted(files)),

@@ -20,8 +20,7 @@ from PIL import Image, PngImagePlugin
 from insula.core.provenance import write_bytes
 from insula.core.recipe import Input
 from insula.core.types import FloatArray, Heatmap, Prediction, Volume
-from insula.prep.run import apply
-from insula.prep.steps import GEOMETRIC
+from insula.prep.run import prepared_volume
 
 OPACITY: Final = 0.7
 # inferno (S. van der Walt, N. Smith; public domain), 17 of its 256 colours; the rest is interpolated
@@ -133,10 +132,7 @@ def write_case(
 
 def heat_volume(heat: Heatmap, class_index: int, volume: Volume, section: Input) -> Volume:
     """A class's heat as a volume in the scan's own space: on the prepared grid, with its place in mm."""
-    grid = volume
-    for step in section.prep:
-        if step.name in GEOMETRIC:
-            grid = apply(grid, step)
+    grid = prepared_volume(volume, section)
     _, z, y, x = grid.array.shape
     array = np.zeros((1, z, y, x), np.float32)
     for position, number in enumerate(heat.slices):

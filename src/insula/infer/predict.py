@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +19,34 @@ from insula.metrics.aggregate import aggregate
 from insula.metrics.probabilities import from_logits
 from insula.prep.run import prepare
 from insula.scans import read as scans
+from insula.scans.limits import LIMITS, Limits
 
 MOST_SLICES = 1024
+
+
+class Reader(Protocol):
+    """Whatever reads the files of one scan as `scans.read.read_files` does."""
+
+    def __call__(self, paths: Sequence[Path], allowed: Limits = LIMITS, tiles: scans.Cut = None) -> Volume:
+        """The scan in these files."""
+        ...
 
 
 class Predictor:
     """A bundle with its engine, ready for scans; safe to call from several threads.
 
+    reader: how the files of a case are read; in this process by default, in others by `Sandbox.read_files`.
     passes: dropout passes behind `Prediction.spread`; 0 leaves the spread out.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, threads: int | None = None, reader: Reader = scans.read_files) -> None:
         self.bundle = bundle
+        self.reader = reader
         self.engine = Engine(bundle, threads)
 
     def path(self, path: Path, passes: int = 0) -> Prediction:
         """Predict the scan in a file or folder; the prediction's case is the path's last name."""
-        return self.volume(scans.read(path), path.name, passes)
+        return self.volume(scans.read(path, tiles=self.bundle.recipe.input.tiles), path.name, passes)
 
     def case(self, case: Case, root: Path, passes: int = 0) -> Prediction:
         """Predict a case of a cohort whose files lie under root."""
@@ -105,7 +118,7 @@ class Predictor:
                 f"The case has scans for {sorted(case.scans)}, and the recipe takes '{role}'; "
                 "index the cohort with this recipe."
             )
-        return scans.read_files([root / p for p in scan.paths])
+        return self.reader([root / p for p in scan.paths], tiles=self.bundle.recipe.input.tiles)
 
     def _pooled_samples(self, outputs: Outputs, passes: int) -> NDArray[np.float64]:
         recipe = self.bundle.recipe

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -18,7 +17,10 @@ from insula.scans.limits import LIMITS, Limits
 from insula.scans.orient import to_lps
 
 MAGIC = b"\x93NUMPY"
+_Readable = IO[bytes]
 _ZIP = b"PK\x03\x04"
+_BLOCK = 1 << 20
+_TEXT = 256  # bytes
 _NAMES = ("array", "image", "volume", "data", "arr_0")
 
 
@@ -41,32 +43,46 @@ def read(path: Path, allowed: Limits = LIMITS) -> Volume:
     except MemoryError as error:
         raise LimitError(f"'{path.name}' needs more memory than there is; crop or resample it.") from error
     except Exception as error:  # broad: zipfile, zlib, tokenize and numpy all raise on damaged archives
-        raise ScanError(f"'{path.name}' is no readable NumPy array ({limits.reason(error)}); save it again.") from error
+        raise _damaged(path, error) from error
 
 
 def shape(path: Path, allowed: Limits = LIMITS) -> tuple[int, ...]:
     """The dimensions that an .npy claims, checked against the limits; () for an .npz, whose members are not opened."""
     limits.file_size(path, allowed)
-    with path.open("rb") as stream:
-        if stream.read(4) == _ZIP:
-            return ()
-        stream.seek(0)
-        return _claim(stream, path.name, allowed)[0]
+    try:
+        with path.open("rb") as stream:
+            if stream.read(4) == _ZIP:
+                return ()
+            stream.seek(0)
+            return _claim(stream, path.name, allowed)[0]
+    except InsulaError:
+        raise
+    except Exception as error:  # broad: as in `read`
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ScanError:
+    return ScanError(f"'{path.name}' is no readable NumPy array ({limits.reason(error)}); save it again.")
 
 
 def is_archive(path: Path) -> bool:
     """Whether a zip file is an .npz, which holds .npy members and nothing else."""
     try:
+        limits.zip_directory(path)
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+    except (ScanError, zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return False
     return bool(names) and all(n.endswith(".npy") for n in names)
 
 
 def _archive(path: Path, allowed: Limits) -> Volume:
+    limits.zip_directory(path, allowed)
     with zipfile.ZipFile(path) as archive:
-        members = {i.filename.removesuffix(".npy"): i for i in archive.infolist()[: allowed.max_files]}
+        listed = archive.infolist()
+        members = {i.filename.removesuffix(".npy"): i for i in listed}
+        if len(members) < len(listed):
+            raise ScanError(f"'{path.name}' holds two arrays of one name; save it again.")
         extra = {"affine", "units"}
         name = next((n for n in _NAMES if n in members), None)
         if name is None:
@@ -86,36 +102,47 @@ def _archive(path: Path, allowed: Limits) -> Volume:
 def _member(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, allowed: Limits, text: bool = False
 ) -> NDArray[np.generic]:
-    if info.file_size > allowed.max_bytes:
-        raise LimitError(f"'{path.name}' inflates to {info.file_size} bytes, more than allowed; crop it.")
+    limits.growth(info.compress_size, info.file_size, path.name, allowed)
     with archive.open(info) as packed:
-        start = packed.read(4096)  # the directory of a zip may lie about sizes, so the array's header decides
-    _claim(io.BytesIO(start), path.name, allowed, text)
-    with archive.open(info) as packed:
-        raw = packed.read(info.file_size)
-    return _array(io.BytesIO(raw), path.name, len(raw), allowed, text)
+        # the end of the member is read too, since only there its checksum is compared
+        return _array(packed, path.name, info.file_size, allowed, text)
 
 
 def _claim(
-    stream: BinaryIO, name: str, allowed: Limits, text: bool = False
-) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+    stream: _Readable, name: str, allowed: Limits, text: bool = False
+) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    """Shape, whether the columns come first, and type: what the header promises, before anything is allocated."""
     version = npy.read_magic(stream)
     reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    claimed, _, dtype = reader(stream)
+    claimed, columns_first, dtype = reader(stream)
     if dtype.hasobject or dtype.kind not in ("U" if text else "biuf"):
         raise ScanError(f"'{name}' holds {dtype} values; only plain numbers are read, never pickled objects.")
+    if text and dtype.itemsize > _TEXT:
+        raise LimitError(f"'{name}' holds a text of {dtype.itemsize} bytes as its units; write HU, a.u. or RGB.")
     if claimed:
         limits.shape(claimed, name, allowed)
-    return claimed, dtype
+    return claimed, columns_first, dtype
 
 
-def _array(stream: BinaryIO, name: str, size: int, allowed: Limits, text: bool = False) -> NDArray[np.generic]:
-    sides, dtype = _claim(stream, name, allowed, text)
-    needed = stream.tell() + int(np.prod(sides, dtype=np.int64)) * dtype.itemsize
-    if size < needed:
-        raise ScanError(f"'{name}' holds {size} bytes and its header promises {needed}; the file is cut short.")
-    stream.seek(0)
-    array: NDArray[np.generic] = npy.read_array(stream, allow_pickle=False)
+def _array(stream: _Readable, name: str, size: int, allowed: Limits, text: bool = False) -> NDArray[np.generic]:
+    sides, columns_first, dtype = _claim(stream, name, allowed, text)
+    start, count = stream.tell(), int(np.prod(sides, dtype=np.int64))
+    needed = start + count * dtype.itemsize
+    if size != needed:
+        what = "the file is cut short" if size < needed else "the two have to be equal"
+        raise ScanError(f"'{name}' holds {size} bytes and its header promises {needed}; {what}, save it again.")
+    raw = np.empty(count * dtype.itemsize, np.uint8)
+    view, filled = raw.data, 0
+    while block := stream.read(_BLOCK):
+        if filled + len(block) > len(raw):
+            raise ScanError(f"'{name}' holds more than the {needed} bytes that its header promises; save it again.")
+        view[filled : filled + len(block)] = block
+        filled += len(block)
+    if filled < len(raw):
+        raise ScanError(
+            f"'{name}' ends after {start + filled} of {needed} bytes; the file is cut short, save it again."
+        )
+    array: NDArray[np.generic] = raw.view(dtype).reshape(sides, order="F" if columns_first else "C")
     return array
 
 
@@ -124,8 +151,9 @@ def _volume(array: NDArray[np.generic], path: Path, affine: NDArray[np.float64] 
         raise ScanError(f"'{path.name}' has {array.ndim} dimensions; give (Y, X), (Z, Y, X) or (C, Z, Y, X).")
     if units not in ("HU", "a.u.", "RGB"):
         raise ScanError(f"'{path.name}' gives the units {units[:20]!r}; known are HU, a.u. and RGB.")
-    full = {"uint8": 255.0, "uint16": 65535.0}.get(array.dtype.name)
-    values = array.astype(np.float32, order="C")
+    full = {"bool": 1.0, "uint8": 255.0, "uint16": 65535.0}.get(array.dtype.name)
+    with np.errstate(over="ignore"):  # what is beyond single precision is infinite, and said below
+        values = array.astype(np.float32, order="C")
     notes = []
     if not np.isfinite(values).all():
         values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)

@@ -6,7 +6,7 @@ import logging
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from insula.core.errors import LimitError, ScanError
+from insula.scans import preamble
 from insula.scans.limits import LIMITS, Limits, file_size, inflate, reason
 
 # pydicom would print odd header values on standard error; they may name a patient
@@ -26,6 +27,31 @@ _DIRECTORY = "1.2.840.10008.1.3.10"
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _LOCALISER = re.compile(r"LOCALI[SZ]ER|SCOUT|SURVIEW|TOPOGRAM")
+_DEFLATED, _GROWTH = 1 << 26, 100  # bytes that any deflated file may inflate to, and how many for one byte of a file
+_UNDEFINED = 0xFFFFFFFF
+_PIXELS = 0x7FE00010
+_ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # how the value of a sequence begins (PS3.5, 7.5)
+_SCREEN = re.compile(r"SCREEN SAVE")
+# objects that have pixels and a place in the patient, but are made from a scan instead of being one
+_MADE = {
+    "1.2.840.10008.5.1.4.1.1.66.4": "segmentation",
+    "1.2.840.10008.5.1.4.1.1.66.7": "segmentation",
+    "1.2.840.10008.5.1.4.1.1.481.2": "radiation dose",
+    "1.2.840.10008.5.1.4.1.1.30": "parametric map",
+}
+# what tells apart the slices of one series that lie in one place, in the order in which it is asked
+TRAITS = {
+    "echo time": "EchoTime",
+    "time point": "TemporalPositionIdentifier",
+    "b-value": "DiffusionBValue",
+    "inversion time": "InversionTime",
+    "image type": "ImageType",
+    "kernel": "ConvolutionKernel",
+    "tube voltage": "KVP",
+    "contrast agent": "ContrastBolusAgent",
+    "trigger time": "TriggerTime",
+    "acquisition": "AcquisitionNumber",
+}
 _TEXTS = {
     "patient_id": "PatientID",
     "sex": "PatientSex",
@@ -52,7 +78,8 @@ class Header:
     """The facts of one file by which scans are grouped, ordered and refused.
 
     position: millimetres (LPS) of the first voxel's centre; orientation: direction cosines of a row and of a column;
-    spacing: (between rows, between columns) in mm. None where the file does not say.
+    spacing: (between rows, between columns) in mm. None where the file does not say. traits: what may tell apart two
+    slices in one place (echo time, time point, ...). preamble: what to warn of in the bytes before the header.
     """
 
     path: Path
@@ -69,6 +96,8 @@ class Header:
     spacing: tuple[float, float] | None
     thickness: float | None
     attributes: Mapping[str, str]
+    traits: Mapping[str, str] = field(default_factory=dict)
+    preamble: str = ""
 
     @property
     def series_uid(self) -> str:
@@ -84,9 +113,9 @@ class Header:
             return NO_PICTURE
         if _LOCALISER.search(self.image_type.upper()):
             return LOCALISER
-        if self.sop_class.startswith(_SECONDARY_CAPTURE):
+        if self.sop_class.startswith(_SECONDARY_CAPTURE) or _SCREEN.search(self.image_type.upper()):
             return CAPTURE
-        return ""
+        return _MADE.get(self.sop_class, "")
 
 
 def load(path: Path, limits: Limits = LIMITS, pixels: bool = True) -> Dataset:
@@ -101,13 +130,14 @@ def load(path: Path, limits: Limits = LIMITS, pixels: bool = True) -> Dataset:
             _check_deflated(stream, path.name, limits)
             stream.seek(0)
             dataset = pydicom.dcmread(stream, force=True, stop_before_pixels=not pixels)
+            depth = _depth(dataset, limits.max_nesting, path.name)
     except ScanError:
         raise
     except RecursionError as error:
         raise LimitError(f"'{path.name}' nests its sequences too deep; it is no ordinary scan.") from error
     except Exception as error:  # broad: on damaged files pydicom raises at least eight families of exceptions
         raise ScanError(f"'{path.name}' is no readable DICOM file ({reason(error)}); export it again.") from error
-    if _depth(dataset, limits.max_nesting) > limits.max_nesting:
+    if depth > limits.max_nesting:
         raise LimitError(f"'{path.name}' nests sequences deeper than {limits.max_nesting}; it is no ordinary scan.")
     return dataset
 
@@ -134,20 +164,20 @@ def facts(dataset: Dataset, path: Path) -> Header:
 
 def _facts(dataset: Dataset, path: Path) -> Header:
     meta = getattr(dataset, "file_meta", None)
-    stored = _text(meta, "MediaStorageSOPClassUID") if meta is not None else ""
-    sop_class = _text(dataset, "SOPClassUID") or stored
+    stored = text(meta, "MediaStorageSOPClassUID") if meta is not None else ""
+    sop_class = text(dataset, "SOPClassUID") or stored
     if "DirectoryRecordSequence" in dataset:
         sop_class = _DIRECTORY
-    attributes = {key: value for key, tag in _TEXTS.items() if (value := _text(dataset, tag))}
-    if age := _years(_text(dataset, "PatientAge")):
+    attributes = {key: value for key, tag in _TEXTS.items() if (value := text(dataset, tag))}
+    if age := _years(text(dataset, "PatientAge")):
         attributes["age"] = age
     place = _frame_group(dataset)
-    spacing = _numbers(place, "PixelSpacing", 2) or _numbers(dataset, "ImagerPixelSpacing", 2)
-    thickness = _numbers(place, "SliceThickness", 1)
+    spacing = numbers(place, "PixelSpacing", 2) or numbers(dataset, "ImagerPixelSpacing", 2)
+    thickness = numbers(place, "SliceThickness", 1)
     image_type = dataset.get("ImageType")
     return Header(
         path=path,
-        modality=_text(dataset, "Modality"),
+        modality=text(dataset, "Modality"),
         sop_class=sop_class,
         image_type="\\".join([image_type] if isinstance(image_type, str) else [str(part) for part in image_type or ()]),
         rows=_integer(dataset, "Rows", 0),
@@ -155,24 +185,14 @@ def _facts(dataset: Dataset, path: Path) -> Header:
         frames=_integer(dataset, "NumberOfFrames", 1),
         samples=_integer(dataset, "SamplesPerPixel", 1),
         instance=_integer(dataset, "InstanceNumber", 0),
-        position=_triple(_numbers(place, "ImagePositionPatient", 3)),
-        orientation=_orientation(place),
+        position=triple(numbers(place, "ImagePositionPatient", 3)),
+        orientation=orientation(place),
         spacing=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
         thickness=thickness[0] if thickness and thickness[0] > 0 else None,
         attributes=attributes,
+        traits={name: value for name, tag in TRAITS.items() if (value := text(dataset, tag))},
+        preamble=preamble.note(bytes(getattr(dataset, "preamble", None) or b"") + b"DICM"),
     )
-
-
-def frame_positions(dataset: Dataset) -> list[Triple] | None:
-    """Positions of the frames of an enhanced multi-frame file, or None where it does not give one to each."""
-    found: list[Triple] = []
-    for group in dataset.get("PerFrameFunctionalGroupsSequence") or ():
-        plane = group.get("PlanePositionSequence")
-        position = _triple(_numbers(plane[0], "ImagePositionPatient", 3)) if plane else None
-        if position is None:
-            return None
-        found.append(position)
-    return found or None
 
 
 def _frame_group(dataset: Dataset) -> Dataset:
@@ -192,8 +212,9 @@ def _frame_group(dataset: Dataset) -> Dataset:
     return merged
 
 
-def _orientation(place: Dataset) -> tuple[float, ...] | None:
-    cosines = _numbers(place, "ImageOrientationPatient", 6)
+def orientation(place: Dataset) -> tuple[float, ...] | None:
+    """Direction cosines of a row and of a column, made unit vectors; None where the file gives no such pair."""
+    cosines = numbers(place, "ImageOrientationPatient", 6)
     if cosines is None:
         return None
     row, column = np.array(cosines[:3]), np.array(cosines[3:])
@@ -203,20 +224,22 @@ def _orientation(place: Dataset) -> tuple[float, ...] | None:
     return tuple(float(v) for v in (*(row / lengths[0]), *(column / lengths[1])))
 
 
-def _numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...] | None:
+def numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...] | None:
+    """The first `count` values of an attribute; None where it is absent, shorter, or holds what is no number."""
     value = dataset.get(name)
     if value is None or value == "":
         return None
     parts = [value] if isinstance(value, int | float | str) else list(value)
     try:
-        numbers = tuple(float(p) for p in parts[:count])
+        found = tuple(float(p) for p in parts[:count])
     except (TypeError, ValueError):
         return None
-    return numbers if len(numbers) == count and all(np.isfinite(numbers)) else None
+    return found if len(found) == count and all(np.isfinite(found)) else None
 
 
-def _triple(numbers: tuple[float, ...] | None) -> Triple | None:
-    return (numbers[0], numbers[1], numbers[2]) if numbers else None
+def triple(values: tuple[float, ...] | None) -> Triple | None:
+    """Three numbers as a point, None where there are none."""
+    return (values[0], values[1], values[2]) if values else None
 
 
 def _integer(dataset: Dataset, name: str, default: int) -> int:
@@ -224,12 +247,13 @@ def _integer(dataset: Dataset, name: str, default: int) -> int:
     return default if value is None or value == "" else int(value)
 
 
-def _text(dataset: Any, name: str) -> str:
+def text(dataset: Any, name: str) -> str:
+    """One attribute as printable text of at most 256 characters, several values joined by backslashes; "" if absent."""
     value = dataset.get(name)
     if value is None:
         return ""
-    text = str(value) if isinstance(value, str | int | float) else "\\".join(str(v) for v in value)
-    return "".join(c for c in text if c.isprintable()).strip()[:256]
+    said = str(value) if isinstance(value, str | int | float) else "\\".join(str(v) for v in value)
+    return "".join(c for c in said if c.isprintable()).strip()[:256]
 
 
 def _years(age: str) -> str:
@@ -251,19 +275,37 @@ def _check_deflated(stream: BinaryIO, name: str, limits: Limits) -> None:
     if DeflatedExplicitVRLittleEndian.encode() not in stream.read(min(length, 1 << 16) + 12):
         return
     stream.seek(144 + length)
-    total = sum(len(block) for block in inflate(stream, limits.max_bytes // 4 + 1, wbits=-15))
-    if total > limits.max_bytes // 4:
-        raise LimitError(f"'{name}' inflates to more than {limits.max_bytes // 4} bytes; store it uncompressed.")
+    packed = stream.seek(0, 2) - 144 - length
+    stream.seek(144 + length)
+    most = min(limits.max_bytes // 4, max(_DEFLATED, _GROWTH * packed))
+    total = sum(len(block) for block in inflate(stream, most + 1, wbits=-15))
+    if total > most:
+        raise LimitError(f"'{name}' inflates {packed} bytes to more than {most}; store it uncompressed.")
 
 
-def _depth(dataset: Dataset, most: int) -> int:
-    """Depth of the sequences that are parsed already, found without recursion and not beyond `most` + 1."""
+def _depth(dataset: Dataset, most: int, name: str) -> int:
+    """Depth of the sequences, found without recursion and not beyond `most` + 1: each is parsed one level deep.
+
+    Raises ScanError for an element that promises more bytes than the file holds.
+    """
     level: list[Dataset] = [dataset]
     for depth in range(most + 2):
         below: list[Dataset] = []
         for item in level:
-            for element in item.values():
-                if getattr(element, "VR", None) == "SQ" and not getattr(element, "is_raw", False):
+            for tag, element in list(item.items()):
+                if getattr(element, "is_raw", False):
+                    value = element.value or b""
+                    length = int(getattr(element, "length", _UNDEFINED))
+                    if length != _UNDEFINED and len(value) < length:
+                        what = "of pixels" if tag == _PIXELS else f"in the element {tag}"
+                        raise ScanError(
+                            f"'{name}' holds {len(value)} bytes {what} and its header promises {length}; "
+                            "the file is cut short, copy it again."
+                        )
+                    if element.VR not in ("SQ", "UN", None) or value[:4] not in _ITEMS:
+                        continue
+                    element = item[tag]  # parses this one sequence, and what lies in it stays raw
+                if element.VR == "SQ":
                     below.extend(item for item in element.value or () if isinstance(item, Dataset))
         if not below:
             return depth

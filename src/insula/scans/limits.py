@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +12,7 @@ from typing import BinaryIO
 from insula.core.errors import LimitError, ScanError
 
 _BLOCK = 1 << 20
+_ZIP_TAIL = 22 + 65_535  # the end record and the longest comment behind it
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,9 @@ class Limits:
     max_bytes: length of all its files together. max_voxels: values of the array, channels counted. max_pixels: pixels
     of one picture, below the limit of Pillow that stays on. max_files: files of one scan, frames of one file.
     max_nesting: depth of DICOM sequences. max_side: rows, columns or slices.
+    max_slide_bytes: length of a whole slide, which is read in pieces. max_growth: how many times its own length a
+    compressed file may inflate to once that is more than free_growth bytes; deflate reaches 1,030 where one value is
+    repeated, and masks that are mostly empty about 700.
     """
 
     max_bytes: int = 2 << 30
@@ -29,6 +33,9 @@ class Limits:
     max_files: int = 5_000
     max_nesting: int = 32
     max_side: int = 65_535
+    max_slide_bytes: int = 1 << 36
+    max_growth: int = 900
+    free_growth: int = 1 << 28
 
 
 LIMITS = Limits()
@@ -50,6 +57,11 @@ def file_size(path: Path, limits: Limits = LIMITS) -> int:
             f"'{path.name}' is {size} bytes long, more than the {limits.max_bytes} allowed; give a smaller file."
         )
     return size
+
+
+def slide_size(path: Path, limits: Limits = LIMITS) -> int:
+    """Bytes of a whole slide's file; raises as `file_size`."""
+    return file_size(path, replace(limits, max_bytes=limits.max_slide_bytes))
 
 
 def total_size(paths: Iterable[Path], limits: Limits = LIMITS) -> int:
@@ -88,30 +100,60 @@ def picture(width: int, height: int, pages: int, name: str, limits: Limits = LIM
     shape((pages, height, width), name, limits)
 
 
+def growth(packed: int, unpacked: int, name: str, limits: Limits = LIMITS) -> None:
+    """Refuse compressed data that grow as only a bomb does, before any of them is inflated."""
+    if unpacked > limits.free_growth and unpacked > limits.max_growth * packed:
+        raise LimitError(
+            f"'{name}' would inflate {packed} bytes to {unpacked}, more than {limits.max_growth} times as many; "
+            "if it really is one value repeated, store it uncompressed."
+        )
+
+
 def inflate(stream: BinaryIO, cap: int, wbits: int = 31) -> Iterator[bytes]:
     """Inflated blocks of a gzip (31) or raw deflate (-15) stream, never more than `cap` bytes in all.
 
-    Stops quietly at the cap: the caller knows how much the header promised. Raises ScanError for a damaged stream.
+    Stops quietly at the cap: the caller knows how much the header promised. A cap that is never reached has the
+    stream's own checksum compared (RFC 1952, 2.3.1). Raises ScanError for a damaged stream and one that is cut short.
     """
     left = cap
     decoder = zlib.decompressobj(wbits)
     pending = b""
     while left > 0:
         pending = pending or stream.read(_BLOCK)
-        if not pending:
-            return
+        spent = not pending  # the decoder may still hold output of what it was given before
         try:
             block = decoder.decompress(pending, min(left, _BLOCK))
         except zlib.error as error:
             raise ScanError(f"The compressed data are damaged ({reason(error)}); copy the file again.") from error
+        if spent and not block and not decoder.eof:
+            raise ScanError("The compressed data end before their own end mark; copy the file again.")
         left -= len(block)
         if block:
             yield block
         pending = decoder.unconsumed_tail
         if decoder.eof:
-            if wbits != 31 or not decoder.unused_data.startswith(b"\x1f\x8b"):
+            rest = decoder.unused_data or stream.read(_BLOCK)
+            if wbits != 31 or not rest.startswith(b"\x1f\x8b"):
                 return
-            pending, decoder = decoder.unused_data, zlib.decompressobj(wbits)
+            pending, decoder = rest, zlib.decompressobj(wbits)
+
+
+def zip_directory(path: Path, limits: Limits = LIMITS) -> None:
+    """Refuse a zip file whose own end record claims more members than one scan has files (APPNOTE 4.3.16, 4.4.21).
+
+    Python reads the whole directory of a zip when it opens one. Raises ScanError where there is no end record.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        stream.seek(max(size - _ZIP_TAIL, 0))
+        tail = stream.read()
+    place = tail.rfind(b"PK\x05\x06")
+    if place < 0 or len(tail) < place + 22:
+        raise ScanError(f"'{path.name}' is a zip file without an end; it is cut short, copy it again.")
+    count = int.from_bytes(tail[place + 10 : place + 12], "little")
+    length = int.from_bytes(tail[place + 12 : place + 16], "little")
+    if count > limits.max_files or length > 1024 * limits.max_files:
+        raise LimitError(f"'{path.name}' claims {count} members, more than the {limits.max_files} allowed; split it.")
 
 
 def reason(error: BaseException) -> str:

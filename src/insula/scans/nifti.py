@@ -8,7 +8,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,9 +18,12 @@ from insula.scans.limits import LIMITS, Limits
 from insula.scans.orient import to_lps
 
 _HEADER = 540  # bytes; NIfTI-2, the longer of the two
+_PLANE = 1 << 22  # values that are scaled at once in double precision
+_MOST_OFFSET = 64 << 20  # bytes of header extensions
 _GZIP = b"\x1f\x8b"
 _HU = re.compile(r"\bHU\b|hounsfield", re.IGNORECASE)
 _SIDECAR_BYTES = 1 << 20
+_LONGER = "the file holds more bytes than its header promises: the rest was ignored"
 
 
 def magic(start: bytes) -> bool:
@@ -72,28 +74,17 @@ def _read(path: Path, allowed: Limits) -> Volume:
     dtype = header.get_data_dtype()
     if dtype.kind == "c" or (dtype.kind == "V" and dtype.names != ("R", "G", "B") and dtype.names != tuple("RGBA")):
         raise ScanError(f"'{path.name}' holds {dtype} values; only real numbers and RGB colours are read.")
-    offset = int(header["vox_offset"])
-    needed = offset + int(np.prod(sides)) * dtype.itemsize
-    if offset < 0 or needed > allowed.max_bytes:
-        raise LimitError(f"'{path.name}' claims {needed} bytes, more than the {allowed.max_bytes} allowed; crop it.")
-    body = _body(path, needed)
-    if len(body) < needed:
-        raise ScanError(
-            f"'{path.name}' holds {len(body)} bytes and its header promises {needed}; the file is cut short, "
-            "copy it again."
-        )
-    kind = nib.Nifti2Image if body[4:8] == b"n+2\0" else nib.Nifti1Image
-    image = kind.from_bytes(body)
     notes: list[str] = []
+    body = _body(path, _place(header, sides, path, allowed), notes, allowed)
     text, sidecar = _text(header["descrip"]), _sidecar(path)
     units: Units = "HU" if _HU.search(text) or _HU.search(str(sidecar.get("Units", ""))) else "a.u."
+    raw: NDArray[Any] = np.frombuffer(body, dtype).reshape(sides, order="F")
     if dtype.kind == "V":
-        raw = np.asanyarray(image.dataobj).reshape(sides)
         array = np.stack([raw[c].astype(np.float32) for c in ("R", "G", "B")])
-        array, units = array.reshape(3, *_xyz(sides)), "RGB"
+        array, units = array.reshape(3, *_xyz(sides), order="F"), "RGB"
     else:
-        values = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
-        array = np.moveaxis(values.reshape(*_xyz(sides), -1), 3, 0)
+        values = _scaled(raw.reshape(*_xyz(sides), -1, order="F"), header)
+        array = np.moveaxis(values, 3, 0)
     array = np.transpose(array, (0, 3, 2, 1))
     if not np.isfinite(array).all():
         array = np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
@@ -114,6 +105,8 @@ def _read(path: Path, allowed: Limits) -> Volume:
 def _header(start: bytes, path: Path) -> Any:
     if not magic(start):
         raise ScanError(f"'{path.name}' is no single-file NIfTI image; give a .nii or .nii.gz file.")
+    import nibabel as nib  # half of the time that this package takes to import; only NIfTI files need it
+
     kind: Any
     kind, length = (nib.Nifti2Header, 540) if start[4:8] == b"n+2\0" else (nib.Nifti1Header, 348)
     if len(start) < length:
@@ -143,13 +136,73 @@ def _xyz(sides: tuple[int, ...]) -> tuple[int, int, int]:
     return sides[0], sides[1], sides[2] if len(sides) > 2 else 1
 
 
-def _body(path: Path, needed: int) -> bytes:
+def _place(header: Any, sides: tuple[int, ...], path: Path, allowed: Limits) -> tuple[int, int]:
+    """Where the voxels begin and end in the inflated file, checked by arithmetic before anything is read."""
+    offset = int(header["vox_offset"])
+    count = int(np.prod(sides, dtype=np.int64)) * header.get_data_dtype().itemsize
+    least = 544 if len(header.binaryblock) == 540 else 352  # nifti1.h and nifti2.h: header and extension flag
+    if not least <= offset <= _MOST_OFFSET:
+        raise ScanError(
+            f"'{path.name}' says that its voxels begin at byte {offset}, which is no place for them; the header is "
+            "damaged, export it again."
+        )
+    if offset + count > allowed.max_bytes:
+        raise LimitError(
+            f"'{path.name}' claims {offset + count} bytes, more than the {allowed.max_bytes} allowed; crop it."
+        )
+    return offset, offset + count
+
+
+def _body(path: Path, place: tuple[int, int], notes: list[str], allowed: Limits) -> NDArray[np.uint8]:
+    """The voxels' bytes; more than the header promises is ignored with a note, less is refused."""
+    start, end = place
+    held = path.stat().st_size
     with path.open("rb") as stream:
-        if stream.read(2) != _GZIP:
-            stream.seek(0)
-            return stream.read(needed)
+        packed = stream.read(2) == _GZIP
+        if not packed:
+            if held < end:
+                raise _short(path, held, end)
+            if held > end:
+                notes.append(_LONGER)
+            stream.seek(start)
+            return np.fromfile(stream, np.uint8, end - start)
         stream.seek(0)
-        return b"".join(limits.inflate(stream, needed))
+        limits.growth(held, end, path.name, allowed)
+        body = np.zeros(end, np.uint8)  # memory comes page by page, as the file proves that it holds so much
+        filled = 0
+        for block in limits.inflate(stream, end + 1):
+            piece = block[: end - filled]
+            body[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+            filled += len(piece)
+            if len(piece) < len(block):
+                notes.append(_LONGER)
+        if filled < end:
+            raise _short(path, filled, end)
+        return body[start:]
+
+
+def _short(path: Path, held: int, needed: int) -> ScanError:
+    return ScanError(
+        f"'{path.name}' holds {held} bytes and its header promises {needed}; the file is cut short, copy it again."
+    )
+
+
+def _scaled(raw: NDArray[Any], header: Any) -> NDArray[np.float32]:
+    """Slope and intercept applied in double precision (nifti1.h, scl_slope), a few planes at a time."""
+    slope, intercept = header.get_slope_inter()
+    if slope is None:
+        with np.errstate(over="ignore"):
+            return raw.astype(np.float32)
+    if not np.isfinite([slope, intercept]).all():
+        raise ScanError("The header scales its values by numbers that are not finite; export the file again.")
+    values = np.empty(raw.shape, np.float32, order="F")
+    step = max(1, _PLANE // max(1, raw.shape[0] * raw.shape[1]))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite afterwards is reported by the caller
+        for channel in range(raw.shape[3]):
+            for at in range(0, raw.shape[2], step):
+                part = raw[:, :, at : at + step, channel]
+                values[:, :, at : at + step, channel] = part.astype(np.float64) * slope + intercept
+    return values
 
 
 def _affine(header: Any, notes: list[str]) -> NDArray[np.float64]:
@@ -168,14 +221,18 @@ def _text(field: Any) -> str:
     return "".join(c for c in raw.decode("latin-1") if c.isprintable()).strip()
 
 
+def beside(path: Path) -> Path:
+    """Where the JSON of a NIfTI file lies, if it has one (as BIDS keeps it)."""
+    return path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+
+
 def _sidecar(path: Path) -> dict[str, Any]:
-    """The JSON beside the file (as BIDS keeps it), or nothing: a sidecar that is no JSON says nothing of the scan."""
-    name = path.name.removesuffix(".gz").removesuffix(".nii") + ".json"
-    beside = path.with_name(name)
+    """The JSON beside the file, or nothing: a sidecar that is no JSON says nothing of the scan."""
+    text = beside(path)
     try:
-        if not beside.is_file() or beside.stat().st_size > _SIDECAR_BYTES:
+        if not text.is_file() or text.stat().st_size > _SIDECAR_BYTES:
             return {}
-        content = json.loads(beside.read_text(encoding="utf-8"))
+        content = json.loads(text.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from insula.core.errors import InsulaError, LimitError, ScanError
 from insula.core.types import Units, Volume
-from insula.scans import limits
+from insula.scans import deep, limits, tiff_header
 from insula.scans.limits import LIMITS, Limits
 
 # Pillow only warns of a picture between one and two times its limit; here that is an error
@@ -40,7 +40,9 @@ def header(path: Path, allowed: Limits = LIMITS) -> PictureHeader:
     limits.file_size(path, allowed)
     try:
         with _open(path, allowed) as image:
-            return PictureHeader(image.width, image.height, _pages(image), image.mode, str(image.format).lower())
+            return PictureHeader(
+                image.width, image.height, _pages(image, path, allowed), image.mode, str(image.format).lower()
+            )
     except InsulaError:
         raise
     except Exception as error:  # broad: Pillow's format plugins raise many families on damaged files
@@ -97,9 +99,9 @@ def _open(path: Path, allowed: Limits) -> Image.Image:
     return image
 
 
-def _pages(image: Image.Image) -> int:
+def _pages(image: Image.Image, path: Path, allowed: Limits) -> int:
     # the second picture that some cameras and phones hide in a JPEG (MPO) is a preview, not a slice
-    return int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
+    return tiff_header.pages(path, allowed.max_files) if image.format == "TIFF" else 1
 
 
 def _decode(path: Path, allowed: Limits) -> tuple[list[NDArray[np.float32]], float | None, set[str]]:
@@ -107,7 +109,7 @@ def _decode(path: Path, allowed: Limits) -> tuple[list[NDArray[np.float32]], flo
     limits.file_size(path, allowed)
     try:
         with _open(path, allowed) as image:
-            count = _pages(image)
+            count = _pages(image, path, allowed)
             limits.picture(image.width, image.height, count, path.name, allowed)
             found, scales, modes = [], set(), set()
             for index in range(count):
@@ -115,7 +117,8 @@ def _decode(path: Path, allowed: Limits) -> tuple[list[NDArray[np.float32]], flo
                     image.seek(index)
                     limits.picture(image.width, image.height, count, path.name, allowed)
                 modes.add(image.mode)
-                array, scale = _array(ImageOps.exif_transpose(image), path.name)
+                whole = deep.decode(image, path, index)
+                array, scale = whole or _array(ImageOps.exif_transpose(image), path.name)
                 found.append(array)
                 scales.add(scale)
     except InsulaError:
@@ -143,9 +146,7 @@ def _array(image: Image.Image, name: str) -> tuple[NDArray[np.float32], float | 
             return values, None
         return values, 65535.0 if values.min() >= 0 and values.max() <= 65535 else None
     colour = np.asarray(image.convert("RGB"))
-    if (colour[..., 0] == colour[..., 1]).all() and (colour[..., 1] == colour[..., 2]).all():
-        return colour[..., 0].astype(np.float32)[None], 255.0
-    return np.moveaxis(colour.astype(np.float32), 2, 0), 255.0
+    return deep.grey_or_colour(colour), 255.0
 
 
 def _volume(

@@ -17,7 +17,7 @@ from insula.infer import heatmap
 from insula.infer.decide import decide
 from insula.infer.predict import Predictor
 from insula.infer.writers import named
-from insula.scans import read as scans
+from insula.scans import sandbox
 from insula.scans.limits import Limits
 from insula.serve.answers import INTENDED_USE, Answer, BatchItem, Fault, Insula, ModelInfo
 from insula.serve.faults import RequestError, fault
@@ -42,6 +42,7 @@ class Model:
     def __init__(self, path: Path, threads: int = 0) -> None:
         self.predictor = Predictor(load(path), threads or None)
         self.bundle = self.predictor.bundle
+        sandbox.shared().start()  # uploads are decoded in processes of their own
         self.predictor.engine.warm()
 
     def info(self) -> ModelInfo:
@@ -68,7 +69,7 @@ class Model:
         with tempfile.TemporaryDirectory(prefix="insula-") as name:
             folder = Path(name)
             try:
-                volume = scans.read_files(put_down(files, folder), LIMITS)
+                volume = sandbox.read_files(put_down(files, folder), LIMITS, self.bundle.recipe.input.tiles)
                 prepared = self.predictor.prepare(volume)
             except InsulaError as error:
                 raise mend(error, folder) from error

@@ -25,6 +25,7 @@ from insula.infer.decide import decide
 from insula.infer.heatmap import is_colour, write_case
 from insula.infer.predict import Predictor
 from insula.prep.cache import build
+from insula.prep.check import checked
 from insula.report import folder as reports
 from insula.train.fit import fit
 from insula.workflows.stages import Stages
@@ -44,9 +45,9 @@ class Size:
 
 
 _SMALL = ("model.encoder=simple_cnn", "model.pretrained=false", "train.lr=0.002", "train.patience=16")
-_SERIES = (*_SMALL, "train.batch=4", "train.slices=12")
+_SERIES = (*_SMALL, "train.batch=2", "train.slices=8")
 SIZES = {
-    "haemorrhage-ct": Size(200, 96, 24, (*_SERIES, "train.epochs=16")),
+    "haemorrhage-ct": Size(200, 128, 24, (*_SERIES, "model.pool=max", "train.epochs=20")),
     "stroke-ct": Size(100, 96, 16, (*_SMALL, "train.epochs=12", "train.batch=32")),
     "brain-tumour": Size(150, 96, 20, (*_SERIES, "train.epochs=16")),
     "clot-origin": Size(120, 128, 8, (*_SMALL, "train.epochs=16", "train.batch=16")),
@@ -92,7 +93,7 @@ def demo(
     with stages.stage("prepare", "decoding and preparing the training scans once") as notes:
         seen = (*cohort.of_split("train"), *cohort.of_split("val"))
         prepared = build(seen, Path(cohort.root), recipe.role, recipe.input, folder / "cache", progress)
-        notes.append(f"{len(prepared.slices)} slices")
+        notes.append(f"{len(prepared.rows())} slices")
     with stages.stage("train", f"{recipe.model.encoder}, at most {recipe.train.epochs} epochs") as notes:
         run = fit(cohort, recipe, folder / "run", folder / "cache", progress=progress, bars=bars, say=say)
         notes.append(f"{run.epochs} epochs, lowest validation loss {run.best_loss:.3f}")
@@ -145,10 +146,12 @@ def _recipe(name: str, size: Size, overrides: tuple[str, ...]) -> Recipe:
     plain = recipes.load(name, (*size.settings, *overrides))
     content = plain.model_dump(mode="json", by_alias=True)
     for section in content["inputs"].values():
+        if section["tiles"]:
+            section["tiles"]["size"] = size.pixels
         for step in section["prep"]:
             if step["name"] == "resize":
                 step["params"] = {"value": size.pixels}
-    return recipes.parse(content, name)
+    return checked(recipes.parse(content, name))
 
 
 def _example(cohort: Cohort, recipe: Recipe) -> Case:

@@ -1,0 +1,147 @@
+"""What was done to a folder: counts and keywords as JSON, CSV and a page, with what was not looked at."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from insula import __version__
+from insula.cohort.deidentify.journal import Row
+from insula.cohort.deidentify.labels import Table
+from insula.cohort.deidentify.profile import BASIC, CLEAN_PIXELS, OPTIONS
+from insula.cohort.deidentify.tally import KINDS
+from insula.core.provenance import write_json, write_text
+
+_PICTURES = frozenset({"dicom", "nifti", "npy", "png", "jpeg", "tiff"})
+
+
+@dataclass(frozen=True)
+class Report:
+    """The rows of all files and the terms of the run.
+
+    looked: whether writing was looked for by Tesseract. lasting: whether the key came from outside.
+    """
+
+    rows: tuple[Row, ...]
+    options: tuple[str, ...]
+    burned_in: str
+    looked: bool
+    lasting: bool
+    table: Table | None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many files were written, quarantined and left out, and how many of them were blanked."""
+        found = Counter(row.status for row in self.rows)
+        found["blanked"] = sum(row.pixels == "blanked" for row in self.rows)
+        return {name: found[name] for name in ("written", "quarantined", "left out", "blanked")}
+
+    @property
+    def quarantined(self) -> tuple[Row, ...]:
+        """Files that have no copy since they could not be cleaned."""
+        return tuple(row for row in self.rows if row.status == "quarantined")
+
+    @property
+    def attributes(self) -> dict[str, dict[str, int]]:
+        """Keyword → what was done to it → in all files how often."""
+        found: dict[str, dict[str, int]] = {}
+        for row in self.rows:
+            for kind, counts in row.attributes.items():
+                for keyword, count in counts.items():
+                    if count:
+                        line = found.setdefault(keyword, dict.fromkeys(KINDS, 0))
+                        line[kind] += count
+        return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+    @property
+    def not_checked(self) -> tuple[str, ...]:
+        """What this run did not look at, one sentence each."""
+        kinds = Counter(row.kind for row in self.rows if row.file and row.pixels == "not checked")
+        said = [
+            f"Writing in the pictures of {count} {kind} file(s) was not looked for."
+            for kind, count in sorted(kinds.items())
+        ]
+        if any(row.pixels in ("checked", "blanked") for row in self.rows):
+            said.append(
+                "Writing was looked for by OCR in Latin letters and digits; handwriting, other scripts, and small, "
+                "faint or turned writing may have been missed."
+            )
+        if any(row.kind in _PICTURES and row.file for row in self.rows):
+            said.append(
+                "The surface of a head (face, ears, teeth) can be rebuilt from a scan and can identify a person; "
+                "nothing was done about it."
+            )
+        if any(row.kind == "dicom" and row.file for row in self.rows):
+            said.append(
+                "Attributes that the table does not name stay when they hold numbers, codes or short texts; in short "
+                "texts the names and numbers of the same file were looked for, and nothing else."
+            )
+        said.append("A rare disease, a rare date or a rare combination of what was kept can identify a person.")
+        return tuple(said)
+
+    @property
+    def profile(self) -> tuple[str, ...]:
+        """The profile and options that were applied, with their codes (CID 7050)."""
+        used = [BASIC, *(OPTIONS[name] for name in self.options)]
+        if self.looked:
+            used.append(CLEAN_PIXELS)
+        return tuple(f"{option.meaning} ({option.code})" for option in sorted(used, key=lambda option: option.code))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return {
+            "insula": __version__,
+            "profile": list(self.profile),
+            "table": "DICOM PS3.15 E.1-1, edition 2026c",
+            "burned_in": self.burned_in,
+            "linkable_to_later_runs": self.lasting,
+            "counts": self.counts,
+            "attributes": self.attributes,
+            "not_checked": list(self.not_checked),
+            "labels": None
+            if self.table is None
+            else {
+                "rows": self.table.rows,
+                "dropped_columns": len(self.table.dropped),
+                "without_scan": self.table.without_scan,
+            },
+            "files": [row.to_dict() for row in self.rows],
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write report.json, report.csv and report.html into a folder."""
+        write_json(folder / "report.json", self.to_dict())
+        write_text(folder / "report.csv", self._csv())
+        write_text(folder / "report.html", self._page())
+
+    def _csv(self) -> str:
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(("number", "file", "kind", "status", "reason", "pixels", "boxes", *KINDS, "notes"))
+        for row in self.rows:
+            boxes = ";".join("x".join(map(str, box)) for box in row.boxes)
+            done = [_counted(dict(row.attributes.get(kind, {}))) for kind in KINDS]
+            writer.writerow(
+                (row.number, row.file, row.kind, row.status, row.reason, row.pixels, boxes, *done, ";".join(row.notes))
+            )
+        return out.getvalue()
+
+    def _page(self) -> str:
+        from jinja2 import Environment, StrictUndefined
+
+        source = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
+        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        reasons = Counter((row.status, row.kind, row.reason) for row in self.rows if row.reason)
+        kinds = Counter(row.kind for row in self.rows if row.file)
+        return environment.from_string(source).render(
+            report=self, version=__version__, reasons=reasons.most_common(), kinds=sorted(kinds.items()), done=KINDS
+        )
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ";".join(f"{keyword}={count}" for keyword, count in sorted(counts.items()) if count)

@@ -1,0 +1,180 @@
+"""From parsed DICOM files to one Volume: which slices belong together, where they lie, and their values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from insula.core.errors import ScanError
+from insula.core.types import Volume
+from insula.scans import frames, limits, pixels, stacks
+from insula.scans.frames import Frame
+from insula.scans.header import Header
+from insula.scans.limits import Limits
+from insula.scans.orient import to_lps
+from insula.scans.pixels import Pixels
+from insula.scans.place import place
+from insula.scans.regrid import between
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One slice of a stack: the file it comes from, its number there, and what the header says of it."""
+
+    source: int
+    number: int
+    frame: Frame
+    facts: Header
+
+    @property
+    def height(self) -> float | None:
+        """Millimetres along the normal of its plane, None without a place."""
+        frame = self.frame
+        if frame.position is None or frame.orientation is None:
+            return None
+        return float(np.dot(frame.position, np.cross(frame.orientation[:3], frame.orientation[3:])))
+
+
+def assemble(loaded: Sequence[tuple[Header, Dataset]], allowed: Limits, notes: Sequence[str], source: str) -> Volume:
+    """The frames of all files as one Volume, ordered by position along the normal, or as they were given without one.
+
+    Slices of another size, spacing or orientation than most, of another stack (echo, time point), and at a repeated
+    position are set aside with a warning. Raises ScanError and LimitError as `series.read`.
+    """
+    name = loaded[0][0].path.name if len(loaded) == 1 else loaded[0][0].path.parent.name
+    for facts, _ in loaded:
+        pixels.check(facts, allowed)
+    found = [
+        Slice(i, k, frame, facts)
+        for i, (facts, dataset) in enumerate(loaded)
+        for k, frame in enumerate(_frames(facts, dataset))
+    ]
+    said = [*notes, *_preambles(loaded)]
+    noun = "file" if len(found) == len(loaded) else "frame"
+    kept, aside = _stack(found, noun, said)
+    first = kept[0]
+    spacing = first.frame.spacing or (1.0, 1.0)
+    if first.frame.spacing is None:
+        said.append("no pixel spacing in the header: 1 mm assumed")
+    grid: NDArray[np.float64] | None = None
+    if first.height is not None and first.frame.orientation is not None:
+        points = [s.frame.position for s in kept if s.frame.position is not None]
+        thickest = max((s.frame.thickness for s in kept if s.frame.thickness), default=None)
+        placed = place(points, first.frame.orientation, spacing, thickest)
+        kept, affine, grid = [kept[i] for i in placed.order], placed.affine, placed.grid
+        said += placed.warnings
+        if placed.repeated:
+            aside["at a repeated position"] += placed.repeated
+    else:
+        if len(kept) > 1 and len(loaded) > 1 and noun == "frame":
+            raise ScanError(
+                f"The series has {len(loaded)} files with several frames each and no positions; give one of them."
+            )
+        affine = np.diag([spacing[1], spacing[0], first.frame.thickness or 1.0, 1.0])
+        said.append(_unplaced(len(loaded), len(kept)))
+    said += [f"{count} {noun}{'s' if count > 1 else ''} set aside: {kind}" for kind, count in sorted(aside.items())]
+    depth = len(kept) if grid is None else len(grid)
+    limits.shape((first.facts.samples, depth, first.facts.rows, first.facts.columns), name, allowed)
+    array, parts = _values(loaded, kept, allowed)
+    if grid is not None:
+        array = between(array, grid)
+    array, affine = to_lps(array, affine)
+    said += sorted({note for part in parts for note in part.warnings})
+    middle = parts[len(parts) // 2]
+    attributes = dict(first.facts.attributes)
+    if len(loaded) > 1:
+        attributes.pop("sop_uid", None)
+    return Volume(
+        array=array,
+        affine=affine,
+        units=middle.units,
+        modality=first.facts.modality,
+        source=source,
+        full_scale=middle.full_scale,
+        window=kept[len(kept) // 2].frame.window or middle.window,
+        attributes=attributes,
+        warnings=tuple(said),
+    )
+
+
+def _frames(facts: Header, dataset: Dataset) -> tuple[Frame, ...]:
+    try:
+        return frames.of(dataset, facts)
+    except ScanError:
+        raise
+    except Exception as error:  # broad: pydicom converts values when they are asked for, and raises anything
+        raise ScanError(
+            f"'{facts.path.name}' has a damaged DICOM header ({limits.reason(error)}); export it again."
+        ) from error
+
+
+def _stack(found: Sequence[Slice], noun: str, said: list[str]) -> tuple[list[Slice], Counter[str]]:
+    """The largest set of slices that fit on each other, sorted along the normal, and what was set aside."""
+    aside: Counter[str] = Counter()
+    common = Counter(_key(s) for s in found).most_common(1)[0][0]
+    alike = [s for s in found if _key(s) == common]
+    if any(s.height is not None for s in alike):
+        alike = [s for s in alike if s.height is not None]
+        alike.sort(key=lambda s: (round(s.height or 0.0, 3), s.facts.instance, s.facts.path, s.number))
+    elif len({s.source for s in alike}) > 1:
+        alike.sort(key=lambda s: (s.facts.instance, s.facts.path))
+    if len(alike) < len(found):
+        aside["of another orientation or size, or without a position"] += len(found) - len(alike)
+    if alike[0].height is None:
+        return alike, aside
+    places: list[Hashable] = [round(s.height or 0.0, 2) for s in alike]
+    chosen, notes = stacks.one([s.frame.traits for s in alike], places, noun)
+    said += notes
+    return [alike[i] for i in chosen], aside
+
+
+def _key(s: Slice) -> tuple[object, ...]:
+    """What the slices of one stack have in common: size, channels, spacing, orientation (two decimals)."""
+    pose = tuple(round(v, 2) + 0.0 for v in s.frame.orientation) if s.frame.orientation else None
+    spacing = tuple(round(v, 3) for v in s.frame.spacing) if s.frame.spacing else None
+    return s.facts.rows, s.facts.columns, s.facts.samples, spacing, pose
+
+
+def _values(
+    loaded: Sequence[tuple[Header, Dataset]], kept: Sequence[Slice], allowed: Limits
+) -> tuple[NDArray[np.float32], list[Pixels]]:
+    """The values of the kept slices, each file decoded once, and what its decoding said."""
+    wanted: dict[int, list[tuple[int, int]]] = {}
+    for index, s in enumerate(kept):
+        wanted.setdefault(s.source, []).append((index, s.number))
+    array: NDArray[np.float32] | None = None
+    parts: list[Pixels] = []
+    for source, pairs in wanted.items():
+        facts, dataset = loaded[source]
+        part = pixels.decode(dataset, facts, allowed)
+        if array is None:
+            array = np.empty((part.array.shape[0], len(kept), *part.array.shape[2:]), np.float32)
+        if part.array.shape[0] != array.shape[0] or (parts and part.units != parts[0].units):
+            units = ", ".join(sorted({part.units, parts[0].units}))
+            raise ScanError(f"The series mixes units ({units}); give the files of one reconstruction.")
+        indices, numbers = zip(*pairs, strict=True)
+        array[:, list(indices)] = part.array[:, list(numbers)]
+        parts.append(
+            Pixels(part.array[:, :0], part.units, part.full_scale, part.window, part.warnings)
+        )  # without its values, which are in place now
+    if array is None:
+        raise ScanError("No slices are left; give the files of one series.")
+    return array, parts
+
+
+def _unplaced(files: int, slices: int) -> str:
+    if files > 1:
+        return "no positions in the headers: ordered by instance number, left and right as shown"
+    if slices > 1:
+        return "no positions of the frames in the header: in the order of the file, left and right as shown"
+    return "no position or orientation in the header: left and right as shown"
+
+
+def _preambles(loaded: Sequence[tuple[Header, Dataset]]) -> list[str]:
+    counts = Counter(facts.preamble for facts, _ in loaded if facts.preamble)
+    return [f"{note} ({count} files)" if len(loaded) > 1 else note for note, count in counts.items()]

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import gzip
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.scans.made_dicom import series, write
+
+from insula.core.errors import LimitError, ScanError
+from insula.scans import archive, catalogue
+from insula.scans.limits import Limits
+from insula.scans.read import read, read_files, sniff
+
+
+def zipped(path: Path, members: dict[str, bytes], **info: int) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, content in members.items():
+            entry = zipfile.ZipInfo(name)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            for key, value in info.items():
+                setattr(entry, key, value)
+            out.writestr(entry, content)
+    return path
+
+
+def slices(folder: Path, count: int = 4, **fields: Any) -> dict[str, bytes]:
+    paths = series(folder, [(0, 0, 5.0 * k) for k in range(count)], **fields)
+    return {f"{folder.name}/{p.name}": p.read_bytes() for p in paths}
+
+
+def test_a_zip_of_one_series_is_that_series(tmp_path: Path) -> None:
+    members = slices(tmp_path / "s") | {"__MACOSX/._x": b"Mac", "readme.txt": b"hello", ".hidden": b"x"}
+    path = zipped(tmp_path / "scan.zip", members)
+    volume = read(path)
+    assert sniff(path) == "zip"
+    assert (volume.array == read(tmp_path / "s").array).all()
+    assert volume.source == str(path)
+    assert volume.warnings == ("1 file set aside: no scan",)
+    assert (read_files([path]).array == volume.array).all()
+
+
+def test_one_of_several_series_is_chosen(tmp_path: Path) -> None:
+    members = slices(tmp_path / "a") | slices(tmp_path / "b", 3, SeriesInstanceUID="9.9")
+    path = zipped(tmp_path / "two.zip", members)
+    with pytest.raises(ScanError, match=r"'two' holds 2 series \(1: CT, 4 slices of 4x6 5.0 mm apart, axial; 2: CT, 3"):
+        read(path)
+    assert read(path, series="2").array.shape[1] == read(path, series="9.9").array.shape[1] == 3
+    assert [e.uid for e in catalogue.of(path)] == ["1.2.3.4", "9.9"]
+
+
+def test_a_gzipped_dicom_file_is_that_file(tmp_path: Path) -> None:
+    plain = write(tmp_path / "a.dcm", np.arange(9, dtype=np.int16).reshape(3, 3))
+    (tmp_path / "a.dcm.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    assert (read(tmp_path / "a.dcm.gz").array == read(plain).array).all()
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/x", "C:\\x", "..\\x", "\\\\host\\x"])
+def test_names_that_lead_out_are_refused_before_anything_is_unpacked(tmp_path: Path, name: str) -> None:
+    path = zipped(tmp_path / "evil.zip", slices(tmp_path / "s", 1) | {name: b"x"})
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ScanError, match="leads out of the archive"):
+        read(path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_links_nested_archives_and_twins_are_refused(tmp_path: Path) -> None:
+    one = slices(tmp_path / "s", 1)
+    link = zipped(tmp_path / "link.zip", one, external_attr=(stat.S_IFLNK | 0o777) << 16)
+    with pytest.raises(ScanError, match="a link or a device"):
+        read(link)
+    inner = zipped(tmp_path / "inner.zip", one).read_bytes()
+    with pytest.raises(ScanError, match="another archive"):
+        read(zipped(tmp_path / "outer.zip", one | {"more.dcm": inner}))
+    with pytest.raises(ScanError, match="another archive"):
+        read(zipped(tmp_path / "gz.zip", one | {"more": gzip.compress(b"x")}))
+    with pytest.raises(ScanError, match="two members of one name"):
+        read(zipped(tmp_path / "twins.zip", one | {"a/b": b"1", "a//b": b"2"}))
+
+
+def test_bombs_are_refused_by_their_directory(tmp_path: Path) -> None:
+    one = slices(tmp_path / "s", 1)
+    path = zipped(tmp_path / "bomb.zip", one | {"zeros": bytes(400 << 20)})
+    with pytest.raises(LimitError, match="would inflate"):
+        read(path)
+    with pytest.raises(LimitError, match="unpacks to"):
+        read(path, Limits(max_bytes=100 << 20))
+    many = zipped(tmp_path / "many.zip", one | {f"{k}": b"x" for k in range(30)})
+    with pytest.raises(LimitError, match="members"):
+        read(many, Limits(max_files=20))
+
+
+def test_a_member_longer_than_its_entry_is_stopped(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "liar.zip", slices(tmp_path / "s", 1))
+    raw = bytearray(path.read_bytes())
+    entry = raw.index(b"PK\x01\x02")
+    raw[entry + 24 : entry + 28] = (200).to_bytes(4, "little")  # the size that the directory gives
+    path.write_bytes(bytes(raw))
+    with pytest.raises(ScanError), archive.unpacked(path):
+        pass
+
+
+def test_a_zip_without_dicom_is_no_scan(tmp_path: Path) -> None:
+    with pytest.raises(ScanError, match="no scan by its content"):
+        sniff(zipped(tmp_path / "letter.docx", {"word/document.xml": b"<x/>" * 100}))

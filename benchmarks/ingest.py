@@ -1,8 +1,8 @@
 """From a DICOM series to model-ready windows, against straightforward MONAI and SimpleITK pipelines and the codec.
 
 The series: 28 slices of 512², the real head of the measuring data where it is there (its slices put on an even grid, so
-that no side has to resample), a phantom otherwise, stored in every transfer syntax that can be written here. The goal of
-each pipeline: three CT windows as float32 (28, 3, 224, 224). The floor: decoding the stored values by the same codec
+that no side has to resample), a phantom otherwise, stored in every transfer syntax that can be written here. The goal
+of each pipeline: three CT windows as float32 (28, 3, 224, 224). The floor: decoding the stored values by the same codec
 through pydicom, plus one copy to float32 and one of the result. All sides run in this process, interleaved. Needs the
 extra `bench` (MONAI, SimpleITK, imagecodecs); a side that is not installed, or cannot read a syntax, is said to be
 missing.

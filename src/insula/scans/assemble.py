@@ -12,7 +12,8 @@ from pydicom.dataset import Dataset
 
 from insula.core.errors import ScanError
 from insula.core.types import Volume
-from insula.scans import frames, limits, pixels, stacks
+from insula.scans import frames as framing
+from insula.scans import limits, pixels, stacks
 from insula.scans.frames import Frame
 from insula.scans.header import Header
 from insula.scans.limits import Limits
@@ -49,11 +50,8 @@ def assemble(loaded: Sequence[tuple[Header, Dataset]], allowed: Limits, notes: S
     name = loaded[0][0].path.name if len(loaded) == 1 else loaded[0][0].path.parent.name
     for facts, _ in loaded:
         pixels.check(facts, allowed)
-    found = [
-        Slice(i, k, frame, facts)
-        for i, (facts, dataset) in enumerate(loaded)
-        for k, frame in enumerate(_frames(facts, dataset))
-    ]
+    each = [_frames(facts, dataset) for facts, dataset in loaded]
+    found = [Slice(i, k, frame, loaded[i][0]) for i, frames in enumerate(each) for k, frame in enumerate(frames)]
     said = [*notes, *_preambles(loaded)]
     noun = "file" if len(found) == len(loaded) else "frame"
     kept, aside = _stack(found, noun, said)
@@ -80,7 +78,7 @@ def assemble(loaded: Sequence[tuple[Header, Dataset]], allowed: Limits, notes: S
     said += [f"{count} {noun}{'s' if count > 1 else ''} set aside: {kind}" for kind, count in sorted(aside.items())]
     depth = len(kept) if grid is None else len(grid)
     limits.shape((first.facts.samples, depth, first.facts.rows, first.facts.columns), name, allowed)
-    array, parts = _values(loaded, kept, allowed)
+    array, parts = _values(loaded, kept, each, allowed)
     if grid is not None:
         array = between(array, grid)
     array, affine = to_lps(array, affine)
@@ -104,7 +102,7 @@ def assemble(loaded: Sequence[tuple[Header, Dataset]], allowed: Limits, notes: S
 
 def _frames(facts: Header, dataset: Dataset) -> tuple[Frame, ...]:
     try:
-        return frames.of(dataset, facts)
+        return framing.of(dataset, facts)
     except ScanError:
         raise
     except Exception as error:  # broad: pydicom converts values when they are asked for, and raises anything
@@ -141,9 +139,9 @@ def _key(s: Slice) -> tuple[object, ...]:
 
 
 def _values(
-    loaded: Sequence[tuple[Header, Dataset]], kept: Sequence[Slice], allowed: Limits
+    loaded: Sequence[tuple[Header, Dataset]], kept: Sequence[Slice], each: Sequence[tuple[Frame, ...]], allowed: Limits
 ) -> tuple[NDArray[np.float32], list[Pixels]]:
-    """The values of the kept slices, each file decoded once, and what its decoding said."""
+    """The values of the kept slices, each file decoded once, and what its decoding said; each: frames of each file."""
     wanted: dict[int, list[tuple[int, int]]] = {}
     for index, s in enumerate(kept):
         wanted.setdefault(s.source, []).append((index, s.number))
@@ -151,14 +149,14 @@ def _values(
     parts: list[Pixels] = []
     for source, pairs in wanted.items():
         facts, dataset = loaded[source]
-        part = pixels.decode(dataset, facts, allowed)
+        part = pixels.decode(dataset, facts, allowed, each[source])
         if array is None:
             array = np.empty((part.array.shape[0], len(kept), *part.array.shape[2:]), np.float32)
         if part.array.shape[0] != array.shape[0] or (parts and part.units != parts[0].units):
             units = ", ".join(sorted({part.units, parts[0].units}))
             raise ScanError(f"The series mixes units ({units}); give the files of one reconstruction.")
-        indices, numbers = zip(*pairs, strict=True)
-        array[:, list(indices)] = part.array[:, list(numbers)]
+        for index, number in pairs:
+            array[:, index] = part.array[:, number]
         parts.append(
             Pixels(part.array[:, :0], part.units, part.full_scale, part.window, part.warnings)
         )  # without its values, which are in place now

@@ -7,12 +7,14 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from insula.core.errors import LimitError, ScanError
@@ -224,12 +226,25 @@ def orientation(place: Dataset) -> tuple[float, ...] | None:
     return tuple(float(v) for v in (*(row / lengths[0]), *(column / lengths[1])))
 
 
+def value(dataset: Any, name: str) -> Any:
+    """An attribute's value by its keyword, None where it is absent: by its tag, since pydicom's own way by keyword
+    raises and catches an exception for each absent one.
+    """
+    tag = _tag(name)
+    return dataset[tag].value if tag in dataset else None
+
+
+@cache
+def _tag(name: str) -> BaseTag:
+    return Tag(name)
+
+
 def numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...] | None:
     """The first `count` values of an attribute; None where it is absent, shorter, or holds what is no number."""
-    value = dataset.get(name)
-    if value is None or value == "":
+    given = value(dataset, name)
+    if given is None or given == "":
         return None
-    parts = [value] if isinstance(value, int | float | str) else list(value)
+    parts = [given] if isinstance(given, int | float | str) else list(given)
     try:
         found = tuple(float(p) for p in parts[:count])
     except (TypeError, ValueError):
@@ -243,17 +258,18 @@ def triple(values: tuple[float, ...] | None) -> Triple | None:
 
 
 def _integer(dataset: Dataset, name: str, default: int) -> int:
-    value = dataset.get(name)
-    return default if value is None or value == "" else int(value)
+    given = value(dataset, name)
+    return default if given is None or given == "" else int(given)
 
 
 def text(dataset: Any, name: str) -> str:
     """One attribute as printable text of at most 256 characters, several values joined by backslashes; "" if absent."""
-    value = dataset.get(name)
-    if value is None:
+    given = value(dataset, name)
+    if given is None:
         return ""
-    said = str(value) if isinstance(value, str | int | float) else "\\".join(str(v) for v in value)
-    return "".join(c for c in said if c.isprintable()).strip()[:256]
+    said = str(given) if isinstance(given, str | int | float) else "\\".join(str(v) for v in given)
+    printable = said if said.isprintable() else "".join(c for c in said if c.isprintable())
+    return printable.strip()[:256]
 
 
 def _years(age: str) -> str:

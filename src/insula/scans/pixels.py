@@ -118,7 +118,8 @@ def _grey(
     scales = {(f.slope, f.intercept) for f in each}
     if scales != {(1.0, 0.0)}:
         slopes = np.array([f.slope for f in each], np.float32)[:, None, None]
-        values = values * slopes + np.array([f.intercept for f in each], np.float32)[:, None, None]
+        values *= slopes
+        values += np.array([f.intercept for f in each], np.float32)[:, None, None]
     notes: list[str] = []
     if not np.isfinite(values).all():
         values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)

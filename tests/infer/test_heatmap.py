@@ -91,7 +91,7 @@ def test_slices_are_ranked_by_heat_and_cold_ones_left_out() -> None:
 def test_a_case_is_written_for_the_classes_asked_for(tiny_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
     predictor = Predictor(tiny_bundle())
     scan = volume(4)
-    prepared = predictor.prepare(scan)
+    prepared, _ = predictor.prepare(scan)
     prediction = predictor.from_slices(prepared, "c")
     written = heatmap.write_case(prediction, prepared, tmp_path / "out", ("normal", "stroke"), top=2)
     assert 1 <= len(written) <= 4

@@ -55,8 +55,7 @@ def predict(
     for number, path in enumerate(progress(scans, "predict", len(scans)), start=1):
         try:
             volume = pool.read(path, tiles=recipe.input.tiles, series=series)
-            prepared = predictor.prepare(volume)
-            cautions = (*volume.warnings, *predictor.cautions(volume))
+            prepared, cautions = predictor.prepare(volume)
             prediction = predictor.from_slices(prepared, path.name, passes, cautions)
         except InsulaError as error:
             rejected = reject(error)
@@ -122,8 +121,8 @@ def explain(bundle: Path, scan: Path, out: Path, class_name: str | None, top: in
     if class_name is not None and class_name not in classes:
         raise UsageError(f"There is no class '{class_name}' in this bundle; it has: {', '.join(classes)}.")
     volume = pool.read(scan, tiles=recipe.input.tiles)
-    prepared = predictor.prepare(volume)
-    prediction = predictor.from_slices(prepared, scan.name, 0, (*volume.warnings, *predictor.cautions(volume)))
+    prepared, cautions = predictor.prepare(volume)
+    prediction = predictor.from_slices(prepared, scan.name, 0, cautions)
     decision = decide(prediction, predictor.bundle)
     chosen = class_name or (decision.label if decision.label in classes else recipe.target.positive)
     k = classes.index(chosen)

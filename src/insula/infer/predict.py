@@ -17,7 +17,7 @@ from insula.infer import conformal, domain, sampling
 from insula.infer.engine import Engine, Outputs
 from insula.metrics.aggregate import aggregate
 from insula.metrics.probabilities import from_logits
-from insula.prep.run import prepare
+from insula.prep.run import prepared_volume, slices
 from insula.scans import read as scans
 from insula.scans.limits import LIMITS, Limits
 
@@ -54,15 +54,20 @@ class Predictor:
 
     def volume(self, volume: Volume, key: str, passes: int = 0) -> Prediction:
         """Predict a scan in memory. Raises UnsuitableScanError when the recipe does not take it."""
-        return self.from_slices(self.prepare(volume), key, passes, (*volume.warnings, *self.cautions(volume)))
+        prepared, warnings = self.prepare(volume)
+        return self.from_slices(prepared, key, passes, warnings)
 
-    def prepare(self, volume: Volume) -> FloatArray:
-        """The scan as the network gets it: (S, C, H, W)."""
-        return prepare(volume, self.bundle.recipe.input)
+    def prepare(self, volume: Volume) -> tuple[FloatArray, tuple[str, ...]]:
+        """The scan as the network gets it (S, C, H, W), and what has to be said of it.
+
+        The warnings are those of the file, those of the preparation steps, and what could not be checked.
+        """
+        prepared = prepared_volume(volume, self.bundle.recipe.input)
+        return slices(prepared), (*prepared.warnings, *self._cautions(volume, prepared))
 
     def prepared(self, case: Case, root: Path) -> FloatArray:
         """A case's scan as the network gets it: (S, C, H, W)."""
-        return self.prepare(self._read(case, root))
+        return self.prepare(self._read(case, root))[0]
 
     def from_slices(
         self, prepared: FloatArray, key: str, passes: int = 0, warnings: tuple[str, ...] = ()
@@ -100,11 +105,11 @@ class Predictor:
         """Probabilities (passes, K) of the case under dropout, pooled over inputs; see `sampling.summary`."""
         return self._pooled_samples(run_prepared(self.engine, prepared, self.bundle.recipe.input), passes)
 
-    def cautions(self, volume: Volume) -> tuple[str, ...]:
-        """What could not be checked about a scan that the recipe takes."""
+    def _cautions(self, volume: Volume, prepared: Volume) -> tuple[str, ...]:
+        """What could not be checked about a scan that the recipe takes, where no step has said it already."""
         wanted = self.bundle.recipe.input.modality
         found = []
-        if wanted == "CT" and volume.units != "HU":
+        if wanted == "CT" and volume.units != "HU" and not any(w.startswith("not HU") for w in prepared.warnings):
             found.append("the scan holds no Hounsfield units: its own window was kept")
         if wanted in ("CT", "MR") and not volume.modality:
             found.append(f"the file does not say its modality: that it is {wanted} was not checked")

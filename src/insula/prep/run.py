@@ -21,10 +21,14 @@ def prepare(volume: Volume, section: Input) -> FloatArray:
     Raises UnsuitableScanError when the scan's modality is known and is another than the recipe's, when a step cannot
     take the scan, or when the result holds values that are not finite.
     """
-    volume = prepared_volume(volume, section)
-    if not np.isfinite(volume.array).all():
+    return slices(prepared_volume(volume, section))
+
+
+def slices(prepared: Volume) -> FloatArray:
+    """What `prepared_volume` gave as slices for the network (S, C, H, W); UnsuitableScanError for infinite values."""
+    if not np.isfinite(prepared.array).all():
         raise UnsuitableScanError("The scan holds values that are not finite; export it again from its source.")
-    return np.ascontiguousarray(volume.array.transpose(1, 0, 2, 3), dtype=np.float32)
+    return np.ascontiguousarray(prepared.array.transpose(1, 0, 2, 3), dtype=np.float32)
 
 
 def prepared_volume(volume: Volume, section: Input) -> Volume:

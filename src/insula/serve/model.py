@@ -70,10 +70,9 @@ class Model:
             folder = Path(name)
             try:
                 volume = sandbox.read_files(put_down(files, folder), LIMITS, self.bundle.recipe.input.tiles)
-                prepared = self.predictor.prepare(volume)
+                prepared, warnings = self.predictor.prepare(volume)
             except InsulaError as error:
                 raise mend(error, folder) from error
-        warnings = (*volume.warnings, *self.predictor.cautions(volume))
         prediction = self.predictor.from_slices(prepared, "upload", passes, warnings)
         return Result(prediction, decide(prediction, self.bundle), prepared)
 

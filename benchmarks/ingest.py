@@ -4,9 +4,10 @@ The series: 28 slices of 512², the real head of the measuring data where it is 
 that no side has to resample), a phantom otherwise, stored in every transfer syntax that can be written here. The goal
 of each pipeline: three CT windows as float32 (28, 3, 224, 224). The floor: decoding the stored values by the same codec
 through pydicom, plus one copy to float32 and one of the result. Insula is measured twice: `alone`, in this process, and
-`cache`, as the prepared cache runs it, four series through two decoding processes (hashing the files included), per
-series. The codecs hold Python's lock, so one process cannot use two cores. All sides are interleaved. Needs the extra
-`bench` (MONAI, SimpleITK, imagecodecs); a side that is not installed, or cannot read a syntax, is said to be missing.
+`cache`, as the prepared cache runs it, four series through two decoding processes (the hashing of the files left out),
+per series. The codecs hold Python's lock, so one process cannot use two cores. All sides are interleaved. Needs the
+extra `bench` (MONAI, SimpleITK, imagecodecs); a side that is not installed, or cannot read a syntax, is said to be
+missing.
 """
 
 from __future__ import annotations
@@ -115,18 +116,16 @@ def ours(files: list[Path]) -> np.ndarray:
     return prepare(read_files(files), SECTION)
 
 
-def cached(files: list[Path], pool: Sandbox) -> None:
-    """Four times the series through the pool, as `prep.cache.build` asks for it."""
-    request = {
-        "root": str(files[0].parent),
-        "names": [path.name for path in files],
-        "section": SECTION.model_dump_json(),
-        "known": [],
-    }
+def task(request: dict[str, Any]) -> tuple[dict[str, Any], tuple[np.ndarray, ...]]:
+    """What a decoding process does for the prepared cache (`prep.work`), without hashing the files."""
+    return {}, (ours([Path(name) for name in request["names"]]),)
+
+
+def several(files: list[Path], pool: Sandbox) -> None:
+    """The series several times through the pool, as `prep.cache.build` does it."""
+    request = {"names": [str(path) for path in files]}
     with ThreadPoolExecutor(pool.workers) as threads:
-        answers = list(threads.map(lambda _: pool.run("insula.prep.work:task", "series", request), range(SERIES)))
-    if any(answer.facts["failure"] for answer in answers):
-        raise RuntimeError(answers[0].facts["failure"])
+        list(threads.map(lambda _: pool.run("ingest:task", "series", request), range(SERIES)))
 
 
 def codec(files: list[Path]) -> np.ndarray:
@@ -210,7 +209,7 @@ def series(files: list[Path], name: str, folder: Path, pool: Sandbox) -> dict[st
     raw = codec(stored)
     sides: dict[str, Callable[[], object]] = {
         "alone": lambda: ours(stored),
-        "cache": lambda: cached(stored, pool),
+        "cache": lambda: several(stored, pool),
         "codec": lambda: codec(stored),
         "copy": lambda: copies(raw, reference),
     }

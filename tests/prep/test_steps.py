@@ -5,10 +5,12 @@ import pytest
 
 from insula.core import recipe as recipes
 from insula.core.errors import UnsuitableScanError
+from insula.core.recipe import Input, PrepStep
 from insula.core.types import Volume
 from insula.prep.geometry import pick_slices, resize
 from insula.prep.intensity import clip, clip_hu, clip_outliers, colour, minmax, percentile, zscore
-from insula.prep.run import prepare
+from insula.prep.run import apply, prepare, prepared_volume
+from insula.prep.steps import SLICEWISE
 from insula.prep.windows import windows
 
 
@@ -135,3 +137,34 @@ def test_prepare_gives_slices_first_and_refuses_another_modality() -> None:
         prepare(replace(scan, array=np.full((1, 1, 8, 8), np.nan, np.float32)), section)
     with pytest.raises(UnsuitableScanError, match="colour pictures of slides"):
         prepare(replace(scan, modality=""), recipes.load("clot-origin").input)
+
+
+def test_steps_that_treat_slices_alone_give_the_same_over_parts_as_over_the_whole() -> None:
+    section = Input.model_validate(
+        {
+            "modality": "CT",
+            "prep": [{"clip_hu": [-200, 900]}, {"windows": [[40, 80], [600, 2800]]}, {"resize": [24, 40]}],
+        }
+    )
+    scan = hu(np.random.default_rng(0).normal(40, 400, (1, 7, 60, 90)))
+    whole = scan
+    for step in section.prep:
+        whole = apply(whole, step)
+    made = prepared_volume(scan, section)
+    np.testing.assert_array_equal(made.array, whole.array)
+    np.testing.assert_array_equal(made.affine, whole.affine)
+    assert made.units == whole.units
+
+
+@pytest.mark.parametrize("name", sorted(SLICEWISE))
+def test_a_step_that_is_called_slicewise_is(name: str) -> None:
+    params: dict[str, object] = {
+        "windows": {"value": [[40, 80]]}, "clip": {"value": [-10, 50]}, "clip_hu": {"value": [-10, 50]},
+        "resize": {"value": 24}, "colour": {"value": "rgb"}, "full_scale": {},
+    }  # fmt: skip
+    channels, units = (3, "RGB") if name == "colour" else (1, "a.u." if name == "full_scale" else "HU")
+    values = np.random.default_rng(1).uniform(0, 200, (channels, 5, 40, 30)).astype(np.float32)
+    scan = Volume(values, np.eye(4), units, "", "x", full_scale=255.0)  # type: ignore[arg-type]
+    step = PrepStep.model_validate({"name": name, "params": params[name]})
+    one = np.concatenate([apply(replace(scan, array=values[:, k : k + 1]), step).array for k in range(5)], axis=1)
+    np.testing.assert_array_equal(apply(scan, step).array, one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,9 @@ from insula.core.recipe import Input, PrepStep
 from insula.core.types import FloatArray, Volume
 from insula.prep.check import check_step
 from insula.prep.masks import moved, onto
-from insula.prep.steps import GEOMETRIC, LED_BY_PICTURE, STEPS
+from insula.prep.steps import GEOMETRIC, LED_BY_PICTURE, SLICEWISE, STEPS
+
+_PART = 2  # slices at a time
 
 
 def prepare(volume: Volume, section: Input) -> FloatArray:
@@ -34,9 +37,29 @@ def slices(prepared: Volume) -> FloatArray:
 def prepared_volume(volume: Volume, section: Input) -> Volume:
     """The scan after all of the input's steps, with its place in mm: array (C, S, H, W)."""
     check_modality(volume, section)
-    for step in section.prep:
+    for alone, steps in groupby(section.prep, key=lambda step: step.name in SLICEWISE):
+        volume = (_by_parts if alone else _whole)(volume, tuple(steps))
+    return volume
+
+
+def _whole(volume: Volume, steps: tuple[PrepStep, ...]) -> Volume:
+    for step in steps:
         volume = apply(volume, step)
     return volume
+
+
+def _by_parts(volume: Volume, steps: tuple[PrepStep, ...]) -> Volume:
+    """Steps that treat every slice by itself, a few slices at a time.
+
+    What lies between two steps stays in the processor's cache, and no whole volume of it is ever allocated.
+    """
+    count = volume.array.shape[1]
+    if len(steps) < 2 or count <= _PART:
+        return _whole(volume, steps)
+    parts = [
+        _whole(replace(volume, array=volume.array[:, start : start + _PART]), steps) for start in range(0, count, _PART)
+    ]
+    return replace(parts[0], array=np.concatenate([part.array for part in parts], axis=1))
 
 
 def prepare_mask(mask: Volume, section: Input, scan: Volume) -> NDArray[np.bool_]:

@@ -3,7 +3,8 @@
 A step is a plain function `(volume, **params) -> Volume`, its parameters declared by annotations (`prep/check.py`).
 Steps in `GEOMETRIC` change the grid and are applied to masks as well, so that a mask stays on the pixels it marks; all
 others change values only. Those in `LED_BY_PICTURE` choose the new grid by what the scan shows: a mask follows the
-scan. `NEEDS_HU` names the steps that refuse a scan without Hounsfield units, `LOSES_HU` those after which it has none.
+scan. Those in `SLICEWISE` treat every slice by itself. `NEEDS_HU` names the steps that refuse a scan without Hounsfield
+units, `LOSES_HU` those after which it has none.
 """
 
 from __future__ import annotations
@@ -36,5 +37,6 @@ STEPS = Registry(
 )
 GEOMETRIC = frozenset({"resize", "pick_slices", "untilt", "resample", "crop_to_head"})
 LED_BY_PICTURE = frozenset({"crop_to_head"})
+SLICEWISE = frozenset({"windows", "full_scale", "colour", "clip", "clip_hu", "resize"})
 NEEDS_HU = frozenset({"windows", "clip_hu", "remove_skull"})
 LOSES_HU = frozenset({"windows", "percentile", "minmax", "zscore", "full_scale", "colour", "clahe"})

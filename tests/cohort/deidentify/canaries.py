@@ -117,7 +117,6 @@ def made(pixels: np.ndarray[Any, Any] | None = None) -> tuple[Dataset, Canaries]
         "meta private": b"CNMETAPRIVATE",
         "meta uid": b"1.3.999.1.2.3",
         "preamble": b"CNPREAMBLE",
-        "trailing": b"CNTRAILING",
     }
     return image, known
 

@@ -59,6 +59,16 @@ def test_a_class_with_one_patient(
     assert not out.exists()
 
 
+def test_a_class_whose_files_are_all_unreadable_is_missed_aloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scans = pictures(tmp_path / "scans", {"stroke": ["a", "b"]})
+    (scans / "normal" / "c").mkdir(parents=True)
+    (scans / "normal" / "c" / "empty.dcm").write_bytes(b"")
+    assert insula(monkeypatch, "index", scans, "--recipe", "stroke-ct", "--out", tmp_path / "c.parquet") == 0
+    assert "No case is labelled normal" in capsys.readouterr().out
+
+
 def test_a_patient_in_two_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -150,3 +150,12 @@ def test_samples_pool_to_the_same_mean_as_the_prediction_when_nothing_is_dropped
     runs = predictor.samples(predictor.prepare(scan)[0], 4)
     assert runs.shape == (4, 2)
     np.testing.assert_allclose(runs[0], predictor.volume(scan, "c").probabilities, atol=1e-6)
+
+
+def test_a_set_that_holds_a_kind_holds_the_finding_too(tmp_path: Path) -> None:
+    made = parts(recipe("multilabel"), weights(1, 3))
+    conformal = replace(made.decision, conformal=(0.0, 1.0, 0.0))  # rules out `any`, keeps `subdural`
+    bundle = save(tmp_path / "b", replace(made, decision=conformal))
+    assert Predictor(bundle).volume(volume(), "c").prediction_set == ("any", "subdural")
+    nothing = save(tmp_path / "n", replace(made, decision=replace(made.decision, conformal=(0.0, 0.0, 0.0))))
+    assert Predictor(nothing).volume(volume(), "c").prediction_set == ()

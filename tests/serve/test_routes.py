@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests import tiny_bundle as tiny_parts
 from tests.serve.client import client, dicom, nifti, png
 
+from insula.bundle.save import save
 from insula.bundle.types import Bundle
 from insula.infer.decide import decide
 from insula.infer.predict import Predictor
@@ -95,14 +98,15 @@ def test_several_files_are_the_slices_of_one_series(tiny_bundle: Callable[..., B
     assert whole.json()["probabilities"] != service.post("/predict", files=parts[:1]).json()["probabilities"]
 
 
-def test_an_absent_headline_label_has_no_class_index(tiny_bundle: Callable[..., Bundle]) -> None:
-    bundle = tiny_bundle(kind="multilabel")
+@pytest.mark.parametrize(("limit", "answer"), [(1.0, "no any"), (0.0, "any")])
+def test_labels_never_contradict_the_headline_that_they_imply(limit: float, answer: str, tmp_path: Path) -> None:
+    made = tiny_parts.parts(tiny_parts.recipe("multilabel"), tiny_parts.weights(1, 3))
+    thresholds = {"any": limit, "subdural": 0.0, "epidural": 0.0}
+    bundle = save(tmp_path / "b", replace(made, decision=replace(made.decision, thresholds=thresholds)))
     body = client(bundle).post("/predict", files={"file": dicom()}).json()
-    if body["class_name"] == "no any":
-        assert body["predicted_class"] is None
-    else:
-        assert (body["class_name"], body["predicted_class"]) == ("any", 0)
-    assert body["insula"]["labels"] == [c for c, p in body["probabilities"].items() if p >= 0.5]
+    assert body["class_name"] == answer
+    assert body["predicted_class"] == (0 if answer == "any" else None)
+    assert body["insula"]["labels"] == (["any", "subdural", "epidural"] if answer == "any" else [])
 
 
 def test_a_batch_answers_each_file_and_one_failure_spoils_nothing(tiny_bundle: Callable[..., Bundle]) -> None:

@@ -12,6 +12,7 @@ from insula.cli.output import emit, json_option, progress, recipe_options
 
 if TYPE_CHECKING:
     from insula.cohort.leaks import LeakReport
+    from insula.core.recipe import Recipe
     from insula.core.types import Cohort
 
 _TABLE = click.Path(path_type=Path)
@@ -66,11 +67,14 @@ def index(
         "why": made.why,
         "set_aside": [{"path": item.path, "reason": item.reason} for item in made.aside],
         "rows_without_scan": made.rows_without_scan,
+        "of_classes": _of_classes(made.cohort, question),
     }
     lines = [f"Layout {made.layout}: {made.why}", _text(made.cohort, question.target_name)]
     if made.aside:
         lines.append(f"{len(made.aside)} file(s) set aside:")
         lines += [f"  {count:6d}  {reason}" for reason, count in reasons.most_common(8)]
+    if empty := [c for c, n in data["of_classes"].items() if n == 0]:
+        lines.append(f"No case is labelled {', '.join(empty)}: nothing can be learnt of it.")
     if made.rows_without_scan:
         lines.append(f"{made.rows_without_scan} row(s) of the table have no scan.")
     lines.append(f"Wrote {out}")
@@ -209,6 +213,12 @@ def _duplicates(table: Cohort) -> tuple[tuple[str, ...], ...]:
     from insula.cohort.leaks import find
 
     return tuple(group.cases for group in find(table, progress, "all").groups)
+
+
+def _of_classes(cohort: Cohort, recipe: Recipe) -> dict[str, int]:
+    """Cases of each of the recipe's classes, those without any too."""
+    found = Counter(name for case in cohort.cases for name in case.labels.get(recipe.target_name, ()))
+    return {name: found[name] for name in recipe.target.classes}
 
 
 def _counts(cohort: Cohort, target: str | None) -> dict[str, Any]:

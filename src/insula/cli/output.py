@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import click
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
+_EVERY = 15.0  # seconds between two lines of a long job in a log
 
 
 def json_option(command: Command) -> Command:
@@ -34,10 +36,18 @@ def emit(as_json: bool, data: dict[str, Any], text: str) -> None:
 
 
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-    """Go through items under a progress bar on standard error; silent where that is no terminal."""
-    from tqdm import tqdm
+    """Go through items under a progress bar on standard error; where that is no terminal, with a line now and then."""
+    if on_terminal():
+        from tqdm import tqdm
 
-    yield from tqdm(items, desc=label, total=total, file=sys.stderr, disable=not on_terminal(), leave=False)
+        yield from tqdm(items, desc=label, total=total, file=sys.stderr, leave=False)
+        return
+    said = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        if time.monotonic() - said >= _EVERY:
+            said = time.monotonic()
+            click.echo(f"  {label}: {done}{f' of {total}' if total else ''}", err=True)
 
 
 def on_terminal() -> bool:

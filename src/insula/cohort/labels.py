@@ -109,8 +109,8 @@ def named(name: str, target: Target) -> tuple[str, ...] | None:
 def implied(labels: Sequence[str], target: Target) -> tuple[str, ...]:
     """Labels in the recipe's order, with `any` added where it follows from another label."""
     chosen = set(labels)
-    if chosen and target.kind == "multilabel" and target.positive == _ANY:
-        chosen.add(_ANY)
+    if chosen and target.any_of_the_others:
+        chosen.add(target.positive)
     return tuple(c for c in target.classes if c in chosen)
 
 

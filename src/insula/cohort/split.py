@@ -196,9 +196,10 @@ def _groups(cohort: Cohort, recipe: Recipe, level: str, least: int) -> dict[str,
         count = len(groups.get(name, ()))
         if count < least:
             why = "each split" if least == 2 else "each fold"
+            has = f"{count} {_unit(level)}{'' if count == 1 else 's'}"
             raise SplitError(
-                f"Class '{name}' has {count} {_unit(level)}s and {least} are needed for {why} to test it; add some, "
-                "or change the recipe's classes."
+                f"Class '{name}' has {has} and {least} are needed for {why} to test it; add some, or change the "
+                "recipe's classes."
             )
     for group in groups.values():
         group.sort(key=lambda unit: tuple(sorted(labels[unit])))

@@ -113,6 +113,11 @@ class Target(_Section):
         """Column of the positive class."""
         return self.classes.index(self.positive)
 
+    @property
+    def any_of_the_others(self) -> bool:
+        """Whether the positive label is `any`, which each other label implies and which no other can stand without."""
+        return self.kind == "multilabel" and self.positive == "any"
+
 
 class Normalise(_Section):
     """Channel means and standard deviations, subtracted and divided inside the network's graph."""

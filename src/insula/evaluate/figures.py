@@ -186,7 +186,7 @@ def _figure(
     if name == "roc_auc" and key != "macro/roc_auc" and 0 < ground.positives < ground.patients:
         ends = intervals.newcombe_auc(value, ground.positives, ground.patients - ground.positives)
         return Figure(value, ends, "Newcombe", *counts)
-    return Figure(value, None, "", *counts, "every bootstrap sample gives the same value; see the shares beside it")
+    return Figure(value, None, "", *counts, "all bootstrap samples agree")
 
 
 def _corners(y: Bools, p: Floats) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from insula.bundle.types import Bundle
 from insula.core.errors import LimitError, UnsuitableScanError
-from insula.core.recipe import Input
+from insula.core.recipe import Input, Target
 from insula.core.types import Case, FloatArray, Heatmap, Prediction, Volume
 from insula.infer import conformal, domain, sampling
 from insula.infer.engine import Engine, Outputs
@@ -92,8 +92,9 @@ class Predictor:
             classes=recipe.target.classes,
             probabilities=probabilities,
             spread=spread,
-            prediction_set=conformal.prediction_set(
-                probabilities, facts.conformal, recipe.target.classes, recipe.target.kind
+            prediction_set=_with_any(
+                conformal.prediction_set(probabilities, facts.conformal, recipe.target.classes, recipe.target.kind),
+                recipe.target,
             ),
             domain_score=domain.score(far, base.distances),
             embedding=embedding,
@@ -145,6 +146,13 @@ def run_prepared(engine: Engine, prepared: FloatArray, section: Input) -> Output
             "add a 'pick_slices' step to the recipe, or give thicker slices."
         )
     return engine.run(prepared[None], np.ones((1, len(prepared)), np.float32))
+
+
+def _with_any(kept: tuple[str, ...], target: Target) -> tuple[str, ...]:
+    """A set that holds a label holds `any` too, which follows from it; a larger set keeps what it promises."""
+    if kept and target.any_of_the_others and target.positive not in kept:
+        return tuple(c for c in target.classes if c in kept or c == target.positive)
+    return kept
 
 
 def case_embedding(outputs: Outputs) -> FloatArray:

@@ -126,9 +126,11 @@ class Model:
         return "data:image/png;base64," + base64.b64encode(png).decode(), number, name
 
     def _labels(self, prediction: Prediction) -> list[str]:
-        if self.bundle.recipe.target.kind == "multiclass":
+        target, thresholds = self.bundle.recipe.target, self.bundle.decision.thresholds
+        k = target.positive_index
+        absent = target.any_of_the_others and float(prediction.probabilities[k]) < thresholds[target.positive]
+        if target.kind == "multiclass" or absent:  # a kind without the finding itself would contradict the answer
             return []
-        thresholds = self.bundle.decision.thresholds
         return [
             c for c, p in zip(prediction.classes, prediction.probabilities, strict=True) if float(p) >= thresholds[c]
         ]

@@ -153,7 +153,10 @@ def load_run(folder: Path, cohort: Cohort, cache: Path) -> Run:
     """A run that was trained before, with its caches, ready to be exported."""
     weights = folder / "weights.safetensors"
     if not weights.is_file() or not (folder / "run.json").is_file():
-        raise TrainingError(f"'{folder}' holds no finished run (weights.safetensors, run.json); train first.")
+        raise TrainingError(
+            f"'{folder}' holds no finished run (weights.safetensors, run.json); train first, or go on with "
+            "a run that was stopped by insula train --resume."
+        )
     import json
 
     from safetensors.torch import load_file

@@ -45,7 +45,7 @@ class Size:
 
 
 _SMALL = ("model.encoder=simple_cnn", "model.pretrained=false", "train.lr=0.002", "train.patience=16")
-# From random weights a lesion on few slices is found by the largest value over them; attention takes far longer to learn.
+# From random weights the largest value over slices finds a lesion on few of them; attention takes far longer to learn.
 _SERIES = (*_SMALL, "train.batch=2", "train.slices=8", "model.pool=max")
 SIZES = {
     "haemorrhage-ct": Size(200, 128, 24, (*_SERIES, "train.epochs=20")),

@@ -75,7 +75,7 @@ def test_unknown_patients_are_refused_at_patient_level() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(SplitError, match="Class 'stroke' has 1 patients and 2 are needed"):
+    with pytest.raises(SplitError, match="Class 'stroke' has 1 patient and 2 are needed"):
         split(cohort({"normal": 5, "stroke": 1}), STROKE)
     with pytest.raises(SplitError, match="Class 'stroke' has 0"):
         split(cohort({"normal": 5}), STROKE)

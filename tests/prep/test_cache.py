@@ -57,7 +57,7 @@ def test_a_cache_holds_what_prepare_gives_and_is_built_once(tmp_path: Path, monk
     cases = cohort(tmp_path)
     opened = build(cases, tmp_path, tmp_path / "cache")
     for case in cases:
-        ours = prepare(read_files(cache.scan_files(case.scans["mri"], tmp_path)), SECTION)
+        ours = prepare(read_files([tmp_path / name for name in case.scans["mri"].paths]), SECTION)
         np.testing.assert_array_equal(opened.case(case.key), ours)
     seen = decoded(monkeypatch)
     again = build(cases[::-1], tmp_path, tmp_path / "cache")

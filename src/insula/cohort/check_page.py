@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from insula import __version__
 from insula.cohort import associations, examine
@@ -22,7 +21,7 @@ from insula.cohort.choose_pictures import Choice, choose
 from insula.cohort.examine import Progress
 from insula.cohort.found import Aside
 from insula.cohort.index import without_name
-from insula.core import provenance
+from insula.core import provenance, templates
 from insula.core.types import Cohort
 
 _LISTED = 30
@@ -73,13 +72,7 @@ def render(
     name: str = "cohort",
 ) -> str:
     """The page as text: pictures embedded, no address of any other file, readable without colour."""
-    environment = Environment(
-        loader=PackageLoader("insula.cohort"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    pages = templates.environment("insula.cohort")
     sheets = choose(report, cohort)
     choices = [*sheets.suspicious, *(c for some, _ in sheets.classes.values() for c in some)]
     aside = _pictured(report.outside)
@@ -89,7 +82,7 @@ def render(
     of_case = {c.case.key: data for c, data in zip(choices, coded, strict=False)}
     beside = [(item, data) for item, data in zip(aside, coded[len(choices) :], strict=True) if data]
     shortcuts = [a for a in report.associations if not a.measured]
-    return environment.get_template("check.html").render(
+    return pages.get_template("check.html").render(
         report=report,
         cohort=cohort,
         name=name,

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from insula import __version__
 from insula.cohort.leaks import Group, LeakReport, Pair
 from insula.cohort.prints import picture
-from insula.core import provenance
+from insula.core import provenance, templates
 from insula.core.errors import InsulaError
 from insula.core.types import Case, Cohort
 
@@ -84,16 +83,10 @@ def render(report: LeakReport, cohort: Cohort, shown: int = 120, progress: Progr
         wanted = progress(wanted, "pictures", total)
     drawn = iter([_shown(pair, by_key, Path(cohort.root)) for pair in wanted])
     sections = [Section(group, tuple(next(drawn) for _ in pairs), left) for group, pairs, left in chosen]
-    environment = Environment(
-        loader=PackageLoader("insula.cohort"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    pages = templates.environment("insula.cohort")
     others = [pair for pair in report.pairs if pair.kind in ("patient", "study")]
     alike = sum(pair.kind in ("identical", "near") for pair in report.pairs)
-    return environment.get_template("leaks.html").render(
+    return pages.get_template("leaks.html").render(
         report=report,
         sections=sections,
         pairs_shown=total,

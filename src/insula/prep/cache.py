@@ -25,7 +25,7 @@ from insula import __version__
 from insula.core.errors import CohortError, InsulaError
 from insula.core.provenance import sha256_text
 from insula.core.recipe import Input
-from insula.core.types import Case, FloatArray, Scan
+from insula.core.types import Case, FloatArray
 from insula.prep import store
 from insula.prep.store import Store, Table
 from insula.prep.work import Stamp, content, inputs
@@ -104,11 +104,6 @@ def open_cache(folder: Path) -> Prepared:
 def cache_name(role: str, section: Input) -> str:
     """A folder's name that changes with the input section, and with Insula's version, since readers change too."""
     return f"{role}-{sha256_text([section.model_dump_json(), role, __version__])[:16]}"
-
-
-def scan_files(scan: Scan, root: Path) -> list[Path]:
-    """The files of one scan, under the cohort's root."""
-    return [root / p for p in scan.paths]
 
 
 def _fill(

@@ -6,11 +6,10 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from insula import __version__
-from insula.core import provenance
+from insula.core import provenance, templates
 from insula.evaluate.gallery import OUTCOMES, GalleryItem
 from insula.evaluate.outcome import LIMITS, EvaluationReport
 from insula.report import figures, words
@@ -34,14 +33,8 @@ def write(report: EvaluationReport, folder: Path, gallery: Sequence[GalleryItem]
 
 def render(report: EvaluationReport, gallery: Sequence[GalleryItem] = ()) -> str:
     """The page as text: figures as inline SVG, pictures embedded, no address of any other file."""
-    environment = Environment(
-        loader=PackageLoader("insula.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(words=words, version=__version__, limits=LIMITS)
+    pages = templates.environment("insula.report")
+    pages.globals.update(words=words, version=__version__, limits=LIMITS)
     shown = {
         outcome: [(item, base64.b64encode(item.png).decode()) for item in gallery if item.outcome == outcome]
         for outcome in OUTCOMES
@@ -52,7 +45,7 @@ def render(report: EvaluationReport, gallery: Sequence[GalleryItem] = ()) -> str
         ("Answers against truth", figures.confusion(report.patient, report.facts)),
         ("Predicted probabilities", figures.histogram(report.patient, report.facts)),
     ]
-    return environment.get_template("evaluation.html").render(
+    return pages.get_template("evaluation.html").render(
         report=report,
         facts=report.facts,
         level=report.patient,

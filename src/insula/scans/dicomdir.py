@@ -9,7 +9,6 @@ from insula.core.types import Volume
 from insula.scans import header
 from insula.scans.limits import LIMITS, Limits
 
-SOP_CLASS = b"1.2.840.10008.1.3.10"
 _UNUSED = 0  # RecordInUseFlag of a record that is deleted (PS3.3, F.3.2.2)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
+from insula.core import templates
 from insula.serve.answers import INTENDED_USE, Answer, ModelInfo
 
 
@@ -19,7 +18,7 @@ def page(
     """The page as HTML: the model, the file picker, and the answer or error of the request before it, if any."""
     picture, number, name = overlay
     return (
-        _environment()
+        templates.environment("insula.serve", "page")
         .get_template("start.html")
         .render(
             info=info,
@@ -37,14 +36,3 @@ def page(
 def style() -> str:
     """The style sheet's text."""
     return files("insula.serve").joinpath("page", "insula.css").read_text(encoding="utf-8")
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("insula.serve", "page"),
-        autoescape=select_autoescape(),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

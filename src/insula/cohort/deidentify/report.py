@@ -6,7 +6,6 @@ import csv
 import io
 from collections import Counter
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -132,14 +131,16 @@ class Report:
         return out.getvalue()
 
     def _page(self) -> str:
-        from jinja2 import Environment, StrictUndefined
+        from insula.core import templates
 
-        source = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         reasons = Counter((row.status, row.kind, row.reason) for row in self.rows if row.reason)
         kinds = Counter(row.kind for row in self.rows if row.file)
-        return environment.from_string(source).render(
-            report=self, version=__version__, reasons=reasons.most_common(), kinds=sorted(kinds.items()), done=KINDS
+        return (
+            templates.environment("insula.cohort.deidentify", ".")
+            .get_template("report.html")
+            .render(
+                report=self, version=__version__, reasons=reasons.most_common(), kinds=sorted(kinds.items()), done=KINDS
+            )
         )
 
 

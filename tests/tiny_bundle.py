@@ -51,7 +51,7 @@ def weights(channels: int, classes: int, seed: int = 1) -> Weights:
 
 
 def model_graph(w: Weights, role: str = "ct") -> bytes:
-    """model.onnx: `<role>` (N, S, C, 16, 16) and `<role>_mask` (N, S) to the four outputs."""
+    """model.onnx: `<role>` (N, S, C, 16, 16) and `<role>_mask` (N, B, S), of which only B = 1 is meant, to its outputs."""
     e, c = w.filters.shape[:2]
     k = len(w.head)
     side = SIZE // KERNEL
@@ -78,13 +78,14 @@ def model_graph(w: Weights, role: str = "ct") -> bytes:
         n("Reshape", [role, "flat"], ["rows"]),
         n("Conv", ["rows", "filters", "bias"], ["conv"], strides=[KERNEL, KERNEL]),
         n("Relu", ["conv"], ["features"]),
-        n("Shape", [f"{role}_mask"], ["ns"]),
+        n("ReduceMax", [f"{role}_mask", "one"], ["mask"], keepdims=0),
+        n("Shape", ["mask"], ["ns"]),
         n("Concat", ["ns", "tail"], ["full"], axis=0),
         n("Reshape", ["features", "full"], ["grid"]),
         n("ReduceMean", ["grid", "space"], ["pooled"], keepdims=0),
-        n("ReduceSum", [f"{role}_mask", "one"], ["count"], keepdims=1),
-        n("Div", [f"{role}_mask", "count"], ["slice_weights"]),
-        n("Unsqueeze", ["slice_weights", "last"], ["w3"]),
+        n("ReduceSum", ["mask", "one"], ["count"], keepdims=1),
+        n("Div", ["mask", "count"], [f"weights_{role}"]),
+        n("Unsqueeze", [f"weights_{role}", "last"], ["w3"]),
         n("Mul", ["pooled", "w3"], ["weighted"]),
         n("ReduceSum", ["weighted", "one"], ["embedding"], keepdims=0),
         n("MatMul", ["embedding", "head_t"], ["product"]),
@@ -92,18 +93,18 @@ def model_graph(w: Weights, role: str = "ct") -> bytes:
         n("Conv", ["features", "kernel"], ["cam"]),
         n("Concat", ["ns", "map_tail"], ["map_full"], axis=0),
         n("Reshape", ["cam", "map_full"], ["cam5"]),
-        n("Unsqueeze", ["slice_weights", "map_weight_tail"], ["w5"]),
+        n("Unsqueeze", [f"weights_{role}", "map_weight_tail"], ["w5"]),
         n("Mul", ["cam5", "w5"], ["cam_weighted"]),
         n("Div", ["cam_weighted", "cells"], ["cam_cell"]),
         n("Relu", ["cam_cell"], ["cam_relu"]),
-        n("Transpose", ["cam_relu"], ["maps"], perm=[0, 2, 1, 3, 4]),
+        n("Transpose", ["cam_relu"], [f"maps_{role}"], perm=[0, 2, 1, 3, 4]),
     ]
-    inputs = [_info(role, ["n", "s", c, SIZE, SIZE]), _info(f"{role}_mask", ["n", "s"])]
+    inputs = [_info(role, ["n", "s", c, SIZE, SIZE]), _info(f"{role}_mask", ["n", "b", "s"])]
     outputs = [
         _info("logits", ["n", k]),
         _info("embedding", ["n", e]),
-        _info("maps", ["n", k, "s", side, side]),
-        _info("slice_weights", ["n", "s"]),
+        _info(f"maps_{role}", ["n", k, "s", side, side]),
+        _info(f"weights_{role}", ["n", "s"]),
     ]
     return _model(nodes, inputs, outputs, constants)
 

@@ -1,8 +1,9 @@
-"""Reports over made predictions, for the pages and texts that show them."""
+"""Reports over made predictions and their records, for the pages and texts that show them."""
 
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -16,6 +17,7 @@ from insula.evaluate.outcome import EvaluationReport
 from insula.evaluate.run import evaluate_table
 from insula.evaluate.table import frame
 from insula.metrics.probabilities import Kind
+from insula.report.record import Record, name_of, of_report
 
 
 def make(
@@ -40,16 +42,29 @@ def make(
         "heat_inside": np.where(hit, 0.6, np.nan),
         "lesion_share": np.where(hit, 0.05, np.nan),
     }
+    columns |= {f"set_{name}": p[:, i] > 0.25 for i, name in enumerate(classes)}
     keys = [f"case-{i}" for i in range(n)]
     table = frame(keys, [f"P{i // 2}" for i in range(n)], p, y, classes, columns)
     facts = Facts("made-ct", "Is there a stroke?", "answer", kind, tuple(classes), classes[-1], {classes[-1]: 0.4})
     return evaluate_table(table, facts, replicates=60, **more)
 
 
+def held(report: EvaluationReport, pictures: Sequence[GalleryItem] = ()) -> Record:
+    """The record of a report as it comes back from its JSON."""
+    content: Record = json.loads(json.dumps(of_report(report, None, pictures), allow_nan=False))
+    return content
+
+
 @cache
 def plain() -> EvaluationReport:
     """The report that most tests look at."""
-    return make(source={"cohort": "somewhere", "split": "test"})
+    return make(source={"cohort": "somewhere", "split": "test", "split_level": "patient"})
+
+
+@cache
+def record() -> Record:
+    """The record of the plain report with two pictures."""
+    return held(plain(), (item(), item(outcome="FN")))
 
 
 @cache
@@ -62,3 +77,8 @@ def item(caption: str = "case-1, p(stroke) = 0.91", outcome: str = "TP") -> Gall
     stream = io.BytesIO()
     Image.fromarray(np.arange(12 * 8 * 3, dtype=np.uint8).reshape(12, 8, 3)).save(stream, "PNG")
     return GalleryItem("case-1", outcome, 0.91, stream.getvalue(), caption)
+
+
+def pictures(*items: GalleryItem) -> dict[str, bytes]:
+    """The files of a gallery."""
+    return {name_of(one, i): one.png for i, one in enumerate(items)}

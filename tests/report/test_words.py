@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
+from typing import Any
 
 import pytest
 from tests.report.made_report import make, plain
@@ -8,43 +10,83 @@ from tests.report.made_report import make, plain
 from insula.metrics.intervals import Figure
 from insula.report import words
 
-SHARE = Figure(0.75, (0.5, 0.9), "Wilson", 4, 4, 3)
-UNDEFINED = Figure(math.nan, None, "", 0, 0, 0, "no row is positive")
+SHARE = asdict(Figure(0.75, (0.5, 0.9), "Wilson", 4, 4, 3))
+UNDEFINED = asdict(Figure(math.nan, None, "", 0, 0, 0, "no row is positive"))
 
 
 @pytest.mark.parametrize(
-    ("x", "want"), [(0.5, "0.500"), (0.12349, "0.123"), (-0.25, "−0.250"), (math.nan, "–"), (math.inf, "–")]
+    ("x", "want"),
+    [(0.5, "0.500"), (0.12349, "0.123"), (-0.25, "−0.250"), (math.nan, "–"), (math.inf, "–"), (None, "–")],
 )
-def test_numbers_have_three_decimals_or_are_a_dash(x: float, want: str) -> None:
+def test_numbers_have_three_decimals_or_are_a_dash(x: float | None, want: str) -> None:
     assert words.number(x) == want
 
 
 @pytest.mark.parametrize(
-    ("x", "digits", "want"), [(0.5, 1, "50.0%"), (0.00123, 2, "0.12%"), (1.0, 0, "100%"), (math.nan, 1, "–")]
+    ("x", "digits", "want"),
+    [(0.5, 1, "50.0%"), (0.00123, 2, "0.12%"), (1.0, 0, "100%"), (math.nan, 1, "–"), (None, 1, "–")],
 )
-def test_shares_are_percentages_or_a_dash(x: float, digits: int, want: str) -> None:
+def test_shares_are_percentages_or_a_dash(x: float | None, digits: int, want: str) -> None:
     assert words.percent(x, digits) == want
 
 
 def test_an_interval_is_its_ends_or_the_reason_why_there_is_none() -> None:
     assert words.interval(SHARE) == "0.500 to 0.900"
     assert words.interval(UNDEFINED) == "no row is positive"
-    assert words.interval(Figure(0.1, None, "", 1, 1, 1)) == "no interval"
+    assert words.interval(asdict(Figure(0.1, None, "", 1, 1, 1))) == "no interval"
     assert words.value(UNDEFINED) == "–"
+    assert words.span((0.5, 0.905)) == "50.0% to 90.5%"
+    assert words.ends((0.5, 0.906)) == "50–91%"
+    assert words.span(None) == words.ends(None) == "–"
 
 
 def test_a_share_rests_on_events_and_any_other_figure_on_rows() -> None:
     assert words.basis("sensitivity", SHARE, "patients") == "3 of 4 patients"
     assert words.basis("roc_auc", SHARE, "patients") == "4 patients, 3 positive"
+    assert words.basis("share", {"events": 1200, "n": 34000}, "cases") == "1,200 of 34,000 cases"
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
-def test_every_figure_of_a_report_has_a_name(kind: str) -> None:
+def test_every_figure_of_a_report_has_a_name_of_its_own(kind: str) -> None:
     report = plain() if kind == "multiclass" else make(("any", "subdural"), "multilabel")
-    assert set(report.patient.overall) <= set(words.NAMES)
-    assert set(words.ORDER) == set(report.positive.figures)
-    assert set(words.ORDER) <= set(words.NAMES)
+    keys = set(report.patient.overall) | set(report.positive.figures)
+    assert keys <= set(words.NAMES)
+    assert set(report.positive.figures) <= set(words.ORDER)
     assert report.coverage is not None
     assert report.domain is not None
     assert set(report.coverage) == set(words.COVERAGE)
     assert set(report.domain) == set(words.DOMAIN)
+    named = [*words.NAMES.values(), *words.COVERAGE.values(), *words.DOMAIN.values()]
+    assert len(set(named)) == len(named)
+
+
+def test_a_figure_that_nobody_named_is_shown_all_the_same_and_last() -> None:
+    figures = {"net_gain": SHARE, "f1": SHARE, "roc_auc": SHARE}
+    assert [key for key, _ in words.ordered(figures)] == ["roc_auc", "f1", "net_gain"]
+    assert words.name("net_gain") == "Net gain"
+
+
+@pytest.mark.parametrize(
+    ("fact", "want"),
+    [
+        ({"normal": 3, "mid_line": 4}, "normal 3, mid line 4"),
+        (["A", "B"], "A, B"),
+        ([], "none"),
+        (None, "–"),
+        (True, "yes"),
+        (0.00012345678, "0.0001235"),
+        (-1.5, "−1.5"),
+        ({"a": {"b": [1, 2]}}, "a b 1, 2"),
+    ],
+)
+def test_any_fact_is_one_line(fact: Any, want: str) -> None:
+    assert words.flat(fact) == want
+
+
+@pytest.mark.parametrize(("p", "want"), [(0.0004, "< 0.001"), (0.04, "0.040"), (1.0, "1.000"), (None, "–")])
+def test_a_p_value_is_never_nought(p: float | None, want: str) -> None:
+    assert words.chance(p) == want
+
+
+def test_one_is_no_plural() -> None:
+    assert [words.plural(n, "case") for n in (0, 1, 1200)] == ["0 cases", "1 case", "1,200 cases"]

@@ -47,12 +47,21 @@ class Manifest(_Strict):
     files: dict[str, FileEntry]
 
 
+class FurtherFile(_Strict):
+    """What decision.json says of one further target."""
+
+    temperature: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    hazards: tuple[Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None, ...]
+
+
 class DecisionFile(_Strict):
     """decision.json."""
 
     thresholds: dict[str, Annotated[float, Field(ge=0.0, allow_inf_nan=False)]]
     temperature: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
     conformal: tuple[Annotated[float, Field(ge=0.0, le=1.0)], ...]
+    further: dict[str, FurtherFile] = Field(default_factory=dict)
+    accept_from: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
 
 
 class BaselineFile(_Strict):

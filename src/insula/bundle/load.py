@@ -25,7 +25,7 @@ from insula.bundle.layout import (
     FreeFile,
     Manifest,
 )
-from insula.bundle.types import Baseline, Bundle, DecisionFacts
+from insula.bundle.types import Baseline, Bundle, DecisionFacts, FurtherFacts
 from insula.core import recipe as recipes
 from insula.core.errors import BundleError, RecipeError
 from insula.core.recipe import Recipe
@@ -196,7 +196,16 @@ def _decision(raw: bytes, recipe: Recipe) -> DecisionFacts:
             f"The bundle's file 'decision.json' has {len(file.conformal)} conformal quantiles for {len(classes)} "
             f"classes; {AGAIN}."
         )
-    return DecisionFacts(file.thresholds, file.temperature, file.conformal)
+    if set(file.further) != set(recipe.further):
+        raise BundleError(
+            f"The bundle's file 'decision.json' speaks of the further targets {sorted(file.further)} and the recipe "
+            f"has {sorted(recipe.further)}; {AGAIN}."
+        )
+    further = {
+        name: FurtherFacts(one.temperature, tuple(np.nan if h is None else h for h in one.hazards))
+        for name, one in file.further.items()
+    }
+    return DecisionFacts(file.thresholds, file.temperature, file.conformal, further, file.accept_from)
 
 
 def _baseline(raw: bytes, table: bytes) -> Baseline:

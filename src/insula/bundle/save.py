@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -62,6 +63,14 @@ def _files(parts: Parts) -> dict[str, bytes]:
         "thresholds": {c: float(t) for c, t in parts.decision.thresholds.items()},
         "temperature": float(parts.decision.temperature),
         "conformal": [float(q) for q in parts.decision.conformal],
+        "further": {
+            name: {
+                "temperature": float(f.temperature),
+                "hazards": [float(h) if math.isfinite(h) else None for h in f.hazards],
+            }
+            for name, f in parts.decision.further.items()
+        },
+        "accept_from": parts.decision.accept_from,
     }
     files = {
         "recipe.yaml": recipes.dump(parts.recipe).encode(),

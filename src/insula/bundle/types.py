@@ -14,16 +14,29 @@ from insula.core.recipe import Recipe
 
 
 @dataclass(frozen=True)
+class FurtherFacts:
+    """What belongs to a target beside the first: the temperature of its classes, or, for survival, the cumulative
+    baseline hazard at each of its horizons (NaN beyond the end of follow-up).
+    """
+
+    temperature: float = 1.0
+    hazards: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class DecisionFacts:
     """What was chosen on validation cases, and never on test cases.
 
     thresholds: class → probability from which it counts as present. temperature: logits are divided by it.
-    conformal: one quantile per class, in class order, on the score 1 - p.
+    conformal: one quantile per class, in class order, on the score 1 - p. further: target → its facts. accept_from:
+    the least confidence that is accepted, where the policy bounds the risk; above 1 nothing is.
     """
 
     thresholds: Mapping[str, float]
     temperature: float
     conformal: tuple[float, ...]
+    further: Mapping[str, FurtherFacts] = field(default_factory=dict)
+    accept_from: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

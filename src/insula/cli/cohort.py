@@ -32,6 +32,7 @@ _TABLE = click.Path(path_type=Path)
 @click.option("--labels", type=click.Path(path_type=Path), help="Table of labels; labels.csv in FOLDER if not given.")
 @click.option("--label-column", metavar="NAME", help="The table's column of class names; 'label' if not given.")
 @click.option("--suffix", metavar="NAME", help="Of NIfTI files, take those whose name ends so: T1w, flair, ...")
+@click.option("--role", metavar="NAME", help="Which input of a recipe with several; join the tables with insula join.")
 @click.option("--patient-pattern", metavar="REGEX", help="Finds the patient id in a path: its first group.")
 @json_option
 def index(
@@ -43,6 +44,7 @@ def index(
     labels: Path | None,
     label_column: str | None,
     suffix: str | None,
+    role: str | None,
     patient_pattern: str | None,
     as_json: bool,
 ) -> None:
@@ -53,10 +55,17 @@ def index(
     """
     from insula.cohort.index import Hints, survey_cohort, without_name
     from insula.cohort.table import save, save_notes
+    from insula.core.errors import UsageError
     from insula.core.recipe import load
     from insula.prep.check import checked
 
     question = checked(load(recipe, overrides))
+    if role is None and len(question.inputs) > 1:
+        raise UsageError(
+            f"Recipe '{question.name}' has the inputs {', '.join(question.inputs)}: index each by itself with --role, "
+            "then insula join."
+        )
+    question = question.only(role or question.role)
     made = survey_cohort(folder, question, Hints(patient_pattern, layout, labels, label_column, suffix))
     save(made.cohort, out)
     save_notes(out, made.layout, made.why, made.aside)
@@ -76,7 +85,7 @@ def index(
     if empty := [c for c, n in data["of_classes"].items() if n == 0]:
         lines.append(f"No case is labelled {', '.join(empty)}: nothing can be learnt of it.")
     if made.rows_without_scan:
-        lines.append(f"{made.rows_without_scan} row(s) of the table have no scan.")
+        lines.append(f"{made.rows_without_scan} row(s) of the table have no scan of {question.role}.")
     lines.append(f"Wrote {out}")
     emit(as_json, data, "\n".join(lines))
 

@@ -15,6 +15,7 @@ VERBS = {
     "demo": ("insula.cli.demo:demo", "Make patients, train, evaluate, explain: the whole line in one command."),
     "phantom": ("insula.cli.phantom:phantom", "Make a cohort of phantom patients with known truth."),
     "index": ("insula.cli.cohort:index", "Turn a folder of scans into a cohort table."),
+    "join": ("insula.cli.join:join", "Join cohorts: CT and MR, or several slides, of each patient as one case."),
     "check": ("insula.cli.cohort:check", "Look for unreadable files, label clashes, leaks, shortcuts."),
     "deidentify": ("insula.cli.deidentify:deidentify", "Copy scans without what identifies their patients."),
     "leaks": ("insula.cli.leaks:leaks", "Show identical and near-duplicate pictures, across splits first."),

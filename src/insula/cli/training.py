@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from insula.cli.output import emit, json_option, on_terminal, progress, recipe_options
-from insula.core.errors import MissingPartError
+from insula.core.errors import MissingPartError, UsageError
 
 if TYPE_CHECKING:
+    from insula.core.recipe import Recipe
     from insula.core.types import Case, Cohort
 
 _FILE = click.Path(path_type=Path)
@@ -28,21 +29,25 @@ _FILE = click.Path(path_type=Path)
 def prepare(cohort: Path, recipe: str, overrides: tuple[str, ...], cache: Path, as_json: bool) -> None:
     """Decode and prepare every scan of COHORT once; training then reads memory-mapped arrays."""
     from insula.core import recipe as recipes
-    from insula.prep.cache import build
+    from insula.prep.cache import build_all
     from insula.prep.check import checked
 
     table = _load(cohort)
     resolved = checked(recipes.load(recipe, overrides))
     cases = (*table.of_split("train"), *table.of_split("val")) or table.cases
-    prepared = build(cases, Path(table.root), resolved.role, resolved.input, cache, bar)
-    data = {
-        "cases": len(prepared.places),
-        "slices": len(prepared.rows()),
-        "shape": list(prepared.slices.shape[1:]),
-        "failures": prepared.failures,
-    }
-    lines = [f"{data['cases']} cases, {data['slices']} slices of {'×'.join(map(str, prepared.slices.shape[1:]))}."]
-    lines += [f"not prepared: {key}: {reason}" for key, reason in prepared.failures.items()]
+    data, lines = {}, []
+    for role, prepared in build_all(cases, Path(table.root), resolved, cache, bar).items():
+        shape = prepared.slices.shape[1:]
+        data[role] = {
+            "scans": len(prepared.places),
+            "slices": len(prepared.rows()),
+            "shape": list(shape),
+            "failures": prepared.failures,
+        }
+        lines.append(
+            f"{role}: {len(prepared.places)} scans, {len(prepared.rows())} slices of {'×'.join(map(str, shape))}."
+        )
+        lines += [f"not prepared: {key}: {reason}" for key, reason in prepared.failures.items()]
     emit(as_json, data, "\n".join(lines))
 
 
@@ -55,6 +60,16 @@ def prepare(cohort: Path, recipe: str, overrides: tuple[str, ...], cache: Path, 
 )
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option("--export/--no-export", "exported", default=True, show_default=True, help="Write the bundle too.")
+@click.option("--devices", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes on this machine.")
+@click.option("--nodes", type=click.IntRange(1, 1024), default=1, show_default=True, help="Machines (torchrun, SLURM).")
+@click.option(
+    "--accelerator",
+    type=click.Choice(["auto", "cpu", "gpu", "mps"]),
+    default="auto",
+    show_default=True,
+    help="What computes.",
+)
+@click.option("--tracker", "trackers", multiple=True, help="Also log to tensorboard, mlflow or wandb; several times.")
 @json_option
 def train(
     cohort: Path,
@@ -64,9 +79,16 @@ def train(
     cache: Path,
     resume: bool,
     exported: bool,
+    devices: int,
+    nodes: int,
+    accelerator: str,
+    trackers: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Train on the train split of COHORT, choose the epoch on its val split, and write OUT/bundle."""
+    """Train on the train split of COHORT, choose the epoch on its val split, and write OUT/bundle.
+
+    A recipe with model.members above 1 trains that many networks and writes them as one bundle.
+    """
     needs_torch()
     from insula.core import recipe as recipes
     from insula.prep.check import checked
@@ -75,7 +97,25 @@ def train(
     table = _load(cohort)
     resolved = checked(recipes.load(recipe, overrides))
     say = _say(as_json)
-    result = fit(table, resolved, out, cache, progress=bar, bars=on_terminal(), resume=resume, say=say)
+    if resolved.model.members > 1:
+        if devices * nodes > 1:
+            raise UsageError("Members of an ensemble are trained one after another; leave out --devices and --nodes.")
+        _train_members(table, resolved, out, cache, resume, exported, trackers, as_json)
+        return
+    result = fit(
+        table,
+        resolved,
+        out,
+        cache,
+        progress=bar,
+        bars=on_terminal(),
+        resume=resume,
+        say=say,
+        trackers=trackers,
+        devices=devices,
+        nodes=nodes,
+        accelerator=accelerator,
+    )
     data: dict[str, object] = {
         "run": str(out),
         "epochs": result.epochs,
@@ -94,6 +134,38 @@ def train(
     emit(as_json, data, text)
 
 
+def _train_members(
+    table: Cohort,
+    recipe: Recipe,
+    out: Path,
+    cache: Path,
+    resume: bool,
+    exported: bool,
+    trackers: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    from insula.workflows.ensemble import export_members, train_members
+
+    runs = train_members(
+        table,
+        recipe,
+        out,
+        cache,
+        say=_say(as_json),
+        progress=bar,
+        bars=on_terminal(),
+        resume=resume,
+        trackers=trackers,
+    )
+    data: dict[str, object] = {"run": str(out), "members": [run.weights_sha256 for run in runs]}
+    text = f"{len(runs)} networks trained."
+    if exported:
+        bundle, parity = export_members(runs, table, out)
+        data |= {"bundle": str(out / "bundle"), "bundle_id": bundle.id, "parity": parity.logits}
+        text += f"\nBundle {bundle.id} in {out / 'bundle'}: equals the mean of the networks within {parity.logits:.1e}."
+    emit(as_json, data, text)
+
+
 @click.command()
 @click.argument("run", type=_FILE)
 @click.argument("cohort", type=_FILE)
@@ -106,7 +178,7 @@ def export(run: Path, cohort: Path, out: Path | None, cache: Path, as_json: bool
     """Write the bundle of a finished RUN, with thresholds and calibration from COHORT's val split."""
     needs_torch()
     from insula.export.finish import finish
-    from insula.train.fit import load_run
+    from insula.train.run import load_run
 
     table = _load(cohort)
     target = out or run / "bundle"
@@ -152,7 +224,10 @@ def crossval(
     report, page = run_folds(table, question, folds, level, out, cache, say, bar, on_terminal())
     from insula.report.text import summary
 
-    emit(as_json, report.to_dict(), f"{summary(report)}\nReport: {page}")
+    text = f"{summary(report)}\nReport: {page}"
+    if level == "patient":
+        text += f"\nBundle of all folds: {out / 'bundle'}"
+    emit(as_json, report.to_dict(), text)
 
 
 def bar(cases: Iterable[Case]) -> Iterator[Case]:

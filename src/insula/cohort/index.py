@@ -71,13 +71,30 @@ def survey_cohort(folder: Path, recipe: Recipe, hints: Hints | None = None) -> I
     table = choose.table_of(root, said.labels)
     request = Request(root, recipe, taken, aside, table, pattern, said.column, said.suffix)
     laid, layout, why = choose.lay(request, said.layout)
-    if not laid.members:
+    members, others = _of_role(laid.members, recipe.role, aside)
+    if not members:
         raise _nothing(root, len(found), aside)
     if recipe.target.kind == "multiclass":
-        _one_class_each(laid.members)
-    made = cases(laid.members, aside, recipe)
-    known = all(m.patient is not None for m in laid.members)
-    return Indexed(_cohort(made, root, known), tuple(aside), laid.rows_without_scan, layout, why)
+        _one_class_each(members)
+    made = cases(members, aside, recipe)
+    known = all(m.patient is not None for m in members)
+    return Indexed(_cohort(made, root, known), tuple(aside), laid.rows_without_scan + others, layout, why)
+
+
+def _of_role(members: list[Member], role: str, aside: list[Aside]) -> tuple[list[Member], int]:
+    """The files that a table's column `role` gives to this role, and how many rows of patients without any are left.
+
+    A table that never names the role in such a column means something else by it: then all files stay.
+    """
+    told = [(m.attributes or {}).get("role", role) for m in members]
+    if not any((m.attributes or {}).get("role") == role for m in members):
+        return members, 0
+    kept = [m for m, own in zip(members, told, strict=True) if own == role]
+    apart = [(m, own) for m, own in zip(members, told, strict=True) if own != role]
+    aside += [Aside(m.item.path, f"its row in the table is of the role {own}; indexed is {role}") for m, own in apart]
+    patients = {m.patient for m in kept}
+    plain = [replace(m, attributes={k: v for k, v in (m.attributes or {}).items() if k != "role"}) for m in kept]
+    return plain, len({m.row for m, _ in apart if m.patient not in patients})
 
 
 def _nothing(root: Path, found: int, aside: list[Aside]) -> CohortError:

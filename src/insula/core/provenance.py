@@ -28,6 +28,11 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def sha256_bytes(data: bytes) -> str:
+    """SHA-256 of bytes in memory."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def sha256_text(parts: Iterable[str]) -> str:
     """SHA-256 over a sequence of strings; the order counts, and no two sequences share a digest by concatenation."""
     digest = hashlib.sha256()

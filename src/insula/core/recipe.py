@@ -1,286 +1,147 @@
 """The recipe: one clinical question as a YAML file, checked to the last key.
 
-Recipes hold science; ports, keys and addresses come from the environment.
+Recipes hold science; ports, keys and addresses come from the environment. Each section has a file of its own.
 """
 
 from __future__ import annotations
 
-import re
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from insula.core.errors import RecipeError
+from insula.core.recipe_inputs import ClinicalColumn, Input, PrepStep, Tiles
+from insula.core.recipe_model import Model, Normalise, RoleModel
+from insula.core.recipe_policy import OperatingPoint, Policy, Refer, Risk
+from insula.core.recipe_section import Probability, Section
+from insula.core.recipe_target import Kind, Target
+from insula.core.recipe_train import Augment, HardNegatives, Train, TrainStage
 
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+__all__ = [
+    "Augment",
+    "ClinicalColumn",
+    "HardNegatives",
+    "Input",
+    "Kind",
+    "Model",
+    "Normalise",
+    "OperatingPoint",
+    "Policy",
+    "PrepStep",
+    "Probability",
+    "Recipe",
+    "Refer",
+    "Risk",
+    "RoleModel",
+    "Target",
+    "Tiles",
+    "Train",
+    "TrainStage",
+    "dump",
+    "load",
+    "names",
+    "parse",
+]
+
+_NAME = r"^[a-z][a-z0-9_]{0,31}$"
+RoleName = Annotated[str, Field(pattern=_NAME)]
+_RESERVED = ("clinical", "logits", "embedding")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+class Recipe(Section):
+    """One clinical question: inputs by role, clinical columns, targets (the first has the headline), network, policy.
 
-
-class PrepStep(_Section):
-    """One named preparation step with its parameters; written `{name: parameters}` or just `name` in YAML."""
-
-    name: str
-    params: dict[str, Any] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if isinstance(value, dict) and len(value) == 1 and "name" not in value:
-            name, params = next(iter(value.items()))
-            if not isinstance(params, dict):
-                params = {"value": params}
-            return {"name": name, "params": params}
-        return value
-
-
-class Tiles(_Section):
-    """How a whole slide becomes a bag of tiles.
-
-    size: pixels a side. mpp: micrometres a pixel at which tiles are taken. downsample: pixels of the slide under one of
-    a tile, for slides that do not say their resolution. most: tiles of one slide. overlap: pixels that neighbours
-    share. tissue: share of a tile that must be tissue.
+    A role, a clinical column and a target are named by small letters, digits and underscores.
     """
-
-    size: Annotated[int, Field(ge=32, le=1024)] = 224
-    mpp: Annotated[float, Field(ge=0.1, le=50.0)] = 2.0
-    downsample: Annotated[float, Field(ge=1.0, le=256.0)] = 4.0
-    most: Annotated[int, Field(ge=1, le=1024)] = 64
-    overlap: Annotated[int, Field(ge=0)] = 0
-    tissue: Probability = 0.3
-
-    @model_validator(mode="after")
-    def _check(self) -> Tiles:
-        if self.overlap > self.size // 2:
-            raise ValueError(f"overlap {self.overlap} is more than half of size {self.size}")
-        return self
-
-
-class Input(_Section):
-    """One role: which modality, what counts as one input of the network, and how it is prepared.
-
-    tiles: how whole slides are cut (modality SM); a recipe without it refuses them.
-    """
-
-    modality: Literal["CT", "MR", "SM", "OT"]
-    unit: Literal["series", "image"] = "series"
-    tiles: Tiles | None = None
-    prep: tuple[PrepStep, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _slides_alone(self) -> Input:
-        if self.tiles is not None and self.modality != "SM":
-            raise ValueError(f"tiles are for slides (modality SM), and this input takes {self.modality}")
-        return self
-
-
-_CLASS_NAME = re.compile(r"[^\W_][\w .+-]{0,63}")
-
-
-class Target(_Section):
-    """One question's answer: exclusive classes, or labels that may stand together.
-
-    positive: the class (multiclass) or label (multilabel) that thresholds, sensitivity and the headline are about.
-    """
-
-    kind: Literal["multiclass", "multilabel"]
-    classes: tuple[str, ...] = Field(min_length=2)
-    positive: str = Field(alias="primary")
-
-    @model_validator(mode="after")
-    def _check(self) -> Target:
-        if len(set(self.classes)) != len(self.classes):
-            raise ValueError(f"classes {list(self.classes)} repeat a name")
-        for name in self.classes:
-            if not _CLASS_NAME.fullmatch(name) or name == "macro":
-                raise ValueError(
-                    f"'{name}' is no class name: it names columns and files, so give letters, digits, spaces and .+- "
-                    "after a letter or digit, 64 at most, and not 'macro'"
-                )
-        if self.positive not in self.classes:
-            raise ValueError(f"primary '{self.positive}' is not one of the classes {list(self.classes)}")
-        return self
-
-    @property
-    def positive_index(self) -> int:
-        """Column of the positive class."""
-        return self.classes.index(self.positive)
-
-    @property
-    def any_of_the_others(self) -> bool:
-        """Whether the positive label is `any`, which each other label implies and which no other can stand without."""
-        return self.kind == "multilabel" and self.positive == "any"
-
-
-class Normalise(_Section):
-    """Channel means and standard deviations, subtracted and divided inside the network's graph."""
-
-    mean: tuple[float, ...] = (0.5,)
-    std: tuple[Annotated[float, Field(gt=0.0)], ...] = (0.25,)
-
-    @model_validator(mode="after")
-    def _check(self) -> Normalise:
-        if len(self.mean) != len(self.std):
-            raise ValueError(f"normalise has {len(self.mean)} means and {len(self.std)} standard deviations")
-        return self
-
-
-class Model(_Section):
-    """The network: encoder by name, pooling over slices, dropout before the head."""
-
-    encoder: str
-    pretrained: bool | str = False
-    normalise: Normalise = Normalise()
-    pool: Literal["mean", "max", "attention"] = "mean"
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
-
-
-class Augment(_Section):
-    """Random changes of the training pictures only; each 0 switches it off.
-
-    Each value is the most that is drawn. Pictures run from 0 to 1 here, so 0.1 is a tenth of their range.
-    flip: chance to mirror left and right. rotate: degrees. shift, elastic: shares of a side. scale: share of the size.
-    grid: share by which the cells of a 5 × 5 grid stretch. optical: barrel or pincushion, share at a side's middle.
-    brightness, noise (standard deviation), ring, streak: in the picture's values. contrast, bias: shares.
-    gamma: 0.3 draws powers from 1/1.3 to 1.3. blur: standard deviation in pixels. local_contrast: how much of a local
-    contrast normalisation is mixed in. holes: share of the area that is covered. gibbs: outer share of k-space that is
-    cut. ghost: share that k-space lines lack. motion: share of a side that the head moves during the scan.
-    chance: of a case to get each of gamma, blur, local_contrast, holes, bias, gibbs, ghost, motion, ring, streak.
-    """
-
-    flip: Probability = 0.5
-    rotate: Annotated[float, Field(ge=0.0, le=180.0)] = 10.0
-    shift: Annotated[float, Field(ge=0.0, le=0.5)] = 0.05
-    scale: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
-    brightness: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
-    contrast: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
-    noise: Annotated[float, Field(ge=0.0, le=1.0)] = 0.02
-    elastic: Annotated[float, Field(ge=0.0, le=0.1)] = 0.0
-    grid: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
-    optical: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
-    chance: Probability = 0.3
-    gamma: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
-    blur: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
-    local_contrast: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    holes: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
-    bias: Annotated[float, Field(ge=0.0, le=0.9)] = 0.0
-    gibbs: Annotated[float, Field(ge=0.0, le=0.9)] = 0.0
-    ghost: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    motion: Annotated[float, Field(ge=0.0, le=0.2)] = 0.0
-    ring: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    streak: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-
-
-class Train(_Section):
-    """How the network is fitted.
-
-    mixup, cutmix: the parameter of the Beta distribution of the share that a case keeps of itself (0 is off; 0.2 and
-    1.0 are usual); with both, each batch takes one of them.
-    """
-
-    epochs: Annotated[int, Field(ge=1)] = 30
-    batch: Annotated[int, Field(ge=1)] = 16
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    lr: Annotated[float, Field(gt=0.0)] = 1e-3
-    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
-    schedule: Literal["constant", "cosine"] = "cosine"
-    warmup_epochs: Annotated[float, Field(ge=0.0)] = 0.5
-    clip: Annotated[float, Field(ge=0.0)] = 1.0
-    patience: Annotated[int, Field(ge=1)] = 8
-    class_weights: bool = True
-    label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
-    slices: Annotated[int, Field(ge=0)] = 0
-    augment: Augment = Augment()
-    mixup: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
-    cutmix: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
-
-
-class OperatingPoint(_Section):
-    """The aim by which the threshold is chosen on validation cases; exactly one."""
-
-    sensitivity: Probability | None = None
-    specificity: Probability | None = None
-    youden: bool = False
-
-    @model_validator(mode="after")
-    def _one(self) -> OperatingPoint:
-        chosen = (self.sensitivity is not None) + (self.specificity is not None) + self.youden
-        if chosen != 1:
-            raise ValueError("operating_point takes exactly one of sensitivity, specificity, youden: true")
-        return self
-
-
-class Refer(_Section):
-    """A person looks when confidence is below, the spread above, or the distance from training beyond these limits."""
-
-    confidence: Probability = 0.7
-    spread: Annotated[float, Field(ge=0.0)] = 0.1
-    domain: Probability = 0.99
-
-
-class Policy(_Section):
-    """What is done with a probability."""
-
-    operating_point: OperatingPoint = OperatingPoint(youden=True)
-    refer: Refer = Refer()
-    aggregate: Literal["mean", "max", "noisy_or", "majority"] = "mean"
-    conformal_level: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9
-    passes: Annotated[int, Field(ge=2)] = 30
-    prevalences: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = (0.01, 0.05)
-
-
-class Recipe(_Section):
-    """One clinical question: inputs, target, network, training, policy."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     question: str
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    inputs: dict[str, Input]
-    targets: dict[str, Target]
+    inputs: dict[RoleName, Input] = Field(min_length=1)
+    clinical: dict[str, ClinicalColumn] = Field(default_factory=dict)
+    targets: dict[RoleName, Target] = Field(min_length=1)
     model: Model
     train: Train = Train()
     policy: Policy = Policy()
 
     @field_validator("inputs")
     @classmethod
-    def _one_input(cls, value: dict[str, Input]) -> dict[str, Input]:
-        if len(value) != 1:
-            raise ValueError(f"inputs names {sorted(value)}; this version trains on exactly one role")
+    def _roles(cls, value: dict[str, Input]) -> dict[str, Input]:
+        for name in value:
+            if name in _RESERVED or name.endswith("_mask") or name.startswith(("maps_", "weights_")):
+                raise ValueError(f"'{name}' cannot name an input, since the network's graph uses it")
         return value
 
-    @field_validator("targets")
-    @classmethod
-    def _one_target(cls, value: dict[str, Target]) -> dict[str, Target]:
-        if len(value) != 1:
-            raise ValueError(f"targets names {sorted(value)}; this version trains exactly one target")
-        return value
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Recipe:
+        if self.target.graded:
+            raise ValueError(f"the first target is a {self.target.kind}; put one with classes first")
+        if self.fused and any(i.unit == "image" for i in self.inputs.values()):
+            raise ValueError("unit: image is for one input alone; with several inputs or clinical columns take series")
+        for name in self.model.roles:
+            if name not in self.inputs:
+                raise ValueError(f"model.roles names '{name}', which is none of the inputs {list(self.inputs)}")
+        for name in self.train.loss_weights:
+            if name not in self.targets:
+                raise ValueError(f"train.loss_weights names '{name}', which is no target: {list(self.targets)}")
+        if (self.train.mixup or self.train.cutmix) and any(t.kind == "survival" for t in self.targets.values()):
+            raise ValueError("train.mixup and train.cutmix blend labels, and a survival time cannot be blended; set 0")
+        return self
 
     @property
     def role(self) -> str:
-        """The name of the input."""
+        """The name of the first input."""
         return next(iter(self.inputs))
 
     @property
     def input(self) -> Input:
-        """The input's section."""
+        """The first input's section."""
         return self.inputs[self.role]
 
     @property
+    def fused(self) -> bool:
+        """Whether the network joins several inputs, clinical columns among them."""
+        return len(self.inputs) + bool(self.clinical) > 1
+
+    @property
     def target_name(self) -> str:
-        """The name of the target."""
+        """The name of the first target."""
         return next(iter(self.targets))
 
     @property
     def target(self) -> Target:
-        """The target's section."""
+        """The first target's section."""
         return self.targets[self.target_name]
+
+    @property
+    def further(self) -> dict[str, Target]:
+        """The targets beside the first."""
+        return {name: t for name, t in self.targets.items() if name != self.target_name}
+
+    def columns(self, target: str) -> slice:
+        """Columns of the network's output that belong to a target."""
+        start = 0
+        for name, section in self.targets.items():
+            if name == target:
+                return slice(start, start + section.columns)
+            start += section.columns
+        raise KeyError(target)
+
+    def only(self, role: str) -> Recipe:
+        """The same question asked of one input alone, without the others and without clinical columns.
+
+        Raises RecipeError when there is no such input.
+        """
+        if role not in self.inputs:
+            raise RecipeError(
+                f"Recipe '{self.name}' has no input '{role}'; its inputs are {', '.join(self.inputs)}: choose one."
+            )
+        roles = {k: v for k, v in self.model.roles.items() if k == role}
+        model = self.model.model_copy(update={"roles": roles})
+        return self.model_copy(update={"inputs": {role: self.inputs[role]}, "clinical": {}, "model": model})
 
 
 def names() -> tuple[str, ...]:

@@ -60,8 +60,9 @@ class Scan:
 class Case:
     """What gets one prediction: a patient's scans by role, with labels.
 
-    labels: target → names of the classes that are present (one for multiclass, any number for multilabel). A target
-    that is absent from the mapping was not labelled.
+    scans: role → scan; further scans of the same role (several slides or series of one patient) are `role.2`,
+    `role.3` and so on. labels: target → names of the classes that are present (one for exclusive classes, any number
+    for multilabel). A target that is absent from the mapping was not labelled.
     """
 
     key: str
@@ -70,6 +71,14 @@ class Case:
     labels: Mapping[str, tuple[str, ...]]
     attributes: Mapping[str, str] = field(default_factory=dict)
     split: Split = ""
+
+    def scans_of(self, role: str) -> tuple[Scan, ...]:
+        """All scans of a role in their order; none where the case lacks it."""
+        first = self.scans.get(role)
+        found = [] if first is None else [first]
+        while (more := self.scans.get(f"{role}.{len(found) + 1}")) is not None and found:
+            found.append(more)
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -95,12 +104,29 @@ class Cohort:
 class Heatmap:
     """Class maps of one scan: array (K, S, h, w) at the resolution of the last feature map, in logit units per cell.
 
-    slices: for each of the S maps, the slice index in the prepared volume. weights: pooling weight per slice (S,).
+    K are the columns of the network, the first target's classes first. slices: for each of the S maps, the slice index
+    in the prepared volume. weights: pooling weight per slice (S,).
     """
 
     array: FloatArray
     slices: tuple[int, ...]
     weights: FloatArray
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says to one further question about a case.
+
+    values: probabilities (K,) of `classes`; for survival the log relative hazard and then the probability to be event-
+    free at each horizon; for a regression the number. spread: standard deviation of each over dropout passes. names: of
+    the values, in order.
+    """
+
+    target: str
+    kind: str
+    names: tuple[str, ...]
+    values: FloatArray
+    spread: FloatArray | None
 
 
 @dataclass(frozen=True)
@@ -110,6 +136,7 @@ class Prediction:
     probabilities, spread: (K,) in the bundle's class order; spread is the standard deviation over dropout passes, or
     None when they were not asked for. prediction_set: classes kept at the bundle's conformal level.
     domain_score: distance from the training data as a quantile of validation distances, 0 (typical) to 1 (beyond all).
+    heatmaps: by scan, `role` or `role.2` and so on. also: the answers to the recipe's further targets, by their name.
     """
 
     case: str
@@ -123,6 +150,7 @@ class Prediction:
     embedding: FloatArray
     heatmaps: Mapping[str, Heatmap] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    also: Mapping[str, Answer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from insula.evaluate.facts import Bools, Facts, Floats, answers
 from insula.evaluate.outcome import ClassFigures, Curves, Level
 from insula.evaluate.table import Sample
-from insula.metrics import calibration, intervals
+from insula.metrics import calibration, calibration_slope, interval_choice, intervals, proportion, resample
 from insula.metrics import classification as cl
+from insula.metrics.interval_choice import Evidence
 from insula.metrics.intervals import Figure
+from insula.metrics.panel import Panel, panel
 
-Compute = Callable[[Floats], dict[str, Floats]]
-_LARGEST = 400_000_000
+_GRID = np.linspace(0.0, 1.0, 101)
 _UNDEFINED = {
     "sensitivity": "no row is positive",
     "specificity": "no row is negative",
@@ -26,25 +29,22 @@ _UNDEFINED = {
     "pr_auc": "no row is positive",
     "mcc": "the answers or the labels are all the same",
     "kappa": "the answers and the labels are all the same",
+    "kappa_quadratic": "the answers and the labels are all the same",
     "log_loss_balanced": "a class has no row",
     "balanced_accuracy": "a class has no row",
 }
 
 
-def replicate_count(rows: int, asked: int) -> int:
-    """Fewer replicates on very large tables (rows × replicates is bounded), yet never below 200 unless asked."""
-    return min(asked, max(200, _LARGEST // max(rows, 1)))
-
-
 def level(name: str, rows: Sample, facts: Facts, replicates: int) -> Level:
-    """All figures of a sample; intervals from `replicates` bootstrap samples of whole patients."""
+    """All figures of a sample; intervals from `replicates` bootstrap samples of whole patients and the jackknife."""
     called = answers(rows.p, facts, rows.limits)
-    replicates = replicate_count(len(rows.keys), replicates)
-    figures = _all(rows, called, facts, replicates)
+    found = _resampled(panel(rows.y, rows.p, called, rows.patients, facts.kind, facts.classes), facts, replicates)
+    figures = _all(rows, called, facts, found)
+    exclusive = facts.kind != "multilabel"
     classes = {}
     for k, label in enumerate(facts.classes):
         c = cl.counts(rows.y[:, k], called[:, k], cl.once(len(called)))
-        limited = facts.kind == "multilabel" or label == facts.positive
+        limited = not exclusive or label == facts.positive
         classes[label] = ClassFigures(
             facts.threshold(label) if limited else None,
             int(c.tp[0]),
@@ -55,7 +55,7 @@ def level(name: str, rows: Sample, facts: Facts, replicates: int) -> Level:
             _corners(rows.y[:, k], rows.p[:, k]),
         )
     confusion = None
-    if facts.kind == "multiclass":
+    if exclusive:
         matrix = cl.confusion(rows.y.argmax(1), called.argmax(1), len(facts.classes), cl.once(len(called)))[0]
         confusion = tuple(tuple(int(v) for v in line) for line in matrix)
     return Level(
@@ -67,90 +67,86 @@ def level(name: str, rows: Sample, facts: Facts, replicates: int) -> Level:
         figures["macro"],
         classes,
         confusion,
-        _curves(rows, facts, replicates),
+        _curves(rows, facts, found.band),
     )
 
 
 def share(hit: Bools, among: Bools, patients: np.ndarray, replicates: int, seed: int, nothing: str) -> Figure:
-    """The share of `hit` within `among`, (n,) both, with its interval over patients."""
-
-    def compute(w: Floats) -> dict[str, Floats]:
-        return {"share": cl.ratio(w @ (hit & among), w @ among.astype(float))}
-
-    point, spread = _run(compute, patients, replicates, seed)
-    return _figure("share", point, spread, _Ground(among, hit & among, patients, True, nothing))
+    """The share of `hit` within `among`, (n,) both, with its interval over patients; see `metrics.proportion`."""
+    return proportion.figure(hit, among, patients, nothing)
 
 
+@dataclass(frozen=True)
+class _Resampled:
+    """Figures of the sample itself (1,), of its bootstrap replicates (R,) and of its jackknife (J,); the ROC band.
+
+    owner: (n,) number of the patient of each row. gaps: what each calibration error is a sum of, (1, B) and (R, B).
+    """
+
+    owner: NDArray[np.intp]
+    point: Mapping[str, Floats]
+    spread: Mapping[str, Floats]
+    jackknife: Mapping[str, Floats]
+    gaps: Mapping[str, tuple[Floats, Floats]]
+    band: Floats | None
+
+
+def _resampled(ready: Panel, facts: Facts, replicates: int) -> _Resampled:
+    """All at once, so that each replicate is drawn a single time."""
+    point = ready.figures(np.ones((1, ready.patients)))
+    jackknife = ready.figures(resample.left_out(ready.patients))
+    blocks, gaps, curves = [], [], []
+    positive = ready.rankings[facts.positive_index]
+    for w in intervals.draws(ready.patients, replicates, facts.seed):
+        blocks.append(ready.figures(w))
+        gaps.append(ready.gaps(w))
+        curves.append(positive.band(w, _GRID))
+    spread = {key: np.concatenate([block[key] for block in blocks]) for key in point}
+    whole = ready.gaps(np.ones((1, ready.patients)))
+    both_gaps = {key: (whole[key], np.concatenate([block[key] for block in gaps])) for key in whole}
+    rates = np.concatenate(curves)
+    rates = rates[np.isfinite(rates).all(axis=1)]
+    both = np.isfinite(point[f"{facts.positive}/roc_auc"][0]) and len(rates) > 0
+    band = np.quantile(rates, [0.025, 0.975], axis=0) if both else None
+    return _Resampled(ready.owner, point, spread, jackknife, both_gaps, band)
+
+
+@dataclass(frozen=True)
 class _Ground:
-    """What a figure rests on: rows that count, rows that are events, whether it is a share, why it may be undefined."""
+    """What a figure rests on: rows that count and rows that are events, patients with and without a class."""
 
-    def __init__(self, among: Bools, events: Bools, patients: np.ndarray, is_share: bool, nothing: str) -> None:
-        self.n = int(among.sum())
-        self.events = int(events.sum())
-        self.patients = len(np.unique(patients[among]))
-        self.positives = len(np.unique(patients[events]))
-        self.is_share = is_share
-        self.nothing = nothing
+    among: Bools
+    events: Bools
+    rarest: int
+    nothing: str
 
 
-def _all(rows: Sample, called: Bools, facts: Facts, replicates: int) -> dict[str, dict[str, Figure]]:
+def _all(rows: Sample, called: Bools, facts: Facts, found: _Resampled) -> dict[str, dict[str, Figure]]:
     """Figures by class name; "" holds those over all classes and "macro" the means over the classes."""
     whole = np.ones(len(called), dtype=bool)
-
-    def compute(w: Floats) -> dict[str, Floats]:
-        found: dict[str, Floats] = {}
-        for k, label in enumerate(facts.classes):
-            one = _one_class(rows.y[:, k], rows.p[:, k], called[:, k], w)
-            found |= {f"{label}/{name}": values for name, values in one.items()}
-        for name in one:
-            found[f"macro/{name}"] = np.mean([found[f"{label}/{name}"] for label in facts.classes], axis=0)
-        found |= {f"/{name}": values for name, values in _overall(rows, called, facts, w).items()}
-        return found
-
-    point, spread = _run(compute, rows.patients, replicates, facts.seed)
+    rarest = [_rarest(rows.y[:, k], found.owner) for k in range(len(facts.classes))]
     result: dict[str, dict[str, Figure]] = {key: {} for key in (*facts.classes, "macro", "")}
-    for key in point:
+    for key in found.point:
         label, _, name = key.rpartition("/")
         nothing = _UNDEFINED.get(name, "not defined here")
         if label in facts.classes:
             k = facts.classes.index(label)
-            ground = _ground(name, rows.y[:, k], called[:, k], rows.patients, nothing)
-        elif name == "accuracy" and not label:
-            ground = _Ground(whole, (rows.y == called).all(axis=1), rows.patients, True, nothing)
+            among, events = _rows_behind(name, rows.y[:, k], called[:, k])
+            ground = _Ground(among, events, rarest[k], nothing)
+        elif name in ("accuracy", "within_one") and not label:
+            ground = _Ground(whole, _right(name, rows.y, called), 0, nothing)
         else:
-            among = "in at least one class " + nothing if label else nothing
-            ground = _Ground(whole, rows.y[:, facts.positive_index], rows.patients, False, among)
-        result[label][name] = _figure(name, point, spread, ground, key)
+            reason = "in at least one class " + nothing if label else nothing
+            ground = _Ground(whole, rows.y[:, facts.positive_index], min(rarest), reason)
+        result[label][name] = _figure(key, found, ground)
+    for k, label in enumerate(facts.classes):
+        sides = (rows.y[:, k], rows.p[:, k], found.owner)
+        result[label]["calibration_slope"] = calibration_slope.slope(*sides)
+        result[label]["calibration_intercept"] = calibration_slope.intercept(*sides)
     return result
 
 
-def _one_class(y: Bools, p: Floats, called: Bools, w: Floats) -> dict[str, Floats]:
-    return cl.table_figures(cl.counts(y, called, w)) | {
-        "roc_auc": cl.roc_auc(y, p, w),
-        "pr_auc": cl.average_precision(y, p, w),
-        "brier": cl.brier(y, p, w),
-        "log_loss": cl.log_loss(y, p, w),
-        "ece": calibration.ece(y, p, w),
-    }
-
-
-def _overall(rows: Sample, called: Bools, facts: Facts, w: Floats) -> dict[str, Floats]:
-    if facts.kind == "multilabel":
-        return {"accuracy": cl.ratio(w @ (rows.y == called).all(axis=1), w.sum(axis=1))}
-    matrix = cl.confusion(rows.y.argmax(1), called.argmax(1), len(facts.classes), w)
-    recall = cl.ratio(np.diagonal(matrix, axis1=1, axis2=2), matrix.sum(axis=2))
-    return {
-        "accuracy": cl.accuracy(matrix),
-        "balanced_accuracy": recall.mean(axis=1),
-        "mcc": cl.mcc(matrix),
-        "kappa": cl.kappa(matrix),
-        "brier": cl.brier(rows.y, rows.p, w),
-        "log_loss": cl.log_loss_classes(rows.y, rows.p, w),
-        "log_loss_balanced": cl.log_loss_balanced(rows.y, rows.p, w),
-    }
-
-
-def _ground(name: str, y: Bools, called: Bools, patients: np.ndarray, nothing: str) -> _Ground:
+def _rows_behind(name: str, y: Bools, called: Bools) -> tuple[Bools, Bools]:
     whole = np.ones(len(y), dtype=bool)
     shares = {
         "accuracy": (whole, y == called),
@@ -159,34 +155,42 @@ def _ground(name: str, y: Bools, called: Bools, patients: np.ndarray, nothing: s
         "ppv": (called, y & called),
         "npv": (~called, ~y & ~called),
     }
-    among, events = shares.get(name, (whole, y))
-    return _Ground(among, events, patients, name in shares, nothing)
+    return shares.get(name, (whole, y))
 
 
-def _run(compute: Compute, patients: np.ndarray, count: int, seed: int) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    point = compute(cl.once(len(patients)))
-    blocks = [compute(w) for w in intervals.replicates(patients, count, seed)]
-    return point, {key: np.concatenate([block[key] for block in blocks]) for key in point}
+def _right(name: str, y: Bools, called: Bools) -> Bools:
+    if name == "within_one":
+        near: Bools = np.abs(y.argmax(axis=1) - called.argmax(axis=1)) <= 1
+        return near
+    same: Bools = (y == called).all(axis=1)
+    return same
 
 
-def _figure(
-    name: str, point: Mapping[str, Floats], spread: Mapping[str, Floats], ground: _Ground, key: str = ""
-) -> Figure:
-    value = float(point[key or name][0])
-    counts = (ground.patients, ground.n, ground.events)
+def _rarest(y: Bools, owner: NDArray[np.intp]) -> int:
+    return min(_patients(owner, y), _patients(owner, ~y))
+
+
+def _patients(owner: NDArray[np.intp], among: Bools) -> int:
+    return int(np.count_nonzero(np.bincount(owner[among])))
+
+
+def _figure(key: str, found: _Resampled, ground: _Ground) -> Figure:
+    label, _, name = key.rpartition("/")
+    choice = interval_choice.of(name, averaged=label == "macro")
+    if choice.form == "share":
+        return proportion.figure(ground.events, ground.among, found.owner, ground.nothing)
+    value = float(found.point[key][0])
+    behind = _patients(found.owner, ground.among)
+    counts = (behind, int(ground.among.sum()), int(ground.events.sum()))
     if not np.isfinite(value):
         return Figure(value, None, "", *counts, ground.nothing)
-    found = intervals.percentile(spread[key or name])
-    if found is None:
-        return Figure(value, None, "", *counts, "fewer than half of the bootstrap samples define it: too few patients")
-    if not intervals.is_degenerate(found):
-        return Figure(value, found, "bootstrap", *counts)
-    if ground.is_share:
-        return Figure(value, intervals.wilson(value * ground.patients, ground.patients), "Wilson", *counts)
-    if name == "roc_auc" and key != "macro/roc_auc" and 0 < ground.positives < ground.patients:
-        ends = intervals.newcombe_auc(value, ground.positives, ground.patients - ground.positives)
-        return Figure(value, ends, "Newcombe", *counts)
-    return Figure(value, None, "", *counts, "all bootstrap samples agree")
+    gaps = (found.gaps[key][0][0], found.gaps[key][1]) if key in found.gaps else None
+    evidence = Evidence(value, found.spread[key], found.jackknife[key], behind, counts[1], ground.rarest, gaps)
+    figure = resample.judged(choice, evidence, counts)
+    if figure.interval is None and name == "roc_auc" and label != "macro" and ground.rarest:
+        positive, negative = _patients(found.owner, ground.events), _patients(found.owner, ~ground.events)
+        return Figure(value, intervals.newcombe_auc(value, positive, negative), "Newcombe", *counts)
+    return figure
 
 
 def _corners(y: Bools, p: Floats) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
@@ -200,24 +204,17 @@ def _corners(y: Bools, p: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]
     return tuple(x[keep].tolist()), tuple(t[keep].tolist())
 
 
-def _curves(rows: Sample, facts: Facts, replicates: int) -> Curves:
+def _curves(rows: Sample, facts: Facts, band: Floats | None) -> Curves:
     k = facts.positive_index
     y, p = rows.y[:, k], rows.p[:, k]
     points = calibration.reliability(y, p)
     observed = tuple(intervals.wilson(s, n) for s, n in zip(points.positives, points.count, strict=True))
     edges = np.linspace(0.0, 1.0, 21)
     groups = {facts.positive: y, f"not {facts.positive}": ~y}
-    if facts.kind == "multiclass":
+    if facts.kind != "multilabel":
         groups = {name: rows.y[:, i] for i, name in enumerate(facts.classes)}
     histogram = {name: tuple(np.histogram(p[of], edges)[0].tolist()) for name, of in groups.items()}
-    band = None
-    if y.any() and not y.all():
-        grid = np.linspace(0.0, 1.0, 101)
-        curves = []
-        for w in intervals.replicates(rows.patients, replicates, facts.seed):
-            x, t = cl.roc_curve(y, p, w)
-            curves += [np.interp(grid, a, b) for a, b in zip(x, t, strict=True) if np.isfinite(a[-1] + b[-1])]
-        if curves:
-            low, high = np.quantile(curves, [0.025, 0.975], axis=0)
-            band = (tuple(grid.tolist()), tuple(low.tolist()), tuple(high.tolist()))
-    return Curves(band, points, observed, tuple(edges.tolist()), histogram)
+    drawn = None
+    if band is not None:
+        drawn = (tuple(_GRID.tolist()), tuple(band[0].tolist()), tuple(band[1].tolist()))
+    return Curves(drawn, points, observed, tuple(edges.tolist()), histogram)

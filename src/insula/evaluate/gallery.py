@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from insula.bundle.types import Bundle
-from insula.core.errors import InsulaError
+from insula.core.errors import EvaluationError, InsulaError
 from insula.core.types import Case, Cohort, FloatArray
 from insula.evaluate.facts import answers
 from insula.evaluate.outcome import EvaluationReport
@@ -25,7 +25,10 @@ OUTCOMES = ("TP", "FN", "FP", "TN")
 
 @dataclass(frozen=True)
 class GalleryItem:
-    """One case with its picture: outcome TP, FN, FP or TN for the positive class, its probability, an overlay (PNG)."""
+    """One case with its picture: outcome TP, FN, FP or TN for the positive class, its probability, an overlay (PNG).
+
+    png is empty where no picture could be made; the caption says why.
+    """
 
     key: str
     outcome: str
@@ -36,12 +39,15 @@ class GalleryItem:
 
 @dataclass(frozen=True)
 class _Shown:
+    """A picture with its heat (both empty where there is a reason for having none), and where on the scan it lies."""
+
     key: str
     outcome: str
     probability: float
     picture: FloatArray
     heat: FloatArray
     place: str
+    reason: str = ""
 
 
 def pick(report: EvaluationReport, each: int = 3) -> dict[str, tuple[str, ...]]:
@@ -72,45 +78,55 @@ def gallery(
 
     The brightest colour of a picture is its own peak, but never less than the median peak of the true positives (of
     all shown where there is none), so that weak heat looks weak and one very hot case does not darken the others.
-    A case whose picture cannot be made is left out; it stands in the table of predictions all the same.
+    A case whose picture cannot be made stays in the gallery without one, with the reason.
     """
     predictor = predictor or Predictor(bundle)
     cases = {case.key: case for case in cohort.cases}
+    chances = dict(zip(report.table["case"].astype(str), report.table[f"p_{report.facts.positive}"], strict=True))
     shown = []
     for outcome, keys in pick(report, each).items():
         for key in keys:
             try:
                 shown.append(_show(cases[key], outcome, report, bundle, Path(cohort.root), predictor))
-            except (InsulaError, OSError, ValueError):
-                continue
+            except (InsulaError, OSError, ValueError) as error:
+                nothing = np.empty((0, 0), np.float32)
+                shown.append(_Shown(key, outcome, float(chances[key]), nothing, nothing, "", _said(error)))
     floor = _floor(shown)
-    return tuple(
-        GalleryItem(
-            item.key,
-            item.outcome,
-            item.probability,
-            heatmap.overlay_png(item.picture, item.heat, max(floor, float(item.heat.max()))),
-            f"{item.key}, {item.place}p({report.facts.positive}) = {item.probability:.2f}",
-        )
-        for item in shown
-    )
+    return tuple(_item(item, floor, report.facts.positive) for item in shown)
+
+
+def _item(shown: _Shown, floor: float, positive: str) -> GalleryItem:
+    caption = f"{shown.key}, {shown.place}p({positive}) = {shown.probability:.2f}"
+    if shown.reason:
+        return GalleryItem(shown.key, shown.outcome, shown.probability, b"", f"{caption}; no picture: {shown.reason}")
+    png = heatmap.overlay_png(shown.picture, shown.heat, max(floor, float(shown.heat.max())))
+    return GalleryItem(shown.key, shown.outcome, shown.probability, png, caption)
 
 
 def _show(
     case: Case, outcome: str, report: EvaluationReport, bundle: Bundle, root: Path, predictor: Predicts
 ) -> _Shown:
-    role, k = bundle.recipe.role, report.facts.positive_index
+    k = report.facts.positive_index
     prediction = predictor.case(case, root, passes=0)
-    heat = prediction.heatmaps[role]
-    section = bundle.recipe.input
-    slices = prepare(read_files([root / path for path in case.scans[role].paths], tiles=section.tiles), section)
+    if not prediction.heatmaps:
+        raise EvaluationError("the prediction came without a heat map")
+    # of several series or slides the one with the most heat: `ct`, `ct.2` and so on
+    name = max(prediction.heatmaps, key=lambda scan: float(prediction.heatmaps[scan].array[k].max()))
+    heat, section = prediction.heatmaps[name], bundle.recipe.inputs[name.partition(".")[0]]
+    slices = prepare(read_files([root / path for path in case.scans[name].paths], tiles=section.tiles), section)
     s = int(heat.array[k].reshape(len(heat.slices), -1).max(axis=1).argmax())
     place = f"slice {heat.slices[s] + 1} of {len(slices)}, " if len(slices) > 1 else ""
-    picture = heatmap.picture(slices[heat.slices[s]], heatmap.is_colour(bundle.recipe.input))
-    return _Shown(case.key, outcome, float(prediction.probabilities[k]), picture, heat.array[k, s], place)
+    scan = f"{name}, " if len(prediction.heatmaps) > 1 else ""
+    picture = heatmap.picture(slices[heat.slices[s]], heatmap.is_colour(section))
+    return _Shown(case.key, outcome, float(prediction.probabilities[k]), picture, heat.array[k, s], scan + place)
 
 
 def _floor(shown: Sequence[_Shown]) -> float:
     """The median peak of the true positives: what strong heat is in this cohort."""
-    peaks = [float(item.heat.max()) for item in shown if item.outcome == "TP"] or [float(i.heat.max()) for i in shown]
+    seen = [item for item in shown if not item.reason]
+    peaks = [float(item.heat.max()) for item in seen if item.outcome == "TP"] or [float(i.heat.max()) for i in seen]
     return float(np.median(peaks)) if peaks else 0.0
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__

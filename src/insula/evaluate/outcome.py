@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from insula.core import provenance
+from insula.evaluate.evidence import Baselines, Guard, Looks, Permutation, Readers, Seeds, Site
 from insula.evaluate.facts import Facts
+from insula.evaluate.further import Further
 from insula.metrics.calibration import Reliability
 from insula.metrics.intervals import Figure
 from insula.metrics.prevalence import AtPrevalence
@@ -94,7 +96,8 @@ class EvaluationReport:
     """One model on one cohort. `patient` holds the figures to quote; `case` is None when every patient has one case.
 
     optimistic: reasons why the figures are better than they would be on new patients; where there is any, the headline
-    says so instead of the figures. table: the predictions, one row per case.
+    says so instead of the figures. table: the predictions, one row per case. The fields after it stand beside the
+    figures (see insula.evaluate.evidence); None where there was nothing to make one from.
     """
 
     facts: Facts
@@ -110,6 +113,14 @@ class EvaluationReport:
     localisation: Localisation | None
     failures: tuple[Failure, ...]
     table: pd.DataFrame = field(repr=False, compare=False)
+    guards: tuple[Guard, ...] = ()
+    looks: Looks | None = None
+    site: Site | None = None
+    baselines: Baselines | None = None
+    permutation: Permutation | None = None
+    readers: Readers | None = None
+    seeds: Seeds | None = None
+    further: Mapping[str, Further] = field(default_factory=dict)
 
     @property
     def positive(self) -> ClassFigures:
@@ -118,7 +129,7 @@ class EvaluationReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON data, without the table; what is not a number becomes null, with its reason."""
-        content = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name != "table"}
+        content = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "table"}
         return {"limits": LIMITS, **content}
 
 
@@ -129,13 +140,14 @@ def save(report: EvaluationReport, folder: Path) -> Path:
     return path
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Dataclasses, mappings, lists and NumPy's numbers as JSON data; what is not a finite number becomes null."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

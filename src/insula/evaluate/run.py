@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,16 +11,19 @@ import numpy as np
 import pandas as pd
 
 from insula.bundle.types import Bundle
+from insula.core import labels
 from insula.core.errors import EvaluationError, InsulaError
+from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort, Prediction
-from insula.evaluate import guards, localisation
+from insula.evaluate import around, further, known, localisation, policy
+from insula.evaluate.around import Asked
 from insula.evaluate.facts import Facts, answers, of_recipe
-from insula.evaluate.figures import level, share
-from insula.evaluate.outcome import EvaluationReport, Failure, Level
-from insula.evaluate.table import Sample, by_patient, frame, sample
+from insula.evaluate.figures import level
+from insula.evaluate.headline import headline
+from insula.evaluate.outcome import EvaluationReport, Failure
+from insula.evaluate.table import by_patient, frame, sample
 from insula.infer.decide import decide
 from insula.infer.predict import Predictor
-from insula.metrics.intervals import Figure
 from insula.metrics.prevalence import at_prevalence
 
 REPLICATES = 2000
@@ -42,21 +46,29 @@ def evaluate(
     predictor: Predicts | None = None,
     passes: int | None = None,
     replicates: int = REPLICATES,
+    asked: Asked | None = None,
 ) -> EvaluationReport:
     """Predict every labelled case of a split ("all" for the whole cohort) and judge the predictions.
 
     progress wraps the cases, as `tqdm` does. passes: dropout passes per case, by default those of the bundle's policy.
-    A case that cannot be predicted becomes an entry in `failures`. Raises EvaluationError when there is no labelled
-    case or not one could be predicted.
+    asked: what is wanted beside the figures; the plan is written before the first case is predicted. A case that cannot
+    be predicted becomes an entry in `failures`. Raises EvaluationError when there is no labelled case or not one could
+    be predicted.
     """
     recipe = bundle.recipe
+    asked, own = asked or Asked(), bundle.decision.thresholds
+    bundle = replace(bundle, decision=replace(bundle.decision, thresholds={**own, **asked.thresholds}))
     facts = of_recipe(recipe, bundle.decision.thresholds)
+    cohort = replace(cohort, cases=tuple(_with_label(case, recipe) for case in cohort.cases))
     cases, unlabelled = _cases(cohort, split, facts)
+    aims = (recipe.policy.operating_point,)
+    asked = replace(asked, without={*asked.without, *_label_columns(recipe)})
+    ground = around.lay(facts, cohort, cases, split, known.of_bundle(bundle), own, aims, bundle.id, replicates, asked)
     predictor = predictor or Predictor(bundle)
     passes = recipe.policy.passes if passes is None else passes
     rows: list[dict[str, Any]] = []
     failures: list[Failure] = []
-    notes = list(guards.notes(bundle))
+    notes: list[str] = []
     for case in progress(cases) if progress else cases:
         try:
             rows.append(
@@ -86,8 +98,10 @@ def evaluate(
         "temperature": bundle.decision.temperature,
         "passes": passes,
     }
-    optimistic = guards.find(bundle, cohort, cases, split)
-    return evaluate_table(table, facts, replicates, optimistic, notes, failures, source)
+    seen = around.counted(ground)
+    report = evaluate_table(table, facts, replicates, (), notes, failures, source)
+    report = replace(report, further=further.judge(table, recipe, replicates))
+    return around.finish(report, ground, seen)
 
 
 def evaluate_table(
@@ -116,14 +130,14 @@ def evaluate_table(
     return EvaluationReport(
         facts=facts,
         source=dict(source or {}),
-        headline=_headline(facts, patient, optimistic),
+        headline=headline(facts, patient, optimistic),
         optimistic=tuple(optimistic),
         notes=(*dict.fromkeys(notes), *extra),
         patient=patient,
         case=case,
         prevalence=prevalence,
-        coverage=_coverage(table, rows, facts, replicates),
-        domain=_domain(table, rows, facts, replicates),
+        coverage=policy.coverage(table, rows, facts, replicates),
+        domain=policy.domain(table, rows, facts, replicates),
         localisation=localisation.summary(table, replicates, facts.seed),
         failures=tuple(failures),
         table=table,
@@ -151,6 +165,19 @@ def _cases(cohort: Cohort, split: str, facts: Facts) -> tuple[list[Case], int]:
     return labelled, len(chosen) - len(labelled)
 
 
+def _label_columns(recipe: Recipe) -> set[str]:
+    """Attributes that hold answers, which a trivial model must not see."""
+    return {name for key, t in recipe.targets.items() for name in (key, t.column, t.time, t.event) if name}
+
+
+def _with_label(case: Case, recipe: Recipe) -> Case:
+    """The case with the first target's label where an attribute holds it."""
+    name = recipe.target_name
+    if name in case.labels or (found := labels.classes(case, name, recipe.target)) is None:
+        return case
+    return replace(case, labels={**case.labels, name: found})
+
+
 def _row(
     case: Case, prediction: Prediction, bundle: Bundle, facts: Facts, cohort: Cohort, notes: list[str]
 ) -> dict[str, Any]:
@@ -161,6 +188,7 @@ def _row(
     row["domain_score"] = float(prediction.domain_score)
     for k, name in enumerate(facts.classes):
         row[f"spread_{name}"] = float("nan") if prediction.spread is None else float(prediction.spread[k])
+    row |= further.columns(case, prediction, bundle.recipe)
     row |= {"peak_inside": float("nan"), "heat_inside": float("nan"), "lesion_share": float("nan")}
     k, role = facts.positive_index, bundle.recipe.role
     if y[k] and answers(p[None], facts)[0, k] and role in prediction.heatmaps:
@@ -178,58 +206,3 @@ def _row(
                 "lesion_share": found.lesion_share,
             }
     return row
-
-
-def _coverage(table: pd.DataFrame, rows: Sample, facts: Facts, replicates: int) -> dict[str, Figure] | None:
-    """Shares of cases accepted and referred, and how often the answer is right with and without the referred."""
-    if "action" not in table.columns:
-        return None
-    action = table["action"].to_numpy(dtype=str)
-    called = answers(rows.p, facts, rows.limits)
-    k = facts.positive_index
-    right = (called == rows.y).all(axis=1) if facts.kind == "multiclass" else called[:, k] == rows.y[:, k]
-    accepted, whole = action == "accept", np.ones(len(action), dtype=bool)
-
-    def figure(hit: np.ndarray, among: np.ndarray, nothing: str = "no case") -> Figure:
-        return share(hit, among, rows.patients, replicates, facts.seed, nothing)
-
-    return {
-        "accepted": figure(accepted, whole),
-        "referred": figure(action == "refer", whole),
-        "accuracy_of_all": figure(right, whole),
-        "accuracy_of_accepted": figure(right, accepted, "no case was accepted"),
-        "sensitivity_of_accepted": figure(called[:, k], accepted & rows.y[:, k], "no positive case was accepted"),
-    }
-
-
-def _domain(table: pd.DataFrame, rows: Sample, facts: Facts, replicates: int) -> dict[str, Figure] | None:
-    """Share of cases further from the training data than the policy's limit, and than half of the validation cases."""
-    if "domain_score" not in table.columns:
-        return None
-    score = table["domain_score"].to_numpy(dtype=float)
-    known = np.isfinite(score)
-
-    def figure(limit: float) -> Figure:
-        return share(score > limit, known, rows.patients, replicates, facts.seed, "no case has a domain score")
-
-    return {"beyond_limit": figure(facts.domain_limit), "beyond_median": figure(0.5)}
-
-
-def _headline(facts: Facts, patient: Level, optimistic: Sequence[str]) -> str:
-    if optimistic:
-        return f"Optimistic: {'; '.join(optimistic)}."
-    found = patient.classes[facts.positive]
-    parts = [
-        _said("ROC-AUC", found.figures["roc_auc"]),
-        _said("sensitivity", found.figures["sensitivity"]),
-        _said("specificity", found.figures["specificity"]),
-    ]
-    return f"{facts.positive}: {', '.join(parts)}; {patient.patients} patients, {found.tp + found.fn} of them positive."
-
-
-def _said(name: str, figure: Figure) -> str:
-    if not np.isfinite(figure.value):
-        return f"{name} not defined ({figure.reason})"
-    if figure.interval is None:
-        return f"{name} {figure.value:.3f} (no interval: {figure.reason})"
-    return f"{name} {figure.value:.3f} (95% interval {figure.interval[0]:.3f} to {figure.interval[1]:.3f})"

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from insula.core.errors import EvaluationError
 from insula.evaluate.facts import Bools, Facts, Floats
 from insula.metrics.aggregate import aggregate
+from insula.metrics.probabilities import exclusive
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def sample(table: pd.DataFrame, facts: Facts) -> Sample:
     bad = int((~((p >= 0) & (p <= 1)).all(axis=1)).sum())
     if bad:
         raise EvaluationError(f"{bad} rows hold probabilities outside 0 to 1; predict these cases again.")
-    if facts.kind == "multiclass":
+    if exclusive(facts.kind):
         wrong = int((y.sum(axis=1) != 1).sum())
         if wrong:
             raise EvaluationError(

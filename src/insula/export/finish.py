@@ -6,7 +6,7 @@ Everything after the graphs is measured on the validation split through the engi
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,32 +16,46 @@ from numpy.typing import NDArray
 
 from insula.bundle.patients import hash_patient, new_salt
 from insula.bundle.save import save
-from insula.bundle.types import Baseline, Bundle, DecisionFacts, Parts
-from insula.core.provenance import record, sha256_file
+from insula.bundle.types import Baseline, Bundle, DecisionFacts, FurtherFacts, Parts
+from insula.core.errors import ExportError
+from insula.core.labels import clinical, columns
+from insula.core.provenance import record, sha256_bytes, sha256_file
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort
+from insula.export.further import facts as further_facts
 from insula.export.onnx import head_graph, model_graph
 from insula.export.parity import Parity, check
 from insula.infer import conformal, domain
 from insula.infer.engine import Engine
-from insula.infer.predict import run_prepared
+from insula.infer.feed import of_case
 from insula.metrics import calibration, thresholds
 from insula.metrics.aggregate import aggregate
 from insula.metrics.probabilities import from_logits
+from insula.model.ensemble import Ensemble
+from insula.model.network import Network, Shape
 from insula.prep.cache import Prepared
 from insula.report.card import model_card
-from insula.train.data import samples
-from insula.train.fit import Run
+from insula.train.run import Run
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Single network inputs: logits (n, K), embeddings (n, E), labels (n, K), and whose they are."""
+    """Single network inputs: logits (n, K) of all targets, embeddings (n, E), and whose they are (patient and case)."""
 
     logits: NDArray[np.float32]
     embeddings: NDArray[np.float32]
-    labels: NDArray[np.bool_]
     patients: tuple[str, ...]
+    cases: tuple[Case, ...]
+
+    def of_target(self, recipe: Recipe, name: str) -> tuple[NDArray[np.float32], NDArray[np.float64], tuple[str, ...]]:
+        """Columns, label columns and patients of the inputs that are labelled for a target."""
+        target = recipe.targets[name]
+        given = [columns(case, name, target) for case in self.cases]
+        there = [i for i, label in enumerate(given) if label is not None]
+        if not there:
+            raise ExportError(f"Not one validation case is labelled for '{name}'; label some, or remove the target.")
+        labels = np.array([given[i] for i in there], np.float64)
+        return self.logits[there][:, recipe.columns(name)], labels, tuple(self.patients[i] for i in there)
 
 
 def finish(run: Run, cohort: Cohort, target: Path) -> tuple[Bundle, Parity]:
@@ -50,23 +64,47 @@ def finish(run: Run, cohort: Cohort, target: Path) -> tuple[Bundle, Parity]:
     Raises ExportError when the graph does not equal the network; nothing is written then.
     """
     recipe, prepared = run.recipe, run.prepared
-    channels, *size = prepared.slices.shape[1:]
-    model = model_graph(run.network, recipe.role, channels, (size[0], size[1]))
-    head = head_graph(run.network)
-    engine = Engine.of_graphs(model, head, recipe.role)
+    engine, graphs = start(run.network, run.shapes, recipe)
     seen = (*cohort.of_split("val"), *cohort.of_split("train"))
-    parity = check(run.network, engine, samples(seen, prepared, recipe), prepared)
+    parity = check(run.network, engine, seen, prepared, recipe)
     val = measure(engine, cohort.of_split("val"), prepared, recipe)
-    train = measure(engine, _even(cohort.of_split("train"), 400), prepared, recipe)
-    decision, facts = decide_on(val, recipe)
-    baseline = _baseline(cohort, recipe, prepared, train, val)
+    train = measure(engine, even(cohort.of_split("train"), 400), prepared, recipe)
+    decision, facts = decide_on(val, train, recipe)
     run_facts: dict[str, Any] = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
     training = {k: run_facts[k] for k in ("epochs", "best_val_loss", "start", "train_inputs", "val_inputs")}
-    parts = Parts(
+    weights = (run.folder / "weights.safetensors").read_bytes()
+    parts = assemble(cohort, recipe, prepared, graphs, weights, (decision, facts), (train, val), parity, training)
+    return save(target, parts), parity
+
+
+def start(
+    network: Network | Ensemble, shapes: Mapping[str, Shape], recipe: Recipe
+) -> tuple[Engine, tuple[bytes, bytes]]:
+    """An engine on the two graphs of a network, and the graphs."""
+    width = sum(column.width for column in recipe.clinical.values())
+    model, head = model_graph(network, shapes, width), head_graph(network)
+    return Engine.of_graphs(model, head, recipe), (model, head)
+
+
+def assemble(
+    cohort: Cohort,
+    recipe: Recipe,
+    prepared: Mapping[str, Prepared],
+    graphs: tuple[bytes, bytes],
+    weights: bytes,
+    decided: tuple[DecisionFacts, dict[str, Any]],
+    measured: tuple[Measured, Measured],
+    parity: Parity,
+    training: dict[str, Any],
+) -> Parts:
+    """All parts of a bundle; measured: of training and of validation cases."""
+    decision, facts = decided
+    baseline = _baseline(cohort, recipe, prepared, *measured)
+    return Parts(
         recipe=recipe,
-        model_onnx=model,
-        head_onnx=head,
-        weights=(run.folder / "weights.safetensors").read_bytes(),
+        model_onnx=graphs[0],
+        head_onnx=graphs[1],
+        weights=weights,
         decision=decision,
         baseline=baseline,
         metrics={
@@ -75,36 +113,45 @@ def finish(run: Run, cohort: Cohort, target: Path) -> tuple[Bundle, Parity]:
             "training": training,
         },
         model_card=model_card(recipe, _card_data(cohort, baseline, training, facts)),
-        provenance=record(weights_sha256=run.weights_sha256, seed=recipe.seed),
+        provenance=record(weights_sha256=sha256_bytes(weights), seed=recipe.seed),
     )
-    return save(target, parts), parity
 
 
-def measure(engine: Engine, cases: Sequence[Case], prepared: Prepared, recipe: Recipe) -> Measured:
-    """Run the engine over prepared, labelled cases, as a prediction does."""
-    rows = [c for c in cases if c.key in prepared.places and recipe.target_name in c.labels]
-    logits, labels, owners, embeddings = [], [], [], []
-    for case in rows:
-        out = run_prepared(engine, np.array(prepared.case(case.key)), recipe.input)
-        present = [name in case.labels[recipe.target_name] for name in recipe.target.classes]
+def measure(engine: Engine, cases: Sequence[Case], prepared: Mapping[str, Prepared], recipe: Recipe) -> Measured:
+    """Run the engine over prepared cases that have a label, as a prediction does."""
+    logits, owners, found, embeddings = [], [], [], []
+    for case in cases:
+        if all(columns(case, name, target) is None for name, target in recipe.targets.items()):
+            continue
+        views = {role: bags for role in recipe.inputs if (bags := prepared[role].arrays(case))}
+        if not views:
+            continue
+        out = engine.run(of_case(views, clinical(case.attributes, recipe.clinical), engine.input_shapes, recipe))
         logits.append(out.logits)
         embeddings.append(out.embedding)
-        labels += [present] * len(out.logits)
         owners += [case.patient] * len(out.logits)
-    return Measured(np.concatenate(logits), np.concatenate(embeddings), np.array(labels), tuple(owners))
+        found += [case] * len(out.logits)
+    if not logits:
+        raise ExportError("Not one case could be measured: none is both prepared and labelled; check the cohort.")
+    return Measured(np.concatenate(logits), np.concatenate(embeddings), tuple(owners), tuple(found))
 
 
-def decide_on(val: Measured, recipe: Recipe) -> tuple[DecisionFacts, dict[str, Any]]:
-    """Temperature from single inputs; thresholds and conformal quantiles from patients, as the policy will see them."""
+def decide_on(val: Measured, train: Measured, recipe: Recipe) -> tuple[DecisionFacts, dict[str, Any]]:
+    """Temperature from single inputs; thresholds and conformal quantiles from patients, as the policy will see them.
+
+    train: what the baseline hazard of a survival target rests on besides.
+    """
     kind, target = recipe.target.kind, recipe.target
-    temperature = calibration.fit_temperature(val.logits, val.labels, kind)
-    probabilities = from_logits(val.logits, temperature, kind)
+    logits, truth, owners = val.of_target(recipe, recipe.target_name)
+    labels = truth > 0.5
+    temperature = calibration.fit_temperature(logits, labels, kind)
+    probabilities = from_logits(logits, temperature, kind)
     p, y = [], []
-    for patient in dict.fromkeys(val.patients):
-        mine = np.array([q == patient for q in val.patients])
+    for patient in dict.fromkeys(owners):
+        mine = np.array([q == patient for q in owners])
         # rounded as a Prediction's are, so that the patient who sets a threshold reaches it
         p.append(aggregate(probabilities[mine], recipe.policy.aggregate, kind).astype(np.float32))
-        y.append(val.labels[mine].any(axis=0))
+        y.append(labels[mine].any(axis=0))
     patient_p, patient_y = np.stack(p), np.stack(y)
     chosen: dict[str, float] = {}
     for i, name in enumerate(target.classes):
@@ -113,17 +160,20 @@ def decide_on(val: Measured, recipe: Recipe) -> tuple[DecisionFacts, dict[str, A
             thresholds.choose(patient_y[:, i], patient_p[:, i], recipe.policy.operating_point) if both else 0.5
         )
     quantiles = conformal.quantiles(patient_p, patient_y, kind, recipe.policy.conformal_level)
+    further: dict[str, FurtherFacts] = further_facts(val, train, recipe)
     facts = {
         "patients": len(patient_y),
         "positives": int(patient_y[:, target.positive_index].sum()),
-        "inputs": len(val.labels),
+        "inputs": len(labels),
         "temperature": temperature,
         "threshold": chosen[target.positive],
     }
-    return DecisionFacts(thresholds=chosen, temperature=temperature, conformal=quantiles), facts
+    return DecisionFacts(thresholds=chosen, temperature=temperature, conformal=quantiles, further=further), facts
 
 
-def _baseline(cohort: Cohort, recipe: Recipe, prepared: Prepared, train: Measured, val: Measured) -> Baseline:
+def _baseline(
+    cohort: Cohort, recipe: Recipe, prepared: Mapping[str, Prepared], train: Measured, val: Measured
+) -> Baseline:
     mean, precision = domain.baseline(train.embeddings)
     distances = np.sort([domain.distance(e, mean, precision) for e in val.embeddings])
     seen = (*cohort.of_split("train"), *cohort.of_split("val"))
@@ -131,8 +181,9 @@ def _baseline(cohort: Cohort, recipe: Recipe, prepared: Prepared, train: Measure
     root = Path(cohort.root)
     files = {sha256_file(root / p) for c in seen for s in c.scans.values() for p in s.paths if (root / p).is_file()}
     labelled = [c.labels.get(recipe.target_name, ()) for c in cohort.of_split("train")]
-    rows = prepared.rows(c.key for c in seen)
-    sample = prepared.slices[rows[:: max(1, len(rows) // 256)]]
+    first = prepared[recipe.role]
+    rows = np.array([i for c in seen for offset, n in first.bags(c) for i in range(offset, offset + n)])
+    sample = first.slices[np.sort(rows)[:: max(1, len(rows) // 256)]]
     return Baseline(
         patients=tuple(sorted({hash_patient(salt, c.patient) for c in seen})),
         files=tuple(sorted(files)),
@@ -160,7 +211,8 @@ def _card_data(cohort: Cohort, baseline: Baseline, training: dict[str, Any], fac
     }
 
 
-def _even(cases: Sequence[Case], count: int) -> list[Case]:
+def even(cases: Sequence[Case], count: int) -> list[Case]:
+    """At most `count` cases, spread evenly over all of them."""
     if len(cases) <= count:
         return list(cases)
     return [cases[i] for i in np.linspace(0, len(cases) - 1, count).astype(int)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +13,49 @@ import torch
 from torch import nn
 
 from insula.core.errors import ExportError
-from insula.model.network import ExportGraph, HeadGraph, Network
+from insula.model.ensemble import Ensemble
+from insula.model.graphs import ExportGraph, HeadGraph
+from insula.model.network import Network, Shape
 
 OPSET = 18
 
 
-def model_graph(network: Network, role: str, channels: int, size: tuple[int, int]) -> bytes:
-    """model.onnx as bytes: `<role>` and `<role>_mask` in; logits, embedding, maps and slice_weights out."""
-    x = torch.rand(2, 3, channels, *size)
-    mask = torch.ones(2, 3)
-    n, s = torch.export.Dim("n", min=1, max=4096), torch.export.Dim("s", min=1, max=4096)
-    return _export(
-        ExportGraph(network),
-        (x, mask),
-        [role, f"{role}_mask"],
-        ["logits", "embedding", "maps", "slice_weights"],
-        ({0: n, 1: s}, {0: n, 1: s}),
-    )
+def model_graph(network: Network | Ensemble, shapes: Mapping[str, Shape], clinical: int = 0) -> bytes:
+    """model.onnx as bytes.
+
+    In: for each role `<role>` (N, S, C, H, W) and `<role>_mask` (N, B, S), then `clinical` (N, D) where there is any.
+    Out: `logits`, `embedding`, and for each role `maps_<role>` and `weights_<role>`. N is one number for all roles; S
+    and B are each role's own.
+    """
+    graph = ExportGraph(network)
+    n = torch.export.Dim("n", min=1, max=4096)
+    example: list[torch.Tensor] = []
+    dynamic: list[dict[int, Any]] = []
+    for i, role in enumerate(network.roles):
+        slices, bags = 3 + 2 * i, 2 + i  # no two of a size, or the exporter would take them for one
+        mask = torch.zeros(2, bags, slices)
+        mask[:, 0, :1], mask[:, 1, 1:] = 1.0, 1.0
+        example += [torch.rand(2, slices, *shapes[role]), mask]
+        s, b = torch.export.Dim(f"s{i}", min=1, max=4096), torch.export.Dim(f"b{i}", min=1, max=4096)
+        dynamic += [{0: n, 1: s}, {0: n, 1: b, 2: s}]
+    if network.clinical is not None:
+        example.append(torch.rand(2, clinical))
+        dynamic.append({0: n})
+    return export_graph(graph, tuple(example), graph.inputs, graph.outputs, (tuple(dynamic),))
 
 
-def head_graph(network: Network) -> bytes:
+def head_graph(network: Network | Ensemble) -> bytes:
     """head.onnx as bytes: `embedding` and `keep` in, `logits` out."""
-    features = network.head.in_features
+    features = network.heads.in_features
     n = torch.export.Dim("n", min=1, max=65536)
     example = (torch.rand(3, features), torch.ones(3, features))
-    return _export(HeadGraph(network), example, ["embedding", "keep"], ["logits"], ({0: n}, {0: n}))
+    return export_graph(HeadGraph(network), example, ["embedding", "keep"], ["logits"], ({0: n}, {0: n}))
 
 
-def _export(
+def export_graph(
     module: nn.Module, example: tuple[torch.Tensor, ...], inputs: list[str], outputs: list[str], dynamic: Any
 ) -> bytes:
+    """Any module as ONNX bytes, weights within; `dynamic` as in `torch.onnx.export`. ExportError where it cannot be."""
     module.eval()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # The exporter warns about its own internals (deprecated helpers); parity is checked on real cases instead.

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from insula.core.errors import ExportError
+from insula.core.labels import clinical
+from insula.core.recipe import Recipe
+from insula.core.types import Case
 from insula.infer.engine import Engine
+from insula.infer.feed import of_case
+from insula.model.ensemble import Ensemble
 from insula.model.network import Network
 from insula.prep.cache import Prepared
-from insula.train.data import Sample
 
 TOLERANCE = 1e-4
 
@@ -26,22 +30,38 @@ class Parity:
     maps: float
 
 
-def check(network: Network, engine: Engine, rows: Sequence[Sample], prepared: Prepared, limit: int = 100) -> Parity:
-    """Compare up to `limit` cases; ExportError names the worst when a logit or a map cell differs by over 1e-4.
+def check(
+    network: Network | Ensemble,
+    engine: Engine,
+    cases: Sequence[Case],
+    prepared: Mapping[str, Prepared],
+    recipe: Recipe,
+    limit: int = 100,
+) -> Parity:
+    """Compare up to `limit` cases; ExportError names the worst when a column or a map cell differs by over 1e-4.
 
-    Maps are compared relative to the largest cell of the case where that is above 1, since they grow with the logits.
+    Values are compared relative to the largest of the case where that is above 1: log probabilities, measures and maps
+    grow beyond any fixed scale.
     """
     worst_logit = worst_map = 0.0
-    step = max(1, len(rows) // limit)
-    chosen = rows[::step][:limit]
-    for i, row in enumerate(chosen):
-        x = np.array(prepared.slices[row.offset : row.offset + row.count])[None]
-        mask = np.ones((1, row.count), np.float32)
+    chosen = cases[:: max(1, len(cases) // limit)][:limit]
+    for i, case in enumerate(chosen):
+        views = {role: bags for role in recipe.inputs if (bags := prepared[role].arrays(case))}
+        if not views:
+            continue
+        feed = of_case(views, clinical(case.attributes, recipe.clinical), engine.input_shapes, recipe)
+        if recipe.input.unit == "image" and not recipe.fused:
+            feed = {name: array[:8] for name, array in feed.items()}
+        given = {name: torch.from_numpy(np.array(array)) for name, array in feed.items()}
         with torch.no_grad():
-            ours = network.explain(torch.from_numpy(x), torch.from_numpy(mask))
-        theirs = engine.run(x, mask)
-        logit = float(np.abs(ours.logits.numpy() - theirs.logits).max())
-        cell = float(np.abs(ours.maps.numpy() - theirs.maps).max() / max(1.0, float(ours.maps.max())))
+            ours = network.explain(
+                {role: given[role] for role in recipe.inputs},
+                {role: given[f"{role}_mask"] for role in recipe.inputs},
+                given.get("clinical"),
+            )
+        theirs = engine.run(feed)
+        logit = _apart(ours.logits.numpy(), theirs.logits)
+        cell = max(_apart(ours.maps[role].numpy(), theirs.maps[role]) for role in recipe.inputs)
         worst_logit, worst_map = max(worst_logit, logit), max(worst_map, cell)
         if not logit <= TOLERANCE or not cell <= TOLERANCE:
             raise ExportError(
@@ -49,3 +69,7 @@ def check(network: Network, engine: Engine, rows: Sequence[Sample], prepared: Pr
                 f"class map on case {i + 1} of {len(chosen)} (limit {TOLERANCE:g}); the bundle was not written."
             )
     return Parity(len(chosen), worst_logit, worst_map)
+
+
+def _apart(ours: np.ndarray, theirs: np.ndarray) -> float:
+    return float(np.abs(ours - theirs).max() / max(1.0, float(np.abs(ours).max())))

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from insula.core.errors import EvaluationError
-
-Kind = Literal["multiclass", "multilabel"]
+from insula.metrics.probabilities import Kind, exclusive
 
 
 def quantiles(
@@ -23,15 +21,16 @@ def quantiles(
 ) -> tuple[float, ...]:
     """One quantile per class of the score 1 - p over the validation cases that have the class.
 
-    probabilities, labels: (n, K). The quantile is the ⌈(m+1)·level⌉-th smallest of m scores; a class with too few
-    cases for the level gets 1, so that it is always kept. Raises EvaluationError for shapes or labels that do not fit.
+    probabilities, labels: (n, K), one row a patient. The quantile is the ⌈(m+1)·level⌉-th smallest of m scores; a class
+    with too few cases for the level gets 1, so that it is always kept. Raises EvaluationError for shapes or labels that
+    do not fit.
     """
     p, y = np.asarray(probabilities, np.float64), np.asarray(labels, bool)
     if p.ndim != 2 or p.shape != y.shape:
         raise EvaluationError(f"Probabilities {p.shape} and labels {y.shape} differ in shape; give both as (n, K).")
     if not 0.0 < level < 1.0:
         raise EvaluationError(f"The conformal level is {level}; it must lie between 0 and 1.")
-    if kind == "multiclass" and not (y.sum(axis=1) == 1).all():
+    if exclusive(kind) and not (y.sum(axis=1) == 1).all():
         raise EvaluationError("Exclusive classes need exactly one true class a case; check the labels.")
     result = []
     for k in range(p.shape[1]):
@@ -49,6 +48,15 @@ def prediction_set(
     For exclusive classes one of them is the truth; for labels each one is kept or dropped by itself. The set can be
     empty: then no class is like its validation cases.
     """
-    del kind  # the rule is one for both; the argument keeps callers explicit about what the set means
-    scores = 1.0 - np.asarray(probabilities, np.float64)
-    return tuple(c for c, s, q in zip(classes, scores, quantiles, strict=True) if s <= q)
+    exclusive(kind)  # the rule is one for both, and a kind without classes has no set
+    inside = members(np.asarray(probabilities)[None], quantiles)[0]
+    return tuple(c for c, kept in zip(classes, inside, strict=True) if kept)
+
+
+def members(probabilities: NDArray[np.floating], quantiles: Sequence[float]) -> NDArray[np.bool_]:
+    """Which classes are in the prediction set of each row: (n, K) of probabilities (n, K) and K quantiles."""
+    p, limits = np.asarray(probabilities, np.float64), np.asarray(quantiles, np.float64)
+    if p.ndim != 2 or limits.shape != p.shape[1:]:
+        raise EvaluationError(f"Probabilities {p.shape} and {limits.size} conformal quantiles do not belong together.")
+    kept: NDArray[np.bool_] = 1.0 - p <= limits
+    return kept

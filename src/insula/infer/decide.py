@@ -29,6 +29,15 @@ def decide(prediction: Prediction, bundle: Bundle) -> Decision:
     # six digits are what leaves the program: a limit of 0.7 is not missed by the last bit of a float32
     if round(confidence, 6) < refer.confidence:
         reasons.append("confidence {} is below {}".format(*_apart(confidence, refer.confidence)))
+    accept_from = bundle.decision.accept_from
+    if accept_from is not None and round(confidence, 6) < accept_from:
+        bound = refer.risk.error if refer.risk else 0.0
+        reasons.append(
+            f"confidence {confidence:.2f} is below {min(accept_from, 1.0):.2f}, from where on errors stayed within "
+            f"{bound:g} on validation patients"
+            if accept_from <= 1.0
+            else f"too few validation patients to bound the error at {bound:g}: every case is referred"
+        )
     if prediction.spread is not None and (spread := round(float(prediction.spread[chosen]), 6)) > refer.spread:
         reasons.append("spread {} is above {}".format(*_apart(spread, refer.spread)))
     if round(prediction.domain_score, 6) > refer.domain:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,22 +14,24 @@ from insula.bundle.load import read_verified
 from insula.bundle.types import Bundle
 from insula.core.errors import BundleError, UnsuitableScanError
 from insula.core.log import get
+from insula.core.recipe import Recipe
 from insula.core.types import FloatArray
 
 CHUNK: Final = 16
 HEAD_CHUNK: Final = 4096
 PROVIDERS: Final = ("CUDAExecutionProvider", "CPUExecutionProvider")
-_OUTPUTS: Final = ("logits", "embedding", "maps", "slice_weights")
 
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What the model graph gives: logits (N, K), embedding (N, E), maps (N, K, S, h, w), slice_weights (N, S)."""
+    """What the model graph gives: logits (N, K) of all targets' columns and embedding (N, E); by role, maps
+    (N, K, S, h, w) and slice_weights (N, S).
+    """
 
     logits: FloatArray
     embedding: FloatArray
-    maps: FloatArray
-    slice_weights: FloatArray
+    maps: Mapping[str, FloatArray]
+    slice_weights: Mapping[str, FloatArray]
 
 
 class Engine:
@@ -40,42 +42,55 @@ class Engine:
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        self._start(
-            read_verified(bundle, "model.onnx"), read_verified(bundle, "head.onnx"), bundle.recipe.role, threads
-        )
+        self._start(read_verified(bundle, "model.onnx"), read_verified(bundle, "head.onnx"), bundle.recipe, threads)
 
     @classmethod
-    def of_graphs(cls, model: bytes, head: bytes, role: str, threads: int | None = None) -> Engine:
+    def of_graphs(cls, model: bytes, head: bytes, recipe: Recipe, threads: int | None = None) -> Engine:
         """An engine on two graphs that are not in a bundle yet."""
         engine = cls.__new__(cls)
-        engine._start(model, head, role, threads)
+        engine._start(model, head, recipe, threads)
         return engine
 
-    def _start(self, model: bytes, head: bytes, role: str, threads: int | None) -> None:
+    def _start(self, model: bytes, head: bytes, recipe: Recipe, threads: int | None) -> None:
         self._model, self.provider = _session(model, "model.onnx", threads)
         self._head, _ = _session(head, "head.onnx", threads)
-        self._names = (role, f"{role}_mask")
-        shapes = _check_ends(self._model, "model.onnx", self._names, _OUTPUTS)
+        self.roles = tuple(recipe.inputs)
+        self._inputs = [name for role in self.roles for name in (role, f"{role}_mask")]
+        self._inputs += ["clinical"] if recipe.clinical else []
+        by_role = [name for role in self.roles for name in (f"maps_{role}", f"weights_{role}")]
+        self._outputs = ("logits", "embedding", *by_role)
+        shapes = _check_ends(self._model, "model.onnx", self._inputs, self._outputs)
         _check_ends(self._head, "head.onnx", ("embedding", "keep"), ("logits",))
-        if len(shapes[role]) != 5:
-            raise BundleError(f"The graph 'model.onnx' takes {len(shapes[role])} dimensions for '{role}', not 5.")
-        self.input_shape: tuple[int | None, ...] = tuple(d if isinstance(d, int) else None for d in shapes[role])
+        self.input_shapes: dict[str, tuple[int, int, int]] = {}
+        for role in self.roles:
+            sides = shapes[role][2:]
+            if len(shapes[role]) != 5 or not all(isinstance(side, int) for side in sides):
+                raise BundleError(
+                    f"The graph 'model.onnx' takes {shapes[role]} for '{role}', and (N, S, C, H, W) with fixed C, H and "
+                    "W is the rule; export the bundle again."
+                )
+            self.input_shapes[role] = (sides[0], sides[1], sides[2])
 
-    def run(self, array: FloatArray, mask: FloatArray) -> Outputs:
-        """Run the network on array (N, S, C, H, W) and mask (N, S), 1 for a slice and 0 for padding.
+    def run(self, feed: Mapping[str, FloatArray]) -> Outputs:
+        """Run the network on each role's slices (N, S, C, H, W) and `<role>_mask` (N, B, S), and on `clinical` (N, D).
 
         N is worked through in chunks. Raises UnsuitableScanError when the shapes do not fit the network or each other,
         BundleError when the network gives values that are not finite.
         """
-        self._check_input(array, mask)
-        size = max(1, CHUNK // array.shape[1])
-        parts = [self._run(array[i : i + size], mask[i : i + size]) for i in range(0, len(array), size)]
-        logits, embedding, maps, weights = (
-            column[0] if len(parts) == 1 else np.concatenate(column) for column in zip(*parts, strict=True)
-        )
-        if not (np.isfinite(logits).all() and np.isfinite(embedding).all()):
+        self._check_input(feed)
+        count, slices = feed[self.roles[0]].shape[:2]
+        size = max(1, CHUNK // slices)
+        parts = [self._run({k: v[i : i + size] for k, v in feed.items()}) for i in range(0, count, size)]
+        columns = [one[0] if len(parts) == 1 else np.concatenate(one) for one in zip(*parts, strict=True)]
+        found = dict(zip(self._outputs, columns, strict=True))
+        if not (np.isfinite(found["logits"]).all() and np.isfinite(found["embedding"]).all()):
             raise BundleError("The network gave values that are not finite; train or export the bundle again.")
-        return Outputs(logits, embedding, maps, weights)
+        return Outputs(
+            found["logits"],
+            found["embedding"],
+            {role: found[f"maps_{role}"] for role in self.roles},
+            {role: found[f"weights_{role}"] for role in self.roles},
+        )
 
     def head(self, embedding: FloatArray, keep: FloatArray) -> FloatArray:
         """Logits (N, K) of embeddings (N, E) under dropout multipliers (N, E): 0 or 1/(1 - p), all ones for none."""
@@ -89,29 +104,40 @@ class Engine:
 
     def warm(self) -> None:
         """One run on zeros, so that the first patient does not wait for the runtime's preparations."""
-        _, _, c, h, w = self.input_shape
-        self.run(np.zeros((1, 1, c or 1, h or 64, w or 64), np.float32), np.ones((1, 1), np.float32))
+        feed: dict[str, FloatArray] = {}
+        for role, shape in self.input_shapes.items():
+            feed |= {role: np.zeros((1, 1, *shape), np.float32), f"{role}_mask": np.ones((1, 1, 1), np.float32)}
+        if "clinical" in self._inputs:
+            width = next(i.shape[1] for i in self._model.get_inputs() if i.name == "clinical")
+            feed["clinical"] = np.full((1, width), np.nan, np.float32)
+        self.run(feed)
 
-    def _run(self, array: FloatArray, mask: FloatArray) -> list[FloatArray]:
-        feed = dict(zip(self._names, (_f32(array), _f32(mask)), strict=True))
-        return _call(self._model, "model.onnx", _OUTPUTS, feed)
+    def _run(self, feed: Mapping[str, FloatArray]) -> list[FloatArray]:
+        return _call(self._model, "model.onnx", self._outputs, {k: _f32(v) for k, v in feed.items()})
 
-    def _check_input(self, array: FloatArray, mask: FloatArray) -> None:
+    def _check_input(self, feed: Mapping[str, FloatArray]) -> None:
+        if set(feed) != set(self._inputs):
+            raise UnsuitableScanError(f"The network takes {self._inputs}, and it was given {sorted(feed)}.")
+        if len({len(array) for array in feed.values()}) != 1:
+            raise UnsuitableScanError("The inputs of the network hold different numbers of cases.")
+        for role in self.roles:
+            self._check_role(role, feed[role], feed[f"{role}_mask"])
+
+    def _check_role(self, role: str, array: FloatArray, mask: FloatArray) -> None:
         if array.ndim != 5 or 0 in array.shape:
             raise UnsuitableScanError(
                 f"The prepared scan has the shape {array.shape}, and the network takes (N, S, C, H, W) with at least "
                 "one slice; check the recipe's prep steps."
             )
-        if mask.shape != array.shape[:2]:
+        if mask.ndim != 3 or (mask.shape[0], mask.shape[2]) != array.shape[:2]:
             raise UnsuitableScanError(
-                f"The mask {mask.shape} does not fit the slices {array.shape[:2]}; give one value a slice."
+                f"The mask {mask.shape} does not fit the slices {array.shape[:2]}; give one value a slice and bag."
             )
-        for got, wanted, what in zip(array.shape, self.input_shape, "NSCHW", strict=True):
-            if what in "CHW" and wanted is not None and got != wanted:
-                raise UnsuitableScanError(
-                    f"The prepared scan is {array.shape[2:]} (channels, height, width), and the network takes "
-                    f"{self.input_shape[2:]}; check the recipe's prep steps."
-                )
+        if array.shape[2:] != self.input_shapes[role]:
+            raise UnsuitableScanError(
+                f"The prepared scan is {array.shape[2:]} (channels, height, width), and the network takes "
+                f"{self.input_shapes[role]}; check the recipe's prep steps."
+            )
 
 
 def _session(data: bytes, name: str, threads: int | None) -> tuple[onnxruntime.InferenceSession, str]:

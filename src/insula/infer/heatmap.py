@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from insula.core.provenance import write_bytes
-from insula.core.recipe import Input
+from insula.core.recipe import Input, Recipe
 from insula.core.types import FloatArray, Heatmap, Prediction, Volume
+from insula.infer.feed import Views
 from insula.prep.run import prepared_volume
 
 OPACITY: Final = 0.7
@@ -105,26 +106,38 @@ def overlay_png(picture: FloatArray, heat: FloatArray, scale: float) -> bytes:
 
 def write_case(
     prediction: Prediction,
-    prepared: FloatArray,
+    prepared: FloatArray | Views,
     folder: Path,
+    recipe: Recipe,
     classes: Sequence[str] = (),
-    colour: bool = False,
     top: int = 3,
 ) -> list[Path]:
     """Write overlays of the slices with most heat, `slice-<number>-<class>.png`, for each class asked for.
 
-    classes: the most probable class when none is named. prepared: (S, C, H, W), the slices that were predicted from.
+    Where a case has several scans, the name begins with that of the scan (`ct-`, `slide.2-`). classes: the most
+    probable class when none is named. prepared: what was predicted from, the slices (S, C, H, W) of the first role's
+    only scan or all scans by role.
     """
+    views = {recipe.role: (prepared,)} if isinstance(prepared, np.ndarray) else prepared
+    scans = {
+        role if i == 0 else f"{role}.{i + 1}": (bag, is_colour(recipe.inputs[role]))
+        for role, bags in views.items()
+        for i, bag in enumerate(bags)
+    }
     chosen = list(classes) or [prediction.classes[int(np.argmax(prediction.probabilities))]]
     written = []
-    for heat in prediction.heatmaps.values():
+    for scan, heat in prediction.heatmaps.items():
+        slices, colour = scans[scan]
         for name in chosen:
             k = prediction.classes.index(name)
             scale = class_scale(heat, k)
             for position in top_slices(heat, k, top):
                 number = heat.slices[position]
-                data = overlay_png(picture(prepared[number], colour), heat.array[k, position], scale)
-                path = folder / f"slice-{number:04d}-{_file_name(name)}.png"
+                data = overlay_png(picture(slices[number], colour), heat.array[k, position], scale)
+                path = (
+                    folder
+                    / f"{f'{_file_name(scan)}-' if len(scans) > 1 else ''}slice-{number:04d}-{_file_name(name)}.png"
+                )
                 write_bytes(path, data)
                 written.append(path)
     return written
@@ -151,4 +164,4 @@ def _colours(level: FloatArray) -> FloatArray:
 
 
 def _file_name(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in text)[:60]
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)[:60]

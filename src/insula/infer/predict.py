@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insula.bundle.types import Bundle
-from insula.core.errors import LimitError, UnsuitableScanError
-from insula.core.recipe import Input, Target
+from insula.core.errors import UnsuitableScanError
+from insula.core.labels import clinical
+from insula.core.recipe import Input, Recipe, Target
 from insula.core.types import Case, FloatArray, Heatmap, Prediction, Volume
-from insula.infer import conformal, domain, sampling
+from insula.infer import answers, conformal, domain, sampling
 from insula.infer.engine import Engine, Outputs
+from insula.infer.feed import Views, of_case
 from insula.metrics.aggregate import aggregate
 from insula.metrics.probabilities import from_logits
 from insula.prep.run import prepared_volume, slices
 from insula.scans import read as scans
 from insula.scans.limits import LIMITS, Limits
-
-MOST_SLICES = 1024
 
 
 class Reader(Protocol):
@@ -36,7 +36,8 @@ class Predictor:
     """A bundle with its engine, ready for scans; safe to call from several threads.
 
     reader: how the files of a case are read; in this process by default, in others by `Sandbox.read_files`.
-    passes: dropout passes behind `Prediction.spread`; 0 leaves the spread out.
+    passes: dropout passes behind `Prediction.spread`; 0 leaves the spread out. attributes: what is known of the patient
+    by the names of the recipe's clinical columns; what is absent is missing, for which the network was trained.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None, reader: Reader = scans.read_files) -> None:
@@ -50,39 +51,80 @@ class Predictor:
 
     def case(self, case: Case, root: Path, passes: int = 0) -> Prediction:
         """Predict a case of a cohort whose files lie under root."""
-        return self.volume(self._read(case, root), case.key, passes)
+        prepared, warnings = self.views(case, root)
+        return self.from_slices(prepared, case.key, passes, warnings, case.attributes)
 
-    def volume(self, volume: Volume, key: str, passes: int = 0) -> Prediction:
-        """Predict a scan in memory. Raises UnsuitableScanError when the recipe does not take it."""
+    def volume(
+        self, volume: Volume, key: str, passes: int = 0, attributes: Mapping[str, str] | None = None
+    ) -> Prediction:
+        """Predict a scan in memory, of the first role. Raises UnsuitableScanError when the recipe does not take it."""
         prepared, warnings = self.prepare(volume)
-        return self.from_slices(prepared, key, passes, warnings)
+        return self.from_slices(prepared, key, passes, warnings, attributes)
 
-    def prepare(self, volume: Volume) -> tuple[FloatArray, tuple[str, ...]]:
+    def prepare(self, volume: Volume, role: str | None = None) -> tuple[FloatArray, tuple[str, ...]]:
         """The scan as the network gets it (S, C, H, W), and what has to be said of it.
 
-        The warnings are those of the file, those of the preparation steps, and what could not be checked.
+        role: of the recipe's inputs, the first by default. The warnings are those of the file, those of the preparation
+        steps, and what could not be checked.
         """
-        prepared = prepared_volume(volume, self.bundle.recipe.input)
-        return slices(prepared), (*prepared.warnings, *self._cautions(volume, prepared))
+        section = self.bundle.recipe.inputs[role or self.bundle.recipe.role]
+        prepared = prepared_volume(volume, section)
+        return slices(prepared), (*prepared.warnings, *_cautions(volume, prepared, section))
+
+    def views(self, case: Case, root: Path) -> tuple[Views, tuple[str, ...]]:
+        """All scans of a case as the network gets them, role → (S, C, H, W) of each, and what has to be said of them.
+
+        A role that the case lacks is left out, where the recipe has others; UnsuitableScanError when it lacks them all.
+        """
+        recipe = self.bundle.recipe
+        found: dict[str, tuple[FloatArray, ...]] = {}
+        warnings: list[str] = []
+        for role, section in recipe.inputs.items():
+            bags = []
+            for scan in case.scans_of(role):
+                volume = self.reader([root / p for p in scan.paths], tiles=section.tiles)
+                prepared, said = self.prepare(volume, role)
+                bags.append(prepared)
+                warnings += said
+            if bags:
+                found[role] = tuple(bags)
+        if not found:
+            raise UnsuitableScanError(
+                f"The case has scans for {sorted(case.scans)}, and the recipe takes {_listed(recipe)}; "
+                "index the cohort with this recipe."
+            )
+        return found, tuple(dict.fromkeys(warnings))
 
     def prepared(self, case: Case, root: Path) -> FloatArray:
-        """A case's scan as the network gets it: (S, C, H, W)."""
-        return self.prepare(self._read(case, root))[0]
+        """The scan of a case's first role as the network gets it: (S, C, H, W), all scans of the role in a row."""
+        found, _ = self.views(case, root)
+        return np.concatenate(found[next(iter(found))])
 
     def from_slices(
-        self, prepared: FloatArray, key: str, passes: int = 0, warnings: tuple[str, ...] = ()
+        self,
+        prepared: FloatArray | Views,
+        key: str,
+        passes: int = 0,
+        warnings: tuple[str, ...] = (),
+        attributes: Mapping[str, str] | None = None,
     ) -> Prediction:
-        """Predict from slices that `prep.run.prepare` gave, e.g. out of the prepared cache."""
+        """Predict from slices that `prep.run.prepare` gave, e.g. out of the prepared cache.
+
+        prepared: role → slices of each scan, or the slices of the first role's one scan.
+        """
         facts, recipe = self.bundle.decision, self.bundle.recipe
-        outputs = run_prepared(self.engine, prepared, recipe.input)
-        per_input = from_logits(outputs.logits, facts.temperature, recipe.target.kind)
+        views = {recipe.role: (prepared,)} if isinstance(prepared, np.ndarray) else prepared
+        known = clinical(attributes or {}, recipe.clinical)
+        outputs = self.engine.run(of_case(views, known, self.engine.input_shapes, recipe))
+        warnings = (*warnings, *_missing(views, known, recipe))
+        per_input = self._probabilities(outputs.logits)
         probabilities = aggregate(per_input, recipe.policy.aggregate, recipe.target.kind).astype(np.float32)
-        spread = None
+        spread, sampled = None, None
         if passes and recipe.model.dropout == 0.0:
             warnings = (*warnings, "no spread: the model has no dropout")
         elif passes:
-            spread = self._pooled_samples(outputs, passes).std(axis=0).astype(np.float32)
-        embedding = case_embedding(outputs)
+            sampled = self._samples(outputs, passes)
+            spread = self._pooled(sampled).std(axis=0).astype(np.float32)
         base = self.bundle.baseline
         far = domain.median_distance(outputs.embedding, base.embedding_mean, base.embedding_precision)
         return Prediction(
@@ -97,62 +139,33 @@ class Predictor:
                 recipe.target,
             ),
             domain_score=domain.score(far, base.distances),
-            embedding=embedding,
-            heatmaps={recipe.role: heatmap(outputs, recipe.input)},
+            embedding=case_embedding(outputs),
+            heatmaps=heatmaps(outputs, views, recipe),
             warnings=warnings,
+            also=answers.further(outputs.logits, sampled, recipe, facts.further),
         )
 
-    def samples(self, prepared: FloatArray, passes: int) -> NDArray[np.float64]:
+    def samples(self, prepared: FloatArray | Views, passes: int) -> NDArray[np.float64]:
         """Probabilities (passes, K) of the case under dropout, pooled over inputs; see `sampling.summary`."""
-        return self._pooled_samples(run_prepared(self.engine, prepared, self.bundle.recipe.input), passes)
-
-    def _cautions(self, volume: Volume, prepared: Volume) -> tuple[str, ...]:
-        """What could not be checked about a scan that the recipe takes, where no step has said it already."""
-        wanted = self.bundle.recipe.input.modality
-        found = []
-        if wanted == "CT" and volume.units != "HU" and not any(w.startswith("not HU") for w in prepared.warnings):
-            found.append("the scan holds no Hounsfield units: its own window was kept")
-        if wanted in ("CT", "MR") and not volume.modality:
-            found.append(f"the file does not say its modality: that it is {wanted} was not checked")
-        return tuple(found)
-
-    def _read(self, case: Case, root: Path) -> Volume:
-        role = self.bundle.recipe.role
-        scan = case.scans.get(role)
-        if scan is None:
-            raise UnsuitableScanError(
-                f"The case has scans for {sorted(case.scans)}, and the recipe takes '{role}'; "
-                "index the cohort with this recipe."
-            )
-        return self.reader([root / p for p in scan.paths], tiles=self.bundle.recipe.input.tiles)
-
-    def _pooled_samples(self, outputs: Outputs, passes: int) -> NDArray[np.float64]:
         recipe = self.bundle.recipe
-        logits = sampling.sample(self.engine, outputs.embedding, passes, recipe.model.dropout, recipe.seed)
-        p = from_logits(logits, self.bundle.decision.temperature, recipe.target.kind)
+        views = {recipe.role: (prepared,)} if isinstance(prepared, np.ndarray) else prepared
+        feed = of_case(views, clinical({}, recipe.clinical), self.engine.input_shapes, recipe)
+        return self._pooled(self._samples(self.engine.run(feed), passes))
+
+    def _samples(self, outputs: Outputs, passes: int) -> FloatArray:
+        """Columns (passes, N, K) under dropout."""
+        recipe = self.bundle.recipe
+        return sampling.sample(self.engine, outputs.embedding, passes, recipe.model.dropout, recipe.seed)
+
+    def _probabilities(self, logits: FloatArray) -> NDArray[np.float64]:
+        recipe = self.bundle.recipe
+        own = logits[..., recipe.columns(recipe.target_name)]
+        return from_logits(own, self.bundle.decision.temperature, recipe.target.kind)
+
+    def _pooled(self, sampled: FloatArray) -> NDArray[np.float64]:
+        recipe = self.bundle.recipe
+        p = self._probabilities(sampled)
         return np.stack([aggregate(rows, recipe.policy.aggregate, recipe.target.kind) for rows in p])
-
-
-def run_prepared(engine: Engine, prepared: FloatArray, section: Input) -> Outputs:
-    """Run the network on one case's slices (S, C, H, W): as one input, or each slice as its own (unit `image`).
-
-    Raises LimitError for a series of more than `MOST_SLICES` slices, since all of them are in memory at once.
-    """
-    if section.unit == "image":
-        return engine.run(prepared[:, None], np.ones((len(prepared), 1), np.float32))
-    if len(prepared) > MOST_SLICES:
-        raise LimitError(
-            f"The series has {len(prepared)} slices and one prediction takes at most {MOST_SLICES}; "
-            "add a 'pick_slices' step to the recipe, or give thicker slices."
-        )
-    return engine.run(prepared[None], np.ones((1, len(prepared)), np.float32))
-
-
-def _with_any(kept: tuple[str, ...], target: Target) -> tuple[str, ...]:
-    """A set that holds a label holds `any` too, which follows from it; a larger set keeps what it promises."""
-    if kept and target.any_of_the_others and target.positive not in kept:
-        return tuple(c for c in target.classes if c in kept or c == target.positive)
-    return kept
 
 
 def case_embedding(outputs: Outputs) -> FloatArray:
@@ -161,11 +174,52 @@ def case_embedding(outputs: Outputs) -> FloatArray:
     return mean
 
 
-def heatmap(outputs: Outputs, section: Input) -> Heatmap:
-    """The class maps of one case, one for each slice."""
-    if section.unit == "image":
-        array = outputs.maps[:, :, 0].transpose(1, 0, 2, 3)
-        weights = np.full(array.shape[1], 1.0 / array.shape[1], np.float32)
-    else:
-        array, weights = outputs.maps[0], outputs.slice_weights[0]
-    return Heatmap(np.ascontiguousarray(array), tuple(range(array.shape[1])), weights)
+def heatmaps(outputs: Outputs, views: Views, recipe: Recipe) -> dict[str, Heatmap]:
+    """The class maps of each scan of one case, under `role`, `role.2` and so on; one map for each slice."""
+    found: dict[str, Heatmap] = {}
+    for role, bags in views.items():
+        if recipe.inputs[role].unit == "image" and not recipe.fused:
+            array = outputs.maps[role][:, :, 0].transpose(1, 0, 2, 3)
+            weights = np.full(array.shape[1], 1.0 / array.shape[1], np.float32)
+        else:
+            array, weights = outputs.maps[role][0], outputs.slice_weights[role][0]
+        at = 0
+        for b, bag in enumerate(bags):
+            part = slice(at, at + len(bag))
+            name = role if b == 0 else f"{role}.{b + 1}"
+            found[name] = Heatmap(np.ascontiguousarray(array[:, part]), tuple(range(len(bag))), weights[part])
+            at += len(bag)
+    return found
+
+
+def _cautions(volume: Volume, prepared: Volume, section: Input) -> tuple[str, ...]:
+    """What could not be checked about a scan that the recipe takes, where no step has said it already."""
+    wanted = section.modality
+    found = []
+    if wanted == "CT" and volume.units != "HU" and not any(w.startswith("not HU") for w in prepared.warnings):
+        found.append("the scan holds no Hounsfield units: its own window was kept")
+    if wanted in ("CT", "MR") and not volume.modality:
+        found.append(f"the file does not say its modality: that it is {wanted} was not checked")
+    return tuple(found)
+
+
+def _missing(views: Views, known: Sequence[float], recipe: Recipe) -> tuple[str, ...]:
+    """What the recipe takes and the case does not have."""
+    found = [f"no scan for '{role}': predicted without it" for role in recipe.inputs if role not in views]
+    absent, at = [], 0
+    for name, column in recipe.clinical.items():
+        if np.isnan(known[at]):
+            absent.append(name)
+        at += column.width
+    return (*found, *([f"not known of the patient: {', '.join(absent)}"] if absent else []))
+
+
+def _listed(recipe: Recipe) -> str:
+    return " or ".join(f"'{role}'" for role in recipe.inputs)
+
+
+def _with_any(kept: tuple[str, ...], target: Target) -> tuple[str, ...]:
+    """A set that holds a label holds `any` too, which follows from it; a larger set keeps what it promises."""
+    if kept and target.any_of_the_others and target.positive not in kept:
+        return tuple(c for c in target.classes if c in kept or c == target.positive)
+    return kept

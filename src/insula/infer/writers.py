@@ -6,10 +6,11 @@ A writer is a plain function `(prediction, decision) -> str`.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from insula.core.registry import Registry
-from insula.core.types import Decision, Prediction
+from insula.core.types import Answer, Decision, Prediction
 
 WRITERS = Registry("writer", {"json": "insula.infer.writers:to_json", "text": "insula.infer.writers:to_text"})
 _DIGITS = 6
@@ -32,12 +33,19 @@ def as_dict(prediction: Prediction, decision: Decision) -> dict[str, Any]:
         "prediction_set": list(prediction.prediction_set),
         "domain_score": round(prediction.domain_score, _DIGITS),
         "warnings": list(prediction.warnings),
+        "also": {name: _answer(answer) for name, answer in prediction.also.items()},
     }
 
 
-def named(classes: tuple[str, ...], values: Any) -> dict[str, float]:
-    """Class → value, rounded as all figures that leave the program."""
-    return {c: round(float(v), _DIGITS) for c, v in zip(classes, values, strict=True)}
+def _answer(answer: Answer) -> dict[str, Any]:
+    spread = None if answer.spread is None else named(answer.names, answer.spread)
+    return {"kind": answer.kind, "values": named(answer.names, answer.values), "spread": spread}
+
+
+def named(classes: tuple[str, ...], values: Any) -> dict[str, Any]:
+    """Class → value, rounded as all figures that leave the program; None for a value that is not defined."""
+    rounded = [round(float(v), _DIGITS) for v in values]
+    return {c: v if math.isfinite(v) else None for c, v in zip(classes, rounded, strict=True)}
 
 
 def to_json(prediction: Prediction, decision: Decision) -> str:
@@ -52,6 +60,12 @@ def to_text(prediction: Prediction, decision: Decision) -> str:
         spread = "" if prediction.spread is None else f" ± {float(prediction.spread[i]):.3f}"
         kept = "  in the prediction set" if name in prediction.prediction_set else ""
         lines.append(f"  {name:<24} {float(prediction.probabilities[i]):.3f}{spread}{kept}")
+    for answer in prediction.also.values():
+        said = ", ".join(
+            f"{name} {float(v):.3f}" + ("" if answer.spread is None else f" ± {float(answer.spread[i]):.3f}")
+            for i, (name, v) in enumerate(zip(answer.names, answer.values, strict=True))
+        )
+        lines.append(f"  {answer.target} ({answer.kind}): {said}")
     lines.append(f"  farther from training than {prediction.domain_score:.0%} of validation scans")
     lines += [f"  referred: {reason}" for reason in decision.reasons]
     lines += [f"  note: {warning}" for warning in prediction.warnings]

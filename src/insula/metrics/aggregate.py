@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from insula.core.errors import EvaluationError
 from insula.metrics.probabilities import Kind
+from insula.metrics.probabilities import exclusive as is_exclusive
 
 How = Literal["mean", "max", "noisy_or", "majority"]
 
@@ -31,7 +32,7 @@ def aggregate(probabilities: ArrayLike, how: How, kind: Kind | None = None) -> N
     if len(rows) == 1:
         only: NDArray[np.float64] = rows[0].copy()
         return only
-    exclusive = kind == "multiclass" if kind else bool(np.allclose(rows.sum(axis=1), 1.0, atol=1e-4))
+    exclusive = is_exclusive(kind) if kind else bool(np.allclose(rows.sum(axis=1), 1.0, atol=1e-4))
     pooled: NDArray[np.float64]
     if how == "mean":
         pooled = rows.mean(axis=0)

@@ -10,7 +10,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from insula.core.errors import EvaluationError
-from insula.metrics.probabilities import Kind
+from insula.metrics.classification import ratio
+from insula.metrics.probabilities import Kind, exclusive
 
 _RANGE = (np.log(0.02), np.log(50.0))
 
@@ -28,7 +29,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, kind: Kind) -> float:
         raise EvaluationError(f"Logits {z.shape} and labels {y.shape} must be equal tables with at least one row.")
     if not np.isfinite(z).all():
         raise EvaluationError("Some logits are not finite; train again before fitting a temperature.")
-    if kind == "multiclass" and not (y.sum(axis=1) == 1).all():
+    if exclusive(kind) and not (y.sum(axis=1) == 1).all():
         raise EvaluationError("Some cases carry no or several of the exclusive classes; correct their labels.")
 
     if _separated(z, y, kind):
@@ -36,7 +37,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, kind: Kind) -> float:
 
     def loss(log_temperature: float) -> float:
         scaled = z / np.exp(log_temperature)
-        if kind == "multiclass":
+        if exclusive(kind):
             return float(-log_softmax(scaled, axis=1)[y].mean())
         return float(np.logaddexp(0.0, np.where(y, -scaled, scaled)).mean())
 
@@ -46,7 +47,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, kind: Kind) -> float:
 
 def _separated(z: NDArray[np.float64], y: NDArray[np.bool_], kind: Kind) -> bool:
     # asked of the logits: the loss itself is flat at 0 long before the smallest temperature
-    if kind == "multiclass":
+    if exclusive(kind):
         return bool((z[y] >= z.max(axis=1)).all())
     return bool((np.where(y, z, -z) >= 0).all())
 
@@ -89,10 +90,44 @@ def ece(y: ArrayLike, p: ArrayLike, weights: NDArray[np.float64] | None = None, 
     The bins are those of the unweighted sample, so that replicates differ by their cases only (Nixon et al., 2019).
     It is never negative, so even a perfect model shows some on few cases.
     """
+    gap = gaps(y, p, count)
+    w = np.ones((1, len(gap))) if weights is None else weights
+    return ece_of(w @ gap, w.sum(axis=1))
+
+
+def gaps(y: ArrayLike, p: ArrayLike, count: int = 10) -> NDArray[np.float64]:
+    """Label minus probability of each row in the column of its bin, (n, bins)."""
     truth, score = np.asarray(y, dtype=np.float64), np.asarray(p, dtype=np.float64)
-    w = np.ones((1, len(score))) if weights is None else weights
     index = bins(score, count)
-    gap = np.zeros((len(score), int(index.max()) + 1))
-    gap[np.arange(len(score)), index] = truth - score
-    result: NDArray[np.float64] = np.abs(w @ gap).sum(axis=1) / w.sum(axis=1)
-    return result
+    found = np.zeros((len(score), int(index.max()) + 1))
+    found[np.arange(len(score)), index] = truth - score
+    return found
+
+
+def ece_ends(
+    gap: NDArray[np.float64], replicates: NDArray[np.float64], level: float = 0.95
+) -> tuple[float, float] | None:
+    """Interval of a calibration error Σ|gap| from its gaps (B,) and their bootstrap replicates (R, B).
+
+    Chance alone makes the error large, so its percentiles lie above the truth. Here the true gaps are taken to be λ
+    times those seen, for each λ from 0 to 3, with the replicates' scatter about them; those λ stand for which the error
+    that was seen lies within the middle `level` of the errors that chance would then show (a test turned round). None
+    when fewer than half of the replicates are defined.
+    """
+    defined = replicates[np.isfinite(replicates).all(axis=1)]
+    if len(defined) * 2 < len(replicates) or len(defined) == 0:
+        return None
+    seen = float(np.abs(gap).sum())
+    scatter = defined - gap
+    scales = np.linspace(0.0, 3.0, 121)
+    tails = [0.5 - level / 2, 0.5 + level / 2]
+    shown = np.stack([np.quantile(np.abs(scale * gap + scatter).sum(axis=1), tails) for scale in scales])
+    possible = scales[(shown[:, 0] <= seen) & (seen <= shown[:, 1])]
+    if len(possible) == 0:  # less than chance alone would show
+        return 0.0, seen
+    return float(possible[0] * seen), float(possible[-1] * seen)
+
+
+def ece_of(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The calibration error from sums (R, bins) of `gaps` and the weights (R,) behind them."""
+    return ratio(np.abs(sums).sum(axis=1), sizes)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from insula.metrics.ranking import rank
+
 Values = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -40,8 +42,16 @@ def once(n: int) -> Values:
 
 def counts(y: Bools, predicted: Bools, weights: Values) -> Counts:
     """The four cells of the two-by-two table."""
-    cells = np.stack([y & predicted, ~y & predicted, y & ~predicted, ~y & ~predicted], axis=1).astype(np.float64)
-    table = weights @ cells
+    return of_cells(weights @ cells(y, predicted))
+
+
+def cells(y: Bools, predicted: Bools) -> Values:
+    """Which cell of the two-by-two table each row falls in, (n, 4): TP, FP, FN, TN."""
+    return np.stack([y & predicted, ~y & predicted, y & ~predicted, ~y & ~predicted], axis=1).astype(np.float64)
+
+
+def of_cells(table: Values) -> Counts:
+    """The counts in sums (R, 4) of `cells`."""
     return Counts(table[:, 0], table[:, 1], table[:, 2], table[:, 3])
 
 
@@ -71,49 +81,63 @@ def table_figures(c: Counts) -> dict[str, Values]:
 
 def roc_auc(y: Bools, p: Values, weights: Values) -> Values:
     """Area under the ROC curve as the Mann-Whitney probability, ties counted half; NaN without both classes."""
-    positive, negative = _by_score(y, p, weights)
-    below = np.cumsum(negative, axis=1) - negative
-    wins = (positive * (below + 0.5 * negative)).sum(axis=1)
-    return ratio(wins, positive.sum(axis=1) * negative.sum(axis=1))
+    return rank(y, p).figures(weights)[0]
 
 
 def average_precision(y: Bools, p: Values, weights: Values) -> Values:
     """Σ (recall step)·(precision) down the thresholds, equal scores taken together; NaN without positives."""
-    positive, negative = (part[:, ::-1] for part in _by_score(y, p, weights))
-    tp, fp = np.cumsum(positive, axis=1), np.cumsum(negative, axis=1)
-    precision = np.divide(tp, tp + fp, out=np.zeros_like(tp), where=tp + fp > 0)  # empty steps weigh nothing
-    return ratio((positive * precision).sum(axis=1), positive.sum(axis=1))
+    return rank(y, p).figures(weights)[1]
 
 
 def brier(y: Bools, p: Values, weights: Values) -> Values:
     """Mean squared error of the probability, (n,); for tables (n, K) summed over the classes (Brier 1950)."""
-    error = (p - y) ** 2
-    return ratio(weights @ (error if error.ndim == 1 else error.sum(axis=1)), weights.sum(axis=1))
+    return ratio(weights @ squared_errors(y, p), weights.sum(axis=1))
+
+
+def squared_errors(y: Bools, p: Values) -> Values:
+    """What each row adds to the Brier score, (n,)."""
+    error: Values = (p - y) ** 2
+    return error if error.ndim == 1 else error.sum(axis=1)
 
 
 def log_loss(y: Bools, p: Values, weights: Values) -> Values:
     """Mean −log of the probability given to what was true, of one label (n,); kept finite at 0 and 1."""
-    return ratio(weights @ -np.log(_inside(np.where(y, p, 1.0 - p))), weights.sum(axis=1))
+    return ratio(weights @ losses(y, p), weights.sum(axis=1))
+
+
+def losses(y: Bools, p: Values) -> Values:
+    """What each row adds to the log loss of one label, (n,)."""
+    result: Values = -np.log(_inside(np.where(y, p, 1.0 - p)))
+    return result
 
 
 def log_loss_classes(y: Bools, p: Values, weights: Values) -> Values:
     """Mean −log of the probability given to the true class, (n, K)."""
-    return ratio(weights @ _losses(y, p), weights.sum(axis=1))
+    return ratio(weights @ losses_classes(y, p), weights.sum(axis=1))
 
 
 def log_loss_balanced(y: Bools, p: Values, weights: Values) -> Values:
     """Log loss averaged within each class, then over the classes: every class counts the same; NaN if one is absent."""
-    losses = _losses(y, p)
-    each = [ratio(weights @ (losses * y[:, k]), weights @ y[:, k].astype(np.float64)) for k in range(y.shape[1])]
-    mean: Values = np.mean(np.stack(each), axis=0)
+    truth = y.astype(np.float64)
+    return mean_of_classes(weights @ (losses_classes(y, p)[:, None] * truth), weights @ truth)
+
+
+def mean_of_classes(sums: Values, sizes: Values) -> Values:
+    """Mean over the classes of sum / size, both (R, K); NaN if a class is absent."""
+    mean: Values = ratio(sums, sizes).mean(axis=1)
     return mean
 
 
 def confusion(true: NDArray[np.intp], predicted: NDArray[np.intp], classes: int, weights: Values) -> Values:
     """Confusion matrices (R, K, K): rows the true class, columns the predicted one."""
-    cells = np.zeros((len(true), classes * classes))
-    cells[np.arange(len(true)), true * classes + predicted] = 1.0
-    return (weights @ cells).reshape(-1, classes, classes)
+    return (weights @ pairs(true, predicted, classes)).reshape(-1, classes, classes)
+
+
+def pairs(true: NDArray[np.intp], predicted: NDArray[np.intp], classes: int) -> Values:
+    """Which cell of the confusion matrix each row falls in, (n, K·K), row by row of the matrix."""
+    found = np.zeros((len(true), classes * classes))
+    found[np.arange(len(true)), true * classes + predicted] = 1.0
+    return found
 
 
 def kappa(matrix: Values) -> Values:
@@ -158,7 +182,8 @@ def _by_score(y: Bools, p: Values, weights: Values) -> tuple[Values, Values]:
     return np.add.reduceat(positive, starts, axis=1), np.add.reduceat(negative, starts, axis=1)
 
 
-def _losses(y: Bools, p: Values) -> Values:
+def losses_classes(y: Bools, p: Values) -> Values:
+    """What each row adds to the log loss over exclusive classes, (n,)."""
     given: Values = np.where(y, _inside(p), 1.0).prod(axis=1)
     return -np.log(given)
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, softmax
 
 from insula.core.errors import EvaluationError
+from insula.core.recipe_target import EXCLUSIVE, Kind
 
-Kind = Literal["multiclass", "multilabel"]
+__all__ = ["Kind", "exclusive", "from_logits"]
+
+
+def exclusive(kind: Kind) -> bool:
+    """Whether exactly one class is true; EvaluationError for a kind that has no classes."""
+    if kind not in (*EXCLUSIVE, "multilabel"):
+        raise EvaluationError(f"A {kind} target has no classes and so no probabilities; judge its numbers instead.")
+    return kind in EXCLUSIVE
 
 
 def from_logits(logits: ArrayLike, temperature: float, kind: Kind) -> NDArray[np.float64]:
@@ -24,5 +30,5 @@ def from_logits(logits: ArrayLike, temperature: float, kind: Kind) -> NDArray[np
             f"The temperature is {temperature}; it must be above 0: fit it again on validation cases."
         )
     scaled = np.asarray(logits, dtype=np.float64) / temperature
-    result: NDArray[np.float64] = softmax(scaled, axis=-1) if kind == "multiclass" else expit(scaled)
+    result: NDArray[np.float64] = softmax(scaled, axis=-1) if exclusive(kind) else expit(scaled)
     return result

@@ -1,7 +1,8 @@
-"""The network of a recipe: normalise → encoder → pool over slices → dropout → linear head."""
+"""The network of a recipe: for each role normalise → encoder → pool; then fusion, dropout and the heads."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -9,94 +10,147 @@ from torch import nn
 
 from insula.core.errors import RecipeError
 from insula.core.recipe import Recipe
-from insula.model.encoders import build_encoder
-from insula.model.pooling import build_pool
+from insula.model.bags import BagPool
+from insula.model.encoders import build_encoder, weights_line
+from insula.model.fusion import CLINICAL, Clinical, Fusion
+from insula.model.heads import Heads
+
+Tensors = Mapping[str, torch.Tensor]
+Shape = tuple[int, int, int]
 
 
 class Outputs(NamedTuple):
-    """logits (N, K), embedding (N, E), class maps (N, K, S, h, w), slice weights (N, S)."""
+    """Columns (N, K) of all targets, embedding (N, H); by role maps (N, K, S, h, w) and slice weights (N, S)."""
 
     logits: torch.Tensor
     embedding: torch.Tensor
-    maps: torch.Tensor
-    slice_weights: torch.Tensor
+    maps: dict[str, torch.Tensor]
+    slice_weights: dict[str, torch.Tensor]
 
 
 class Network(nn.Module):
-    """One encoder shared by all slices of a case; dropout stands in the head alone.
+    """One encoder a role, shared by all slices of a case; dropout stands before the heads alone.
 
-    Input (N, S, C, H, W) in about [0, 1] and a mask (N, S) with 1 for a real slice and 0 for padding.
+    x: role → (N, S, C, H, W) in about [0, 1]. mask: role → (N, B, S), 1 where a slice belongs to a bag (a series or
+    slide), 0 for padding; all 0 where a case lacks the role. clinical (N, D): NaN where missing. With one role and no
+    clinical columns the embedding is the pooled features; otherwise the fused ones.
     """
 
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    def __init__(self, recipe: Recipe, channels: int, size: tuple[int, int]) -> None:
+    def __init__(self, recipe: Recipe, shapes: Mapping[str, Shape]) -> None:
         super().__init__()
-        section = recipe.model
-        self.encoder = build_encoder(section.encoder, channels, section.pretrained, size)
-        features = int(self.encoder.num_features)  # type: ignore[arg-type]
-        self.pool = build_pool(section.pool, features)
-        self.dropout = nn.Dropout(section.dropout)
-        self.head = nn.Linear(features, len(recipe.target.classes))
-        for name, values in (("mean", section.normalise.mean), ("std", section.normalise.std)):
-            if len(values) not in (1, channels):
-                raise RecipeError(
-                    f"model.normalise.{name} has {len(values)} values and the prepared scan {channels} channels; "
-                    "give one value, or one for each channel."
-                )
-            self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1))
+        self.roles = tuple(recipe.inputs)
+        self.encoders, self.pools = nn.ModuleDict(), nn.ModuleDict()
+        widths: dict[str, int] = {}
+        for role in self.roles:
+            if hasattr(self.encoders, role) and role not in self.encoders:
+                raise RecipeError(f"'{role}' cannot name an input, since PyTorch's modules use it; choose another name.")
+            section, (channels, height, width) = recipe.model.of(role), shapes[role]
+            encoder = build_encoder(str(section.encoder), channels, section.pretrained or False, (height, width))
+            widths[role] = int(encoder.num_features)  # type: ignore[arg-type]
+            self.encoders[role] = encoder
+            self.pools[role] = BagPool(str(section.pool), recipe.model.bags, widths[role])
+            self._normalise(role, recipe, channels)
+        self.clinical = Clinical(recipe.clinical) if recipe.clinical else None
+        if self.clinical is not None:
+            widths[CLINICAL] = 2 * self.clinical.width
+        self.fusion = Fusion(widths, recipe.model.features) if recipe.fused else None
+        self.dropout = nn.Dropout(recipe.model.dropout)
+        self.heads = Heads(recipe.targets, recipe.model.features if recipe.fused else widths[self.roles[0]])
 
-    def features(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Feature map (M, E, h, w) of M pictures (M, C, H, W)."""
-        out: torch.Tensor = self.encoder((pictures - self.mean) / self.std)
-        return out
+    def forward(self, x: Tensors, mask: Tensors, clinical: torch.Tensor | None = None) -> torch.Tensor:
+        """Columns (N, K) for training: the encoders see the real slices only, so padding never enters batch norm."""
+        z: dict[str, torch.Tensor] = {}
+        for role in self.roles:
+            f = self._pooled(role, x[role], mask[role])
+            z[role] = self.pools[role](f, mask[role].to(f.dtype))
+        columns: torch.Tensor = self.heads(self.dropout(self._embedding(z, *self._there(mask, clinical))))
+        return columns
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Logits (N, K) for training: the encoder sees the real slices only, so padding never enters batch norm."""
-        real = mask > 0.5
-        pooled = self.features(x[real].contiguous(memory_format=torch.channels_last)).mean((2, 3))
-        f = pooled.new_zeros((*mask.shape, pooled.shape[1]))
-        f[real] = pooled
-        logits: torch.Tensor = self.head(self.dropout(self.pool(f, mask.to(pooled.dtype))))
-        return logits
-
-    def explain(self, x: torch.Tensor, mask: torch.Tensor) -> Outputs:
+    def explain(self, x: Tensors, mask: Tensors, clinical: torch.Tensor | None = None) -> Outputs:
         """Everything that a bundle's graph gives, in forward operations alone.
 
-        The class map is Grad-CAM (Selvaraju 2017, eq. 1-2): each channel weighted by the mean derivative of the logit,
-        then ReLU. Features are pooled by their mean, so that derivative is the pool's slope over the cells h·w.
+        The class map is Grad-CAM (Selvaraju 2017, eq. 1-2): each channel weighted by the mean derivative of the column,
+        then ReLU. Features are pooled by their mean, so that derivative is the slope of heads, fusion and pooling over
+        the cells h·w.
         """
-        n, s = mask.shape
-        maps = torch.unflatten(self.features(x.flatten(0, 1)), 0, (n, s))
-        f = maps.mean((3, 4))
-        z = self.pool(f, mask)
-        slope = self.pool.slope(f, mask, self.head.weight)
-        cells = maps.shape[3] * maps.shape[4]
-        weighted = torch.einsum("nkse,nseyx->nksyx", slope, maps) / cells
-        return Outputs(self.head(z), z, torch.relu(weighted), self.pool.weights(f, mask))
+        z, maps, f = {}, {}, {}
+        for role in self.roles:
+            maps[role] = self._maps(role, x[role], mask[role])
+            f[role] = maps[role].mean((3, 4))
+            z[role] = self.pools[role](f[role], mask[role])
+        extra, there = self._there(mask, clinical)
+        h = self._embedding(z, extra, there)
+        g = self.heads.slope(h)
+        heat, weights = {}, {}
+        for role in self.roles:
+            back = g if self.fusion is None else self.fusion.slope(role, {**z, **extra}, there, g)
+            slope = self.pools[role].slope(f[role], mask[role], back)  # type: ignore[operator]
+            cells = maps[role].shape[3] * maps[role].shape[4]
+            heat[role] = torch.relu(torch.einsum("nkse,nseyx->nksyx", slope, maps[role]) / cells)
+            weights[role] = self.pools[role].weights(f[role], mask[role])  # type: ignore[operator]
+        return Outputs(self.heads(h), h, heat, weights)
 
+    def lines(self, recipe: Recipe) -> str:
+        """One sentence a role that says where its starting weights came from."""
+        found = []
+        for role in self.roles:
+            section = recipe.model.of(role)
+            loaded = getattr(self.encoders[role], "loaded", None)
+            line = weights_line(str(section.encoder), section.pretrained or False, loaded)
+            found.append(line if len(self.roles) == 1 else f"{role}: {line}")
+        return " ".join(found)
 
-class ExportGraph(nn.Module):
-    """`Network.explain` as the module that becomes model.onnx."""
+    def _embedding(self, z: Tensors, extra: Tensors, there: Tensors) -> torch.Tensor:
+        if self.fusion is None:
+            return z[self.roles[0]]
+        fused: torch.Tensor = self.fusion({**z, **extra}, there)
+        return fused
 
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
+    def _there(self, mask: Tensors, clinical: torch.Tensor | None) -> tuple[dict[str, torch.Tensor], Tensors]:
+        there = {role: mask[role].amax((1, 2)) for role in self.roles}
+        if self.clinical is None or clinical is None:
+            return {}, there
+        vector, there[CLINICAL] = self.clinical(clinical)
+        return {CLINICAL: vector}, there
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Outputs:
-        """All outputs of the graph."""
-        return self.network.explain(x, mask)
+    def _pooled(self, role: str, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Slice features (N, S, E) in training, 0 for padding."""
+        flat = mask.amax(1)
+        if self.encoders[role].volumetric:
+            maps: torch.Tensor = self._maps(role, x, mask)
+            return maps.mean((3, 4)) * flat.unsqueeze(-1)
+        real = flat > 0.5
+        width = int(self.encoders[role].num_features)  # type: ignore[arg-type]
+        if not bool(real.any()):
+            return x.new_zeros((*flat.shape, width))
+        pictures = self._scaled(role, x[real].contiguous(memory_format=torch.channels_last))
+        pooled = self.encoders[role](pictures).mean((2, 3))
+        f = pooled.new_zeros((*flat.shape, width))
+        f[real] = pooled
+        return f
 
+    def _maps(self, role: str, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Feature maps (N, S, E, h, w)."""
+        n, s = x.shape[:2]
+        scaled = self._scaled(role, x.flatten(0, 1))
+        if not self.encoders[role].volumetric:
+            return torch.unflatten(self.encoders[role](scaled), 0, (n, s))
+        # each bag is a volume of its own, empty where the others lie: no slice sees across the border of two series
+        volume = torch.unflatten(scaled, 0, (n, s)).transpose(1, 2)
+        b, rest = mask.shape[1], volume.shape[1:]
+        each = volume.unsqueeze(1).expand(n, b, *rest).reshape(n * b, *rest)
+        out = self.encoders[role](each, mask.reshape(n * b, s)) * mask.reshape(n * b, 1, s, 1, 1)
+        return torch.unflatten(out, 0, (n, b)).sum(1).transpose(1, 2)
 
-class HeadGraph(nn.Module):
-    """The head with its dropout mask as an input: the module that becomes head.onnx."""
+    def _scaled(self, role: str, pictures: torch.Tensor) -> torch.Tensor:
+        return (pictures - self.get_buffer(f"mean_{role}")) / self.get_buffer(f"std_{role}")
 
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.head = network.head
-
-    def forward(self, embedding: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
-        """Logits of embeddings multiplied by a keep mask (0 or 1/(1−p))."""
-        logits: torch.Tensor = self.head(embedding * keep)
-        return logits
+    def _normalise(self, role: str, recipe: Recipe, channels: int) -> None:
+        section = recipe.model.of(role).normalise or recipe.model.normalise
+        for name, values in (("mean", section.mean), ("std", section.std)):
+            if len(values) not in (1, channels):
+                raise RecipeError(
+                    f"model.normalise.{name} has {len(values)} values and the prepared scan of '{role}' {channels} "
+                    "channels; give one value, or one for each channel."
+                )
+            self.register_buffer(f"{name}_{role}", torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1))

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from insula import __version__
 from insula.core.errors import CohortError, InsulaError
 from insula.core.provenance import sha256_text
-from insula.core.recipe import Input
+from insula.core.recipe import Input, Recipe
 from insula.core.types import Case, FloatArray
 from insula.prep import store
 from insula.prep.store import Store, Table
@@ -39,9 +39,10 @@ _TASK = "insula.prep.work:task"
 
 @dataclass(frozen=True)
 class Prepared:
-    """An opened cache: `slices[offset : offset + count]` are one case's slices, (count, C, H, W).
+    """An opened cache: `slices[offset : offset + count]` are one scan's slices, (count, C, H, W).
 
-    slices may hold cases of other cohorts too; `places` has those that were asked for. failures: case key → reason.
+    slices may hold cases of other cohorts too; `places` has those that were asked for, a case's first scan under its
+    key and further ones under `key#2`, `key#3`. failures: the same keys → reason.
     """
 
     slices: NDArray[np.float32]
@@ -49,9 +50,18 @@ class Prepared:
     failures: dict[str, str]
 
     def case(self, key: str) -> FloatArray:
-        """One case's prepared slices, as a view of the mapped file."""
+        """The prepared slices of one case's first scan, as a view of the mapped file."""
         offset, count = self.places[key]
         return self.slices[offset : offset + count]
+
+    def bags(self, case: Case) -> tuple[tuple[int, int], ...]:
+        """(offset, count) of each scan of a case that could be prepared, in order."""
+        keys = [_key(case, i) for i in range(max(1, len(case.scans)))]
+        return tuple(self.places[k] for k in keys if k in self.places)
+
+    def arrays(self, case: Case) -> tuple[FloatArray, ...]:
+        """The slices of each scan of a case that could be prepared, (count, C, H, W) each, as views."""
+        return tuple(self.slices[offset : offset + count] for offset, count in self.bags(case))
 
     def rows(self, keys: Iterable[str] | None = None) -> NDArray[np.int64]:
         """The rows of `slices` that belong to some cases (those that were prepared), by default to all, in order."""
@@ -79,18 +89,50 @@ def build(
     progress: Callable[[Iterable[Case]], Iterator[Case]] = iter,
     workers: int | None = None,
 ) -> Prepared:
-    """Prepare every case that the cache does not hold yet and open it; a case that cannot be read is listed, not lost.
+    """Prepare each scan of a role that the cache does not hold yet and open it; what cannot be read is listed.
 
     workers: decoding processes, by default one for each core (at most 8). Raises CohortError when no case at all can
     be prepared, or the prepared slices differ in shape.
     """
-    chosen = sorted(cases, key=lambda c: c.key)
+    chosen = sorted(_single_scans(cases, role), key=lambda c: c.key)
     target = folder / cache_name(role, section)
     with store.opened(target) as kept:
         if workers is None:
             return _fill(chosen, root, role, section, kept, progress, sandbox.shared)
         with Sandbox(workers) as pool:
             return _fill(chosen, root, role, section, kept, progress, lambda: pool)
+
+
+def build_all(
+    cases: Iterable[Case],
+    root: Path,
+    recipe: Recipe,
+    folder: Path,
+    progress: Callable[[Iterable[Case]], Iterator[Case]] = iter,
+) -> dict[str, Prepared]:
+    """The caches of all roles of a recipe; CohortError when a role has no scan at all that could be prepared."""
+    chosen = tuple(cases)
+    for role in recipe.inputs:
+        if not any(role in case.scans for case in chosen):
+            has = sorted({name for case in chosen for name in case.scans})
+            raise CohortError(
+                f"No case of the cohort has a scan for the recipe's input '{role}' (there is {', '.join(has) or 'none'}); "
+                "index with this recipe, or join the tables of its inputs by insula join."
+            )
+    return {role: build(chosen, root, role, section, folder, progress) for role, section in recipe.inputs.items()}
+
+
+def _single_scans(cases: Iterable[Case], role: str) -> list[Case]:
+    """A case of its own for each scan of the role, under the key by which `Prepared.places` has it."""
+    return [
+        Case(_key(case, i), case.patient, {role: scan}, {})
+        for case in cases
+        for i, scan in enumerate(case.scans_of(role))
+    ]
+
+
+def _key(case: Case, number: int) -> str:
+    return case.key if number == 0 else f"{case.key}#{number + 1}"
 
 
 def open_cache(folder: Path) -> Prepared:

@@ -8,12 +8,14 @@ from typing import Any
 from insula.core.recipe import Recipe
 from insula.evaluate.outcome import LIMITS
 from insula.report import words
+from insula.report.record import Record, described
 
 _LIMITS = (
     "It says nothing about patients, scanners and sites unlike those it was evaluated on.",
     "Its probabilities hold at the prevalence of the evaluated cohort; see the table for other prevalences.",
     "A heat map shows what moved the answer, not where the lesion is.",
 )
+_ORIGIN = ("insula", "created", "python", "machine")
 
 
 def model_card(
@@ -26,22 +28,56 @@ def model_card(
     """A model card as Markdown.
 
     data: facts on the training data, printed as a list (for instance patients, cases, class counts, split level).
-    report: `EvaluationReport.to_dict()` of the cases to quote, or None when nothing was evaluated yet.
+    report: `EvaluationReport.to_dict()` or a record of the cases to quote, or None when nothing was evaluated yet.
     provenance: what `insula.core.provenance.record` gives. limits: sentences to add to the standing ones.
     """
-    target = recipe.target
+    return _card(described(recipe)["recipe"], data, report, provenance, limits)
+
+
+def of_record(record: Record) -> str:
+    """The card of the model that a record is about, with that record's figures.
+
+    Where the predictions came from elsewhere, so that no model is known, the card says so.
+    """
+    model = record.get("model")
+    if model:
+        data = dict(model["trained_on"])
+        origin = {"bundle": model["bundle"], **model["origin"]}
+        return _card(model["recipe"], data, record, origin, ())
+    facts = record["facts"]
     parts = [
-        f"# {recipe.name}",
+        f"# {facts['name']}",
+        f"**{LIMITS}**",
+        f"{facts['question']} The figures are those of predictions that came without their model, so this card says "
+        "nothing of its inputs, training and intended use: for the author.",
+        "## Figures",
+        _figures(record),
+        "## Limits",
+        _lines(_LIMITS),
+    ]
+    return _safe("\n\n".join(parts))
+
+
+def _card(
+    recipe: Mapping[str, Any],
+    data: Mapping[str, Any],
+    report: Mapping[str, Any] | None,
+    provenance: Mapping[str, Any] | None,
+    limits: Sequence[str],
+) -> str:
+    target = next(iter(recipe["targets"].values()))
+    parts = [
+        f"# {recipe['name']}",
         f"**{LIMITS}**",
         "## Intended use",
-        f"{recipe.question} For research: to study the question on scans of the kind it was trained on, with every "
+        f"{recipe['question']} For research: to study the question on scans of the kind it was trained on, with every "
         "answer read by a person. Not for diagnosis, triage or treatment.",
         _list(
             {
-                "input": f"{recipe.input.modality}, one answer per {recipe.input.unit}",
-                "preparation": ", ".join(step.name for step in recipe.input.prep),
-                "classes": f"{', '.join(target.classes)} ({target.kind}; positive: {target.positive})",
-                "network": f"{recipe.model.encoder}, pooling by {recipe.model.pool}, dropout {recipe.model.dropout}",
+                **_inputs(recipe),
+                "classes": f"{', '.join(target['classes'])} ({target['kind']}; positive: {target['primary']})",
+                **_further(recipe),
+                "network": _network(recipe["model"]),
             }
         ),
         "## Data",
@@ -49,13 +85,34 @@ def model_card(
         "## Figures",
         _figures(report) if report else "Not evaluated yet.",
         "## Limits",
-        "\n".join(f"- {line}" for line in (*_LIMITS, *limits)),
+        _lines((*_LIMITS, *limits)),
     ]
     if provenance:
-        shown = {key: provenance[key] for key in ("insula", "created", "python", "machine") if key in provenance}
-        parts += ["## Origin", _list(shown)]
-    # Markdown lets HTML through; the names and facts of a recipe are text.
-    return "\n\n".join(parts).replace("<", "\\<") + "\n"
+        shown = {key: provenance[key] for key in ("bundle", *_ORIGIN) if key in provenance}
+        parts += ["## Origin", _list(shown)] if shown else []
+    return _safe("\n\n".join(parts))
+
+
+def _inputs(recipe: Mapping[str, Any]) -> dict[str, str]:
+    found = {}
+    for role, section in recipe["inputs"].items():
+        of = f" ({role})" if len(recipe["inputs"]) > 1 else ""
+        found[f"input{of}"] = f"{section['modality']}, one answer per {section['unit']}"
+        found[f"preparation{of}"] = ", ".join(step["name"] for step in section["prep"])
+    if recipe.get("clinical"):
+        found["clinical columns"] = ", ".join(recipe["clinical"])
+    return found
+
+
+def _further(recipe: Mapping[str, Any]) -> dict[str, str]:
+    more = list(recipe["targets"].items())[1:]
+    return {"further targets": ", ".join(f"{name} ({t['kind']})" for name, t in more)} if more else {}
+
+
+def _network(model: Mapping[str, Any]) -> str:
+    text = f"{model['encoder']}, pooling by {model['pool']}, dropout {model['dropout']}"
+    members = model.get("members", 1)
+    return text if members == 1 else f"{text}, {members} networks averaged"
 
 
 def _figures(report: Mapping[str, Any]) -> str:
@@ -68,53 +125,46 @@ def _figures(report: Mapping[str, Any]) -> str:
     if report["optimistic"]:
         parts.append(f"**{report['headline']}** Do not quote the figures below as performance.")
     parts.append(
-        f"{name} against the rest, {level['patients']} patients{on}, {found['tp'] + found['fn']} of them positive; 95% "
-        "intervals from a bootstrap over patients."
+        f"{name} against the rest, {level['patients']:,} patients{on}, {found['tp'] + found['fn']:,} of them positive; "
+        "95% intervals over patients."
     )
     rows = [
-        (words.NAMES[key], _number(f["value"]), _interval(f), _basis(key, f))
-        for key, f in ((key, found["figures"][key]) for key in words.ORDER)
+        (words.name(key), words.value(f), words.interval(f), words.basis(key, f, "patients"))
+        for key, f in words.ordered(found["figures"])
     ]
     parts.append(_table(("figure", "value", "95% interval", "on"), rows))
     if report["prevalence"]:
         answers = [
-            (words.percent(row["prevalence"]), _range(row["ppv"]), _range(row["npv"])) for row in report["prevalence"]
+            (words.percent(row["prevalence"]), _range(row["ppv"]), _range(row["npv"]), _alerts(row))
+            for row in report["prevalence"]
         ]
-        parts.append(_table(("prevalence", "PPV", "NPV"), answers))
+        parts.append(_table(("prevalence", "PPV", "NPV", "alerts per 1,000"), answers))
     return "\n\n".join(parts)
 
 
-def _number(x: float | None) -> str:
-    return words.number(float("nan") if x is None else x)
-
-
-def _interval(figure: Mapping[str, Any]) -> str:
-    ends = figure["interval"]
-    return f"{_number(ends[0])} to {_number(ends[1])}" if ends else str(figure["reason"])
-
-
-def _basis(name: str, figure: Mapping[str, Any]) -> str:
-    share = words.is_share(name)
-    return f"{figure['events']} of {figure['n']}" if share else f"{figure['n']}, {figure['events']} positive"
-
-
 def _range(ends: Sequence[float | None]) -> str:
-    value, low, high = (words.percent(float("nan") if x is None else x, 2) for x in ends)
+    value, low, high = (words.percent(x, 2) for x in ends)
+    return f"{value} ({low} to {high})"
+
+
+def _alerts(row: Mapping[str, Any]) -> str:
+    value, low, high = (words.number(x, 0) for x in row["alerts_per_1000"])
     return f"{value} ({low} to {high})"
 
 
 def _list(facts: Mapping[str, Any]) -> str:
-    return "\n".join(f"- {str(key).replace('_', ' ')}: {_said(value)}" for key, value in facts.items())
+    return "\n".join(f"- {str(key).replace('_', ' ')}: {words.flat(value)}" for key, value in facts.items())
 
 
-def _said(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {inner}" for key, inner in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(str(inner) for inner in value)
-    return str(value)
+def _lines(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _safe(text: str) -> str:
+    """Markdown lets HTML through; the names and facts of a recipe are text."""
+    return text.replace("<", "\\<") + "\n"

@@ -1,171 +1,204 @@
-"""The report's figures as inline SVG, the same bytes for the same numbers."""
+"""The report's charts, each from the record alone: the same numbers give the same bytes."""
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
-from collections.abc import Callable
+from collections.abc import Sequence
+from html import escape
 from typing import Any
 
-import matplotlib as mpl
-import numpy as np
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure as Drawing
+from insula.report.draw import COLOURS, DASHES, LETTERS, UNIT, Axis, Chart, Drawing, Series
+from insula.report.record import Record
+from insula.report.words import number, percent
 
-from insula.evaluate.facts import Facts
-from insula.evaluate.outcome import Level
-
-INK, PALE, GRID = "#1f3a5f", "#9db4cf", "#dde3ea"
-SERIES = ("#1f3a5f", "#c8553d", "#5b8e7d", "#8d6a9f", "#b08d3c", "#4c86a8", "#7a7a7a", "#a63d63")
 _LONGEST = 24
-_STYLE = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9.5,
-    "axes.edgecolor": "#7a8794",
-    "axes.linewidth": 0.8,
-    "axes.labelcolor": "#27323d",
-    "xtick.color": "#56616c",
-    "ytick.color": "#56616c",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "path.simplify": False,
-}
+_BAND = "95% band over patients"
 
 
-def roc(level: Level, facts: Facts) -> str | None:
+def of(record: Record) -> dict[str, Drawing]:
+    """Every chart that the record has the numbers for, by name, in the order of the page."""
+    made = {
+        "roc": roc(record),
+        "pr": precision_recall(record),
+        "reliability": reliability(record),
+        "histogram": histogram(record),
+        "confusion": confusion(record),
+        "decision": decision(record),
+        "risk": risk_coverage(record),
+    }
+    return {name: drawing for name, drawing in made.items() if drawing}
+
+
+def roc(record: Record) -> Drawing | None:
     """The ROC curve of the positive class with its pointwise 95% band and the operating point; None without one."""
-    found = level.classes[facts.positive]
-    curve = found.roc
-    if curve is None:
+    found, curves = _positive(record), record["patient"]["curves"]
+    if found["roc"] is None:
         return None
-
-    def draw(axes: Any) -> None:
-        axes.plot([0, 1], [0, 1], color=GRID, lw=1, zorder=1)
-        if level.curves.band:
-            x, low, high = level.curves.band
-            axes.fill_between(x, low, high, color=PALE, alpha=0.45, lw=0, label="95% band over patients")
-        axes.plot(*curve, color=INK, lw=1.8, label="ROC curve")
-        sensitivity, specificity = found.figures["sensitivity"].value, found.figures["specificity"].value
-        if np.isfinite(sensitivity + specificity):
-            axes.plot(
-                [1 - specificity],
-                [sensitivity],
-                "o",
-                ms=7,
-                mfc="white",
-                mec=SERIES[1],
-                mew=1.8,
-                label="threshold used",
-            )
-        axes.set(xlabel="1 − specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
-        axes.legend(loc="lower right")
-
-    return _svg("roc", f"ROC curve of {facts.positive}", (4.4, 4.2), draw)
+    chart = Chart(f"ROC curve of {_name(record)}", _unit("1 − specificity"), _unit("sensitivity"))
+    chart.reference((0, 1), (0, 1), "chance")
+    if curves["band"]:
+        x, low, high = curves["band"]
+        chart.band(x, low, high, "a", _BAND)
+    across, up = found["roc"]
+    chart.line(across, up, "a", "ROC curve")
+    sensitivity, specificity = (found["figures"][k]["value"] for k in ("sensitivity", "specificity"))
+    if sensitivity is not None and specificity is not None:
+        chart.points((1 - specificity,), (sensitivity,), "b", "threshold in use", hollow=True)
+    for i, reader in enumerate((record.get("readers") or {"readers": ()})["readers"]):
+        false, true = reader["point"]
+        if false is not None and true is not None:
+            chart.points((false,), (true,), LETTERS[2 + i % 6], f"reader {_short(reader['name'])}")
+    return chart.done(_with_interval("area", found["figures"]["roc_auc"]))
 
 
-def reliability(level: Level, facts: Facts) -> str:
+def precision_recall(record: Record) -> Drawing | None:
+    """Precision against recall with its band, chance and the operating point; None without a positive patient."""
+    held, found = record.get("pr_curve"), _positive(record)
+    if not held:
+        return None
+    chart = Chart(f"Precision and recall of {_name(record)}", _unit("sensitivity (recall)"), _unit("PPV (precision)"))
+    chart.reference((0, 1), (held["prevalence"],) * 2, "chance")
+    if held["band"]:
+        x, low, high = held["band"]
+        chart.band(x, low, high, "a", _BAND)
+    chart.line(held["recall"], held["precision"], "a", "precision at each threshold")
+    recall, precision = (found["figures"][k]["value"] for k in ("sensitivity", "ppv"))
+    if recall is not None and precision is not None:
+        chart.points((recall,), (precision,), "b", "threshold in use", hollow=True)
+    return chart.done(_with_interval("average precision", found["figures"]["pr_auc"]))
+
+
+def reliability(record: Record) -> Drawing:
     """Observed share against predicted probability in bins of equal mass, with Wilson's intervals."""
-    points, spread = level.curves.reliability, np.array(level.curves.observed)
-
-    def draw(axes: Any) -> None:
-        axes.plot([0, 1], [0, 1], color=GRID, lw=1, zorder=1, label="perfect calibration")
-        x, y = np.array(points.predicted), np.array(points.observed)
-        axes.vlines(x, spread[:, 0], spread[:, 1], color=PALE, lw=2.2, label="95% interval")
-        axes.plot(x, y, "o-", color=INK, lw=1, ms=4.5, label="observed")
-        axes.set(
-            xlabel=f"predicted probability of {_short(facts.positive)}",
-            ylabel="observed share",
-            xlim=(-0.01, 1.01),
-            ylim=(-0.01, 1.02),
-            aspect="equal",
-        )
-        axes.legend(loc="upper left")
-
-    return _svg("reliability", f"Reliability diagram of {facts.positive}", (4.4, 4.2), draw)
+    curves, figures = record["patient"]["curves"], _positive(record)["figures"]
+    points, ends = curves["reliability"], curves["observed"]
+    x = _unit(f"predicted probability of {_short(_name(record))}")
+    chart = Chart(f"Reliability diagram of {_name(record)}", x, _unit("observed share"))
+    chart.reference((0, 1), (0, 1), "perfect calibration")
+    chart.stems(points["predicted"], [e[0] for e in ends], [e[1] for e in ends], "a", "95% interval")
+    chart.line(points["predicted"], points["observed"], "a")
+    chart.points(points["predicted"], points["observed"], "a", "patients in bins of equal number")
+    said = [
+        _with_interval(name, figures[key])
+        for key, name in (("ece", "ECE"), ("calibration_slope", "slope"), ("calibration_intercept", "intercept"))
+        if key in figures
+    ]
+    return chart.done("; ".join(said))
 
 
-def confusion(level: Level, facts: Facts) -> str:
-    """The confusion matrix with counts and shares of each true class; of the positive label where labels combine."""
-    if level.confusion is not None:
-        names, matrix = tuple(map(_short, facts.classes)), np.array(level.confusion)
-    else:
-        c = level.classes[facts.positive]
-        positive = _short(facts.positive)
-        names, matrix = (f"not {positive}", positive), np.array([[c.tn, c.fp], [c.fn, c.tp]])
-    totals = matrix.sum(axis=1, keepdims=True)
-    shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
-
-    def draw(axes: Any) -> None:
-        palette = mpl.colors.LinearSegmentedColormap.from_list("calm", ["#f6f8fa", "#1f3a5f"])
-        axes.pcolormesh(shares, cmap=palette, vmin=0, vmax=1, edgecolors="white", linewidth=2)
-        for i in range(len(names)):
-            for j in range(len(names)):
-                colour = "white" if shares[i, j] > 0.5 else "#27323d"
-                axes.text(j + 0.5, i + 0.44, str(matrix[i, j]), ha="center", va="center", color=colour, fontsize=12)
-                axes.text(
-                    j + 0.5, i + 0.70, f"{shares[i, j]:.0%}", ha="center", va="center", color=colour, fontsize=8.5
-                )
-        ticks = np.arange(len(names)) + 0.5
-        axes.set_xticks(ticks, names, rotation=30 if len(names) > 3 else 0, ha="right" if len(names) > 3 else "center")
-        axes.set_yticks(ticks, names, rotation=90 if len(names) < 4 else 0, va="center")
-        axes.set(xlabel="answer", ylabel="truth", aspect="equal")
-        axes.invert_yaxis()
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-
-    return _svg("confusion", "Confusion matrix", (4.4, 4.2), draw)
-
-
-def histogram(level: Level, facts: Facts) -> str:
+def histogram(record: Record) -> Drawing:
     """How the predicted probabilities of the positive class spread, by true class, with the threshold."""
-    curves = level.curves
-    edges = np.array(curves.edges)
-
-    def draw(axes: Any) -> None:
-        for i, (name, numbers) in enumerate(_positive_first(curves.histogram, facts.positive)):
-            colour = SERIES[1] if name == facts.positive else SERIES[(0, 2, 3, 4, 5, 6, 7)[(i - 1) % 7]]
-            axes.stairs(numbers, edges, color=colour, lw=1.6, label=f"{_short(name)} (n = {sum(numbers)})")
-            axes.stairs(numbers, edges, color=colour, alpha=0.14, fill=True)
-        axes.axvline(facts.threshold(facts.positive), color="#27323d", lw=1, ls=(0, (4, 3)), label="threshold")
-        axes.set(xlabel=f"predicted probability of {_short(facts.positive)}", ylabel=f"{level.name}s", xlim=(0, 1))
-        axes.set_ylim(bottom=0)
-        axes.yaxis.get_major_locator().set_params(integer=True)
-        axes.legend(loc="best")
-
-    return _svg("histogram", "Predicted probabilities by true class", (4.4, 4.2), draw)
+    level, positive = record["patient"], _name(record)
+    edges, groups = level["curves"]["edges"], level["curves"]["histogram"]
+    named = sorted(groups.items(), key=lambda item: item[0] != positive)
+    top = max(1, *(n for _, numbers in named for n in numbers))
+    x = Axis(0, 1, f"predicted probability of {_short(positive)}", UNIT)
+    chart = Chart("Predicted probabilities by true class", x, Axis(0, 1.06 * top, "patients"))
+    letters: tuple[Series, ...] = ("b", *(s for s in LETTERS if s != "b"))
+    for i, (name, numbers) in enumerate(named):
+        dash = tuple(DASHES)[i % len(DASHES)]
+        chart.stairs(edges, numbers, letters[i % len(letters)], f"{_short(name)} (n = {sum(numbers):,})", dash)
+    used = record["facts"]["thresholds"].get(positive, 0.5)
+    chart.upright(used, f"threshold {number(used)}")
+    return chart.done()
 
 
-def _positive_first(histogram: Any, positive: str) -> list[tuple[str, tuple[int, ...]]]:
-    return sorted(histogram.items(), key=lambda item: item[0] != positive)
+def decision(record: Record) -> Drawing | None:
+    """Net benefit of the model, of treating everybody and of treating nobody; None without a positive patient."""
+    held = record.get("decision_curve")
+    if not held:
+        return None
+    top = max(held["prevalence"], *held["model"], *(v for v in held["high"] if v is not None), 1e-3)
+    y = Axis(-0.3 * top, 1.05 * top, "net benefit")
+    chart = Chart(f"Decision curve of {_name(record)}", Axis(0, 1, "threshold probability", UNIT), y)
+    chart.band(held["thresholds"], held["low"], held["high"], "a", _BAND)
+    inside = [(t, v) for t, v in zip(held["thresholds"], held["treat_all"], strict=True) if v >= y.low]
+    chart.line([t for t, _ in inside], [v for _, v in inside], "b", "act on everybody", "dash")
+    chart.line((0, 1), (0, 0), "g", "act on nobody", "dot")
+    chart.line(held["thresholds"], held["model"], "a", "act on the model's answer")
+    return chart.done()
+
+
+def risk_coverage(record: Record) -> Drawing | None:
+    """The share of errors among the surest cases as fewer are answered, with the share that the policy accepts."""
+    held = record.get("risk_coverage")
+    if not held:
+        return None
+    highest = max(0.01, *held["risk"][len(held["risk"]) // 20 :], *held["band"][2][2:])
+    x = Axis(0, 1, "cases answered, the surest first", UNIT, percent=True)
+    chart = Chart("Risk and coverage", x, Axis(0, min(1.0, 1.1 * highest), "wrong among them", percent=True))
+    share, low, high = held["band"]
+    chart.band(share, low, high, "a", _BAND)
+    chart.line([0, *held["coverage"]], [held["risk"][0], *held["risk"]], "a", "errors among the answered")
+    shares = record.get("coverage") or {}
+    accepted, right = shares.get("accepted"), shares.get("accuracy_of_accepted")
+    if accepted and right and right["value"] is not None:
+        chart.points((accepted["value"],), (1 - right["value"],), "b", "what the policy accepts", hollow=True)
+    ends = held["area_interval"]
+    return chart.done(f"area {number(held['area'])} (95% interval {number(ends[0])} to {number(ends[1])})")
+
+
+def confusion(record: Record) -> Drawing:
+    """The confusion matrix with counts and shares of each true class; of the positive label where labels combine."""
+    level, positive = record["patient"], _short(_name(record))
+    if level["confusion"] is not None:
+        names, matrix = [_short(n) for n in record["facts"]["classes"]], level["confusion"]
+    else:
+        c = _positive(record)
+        names, matrix = [f"not {positive}", positive], [[c["tn"], c["fp"]], [c["fn"], c["tp"]]]
+    k = len(names)
+    left, top, size = 118.0, 30.0, 270.0 / k
+    parts = [_label(left + 135, 18, "answer", "middle"), _label(14, 165, "truth", "middle", turned=True)]
+    for i, line in enumerate(matrix):
+        total = sum(line)
+        parts.append(_label(left - 8, top + size * (i + 0.5) + 4, names[i], "end", room=left - 30))
+        for j, count in enumerate(line):
+            parts.append(_cell(left + size * j, top + size * i, size, count, total))
+    for j, name in enumerate(names):
+        parts.append(_label(left + size * (j + 0.5), top + 270 + 18, name, "middle", room=size - 4))
+    label = escape(f"Confusion matrix over {sum(map(sum, matrix))} patients")
+    svg = f'<svg role="img" aria-label="{label}" viewBox="0 0 400 330" font-family="system-ui, sans-serif">'
+    return Drawing(svg + "".join(parts) + "</svg>", (), "Confusion matrix", "patients, and share of each true class")
+
+
+def _cell(x: float, y: float, size: float, count: int, total: int) -> str:
+    share = count / total if total else 0.0
+    middle, half = x + size / 2, y + size / 2
+    place = f'x="{x + 1:.1f}" y="{y + 1:.1f}" width="{size - 2:.1f}" height="{size - 2:.1f}" rx="3"'
+    ground = f'<rect {place} class="f-a" fill="{COLOURS["a"]}" fill-opacity="{0.06 + 0.5 * share:.3f}"/>'
+    big = f'<text x="{middle:.1f}" y="{half + 2:.1f}" text-anchor="middle" font-size="{16 if size > 60 else 13}"'
+    small = f'<text x="{middle:.1f}" y="{half + 18:.1f}" text-anchor="middle" font-size="12"'
+    ink = 'class="t-ink" fill="#27323d"'
+    return f"{ground}{big} {ink}>{count:,}</text>{small} {ink}>{percent(share, 0) if total else '–'}</text>"
+
+
+def _label(x: float, y: float, said: str, anchor: str, turned: bool = False, room: float = 0.0) -> str:
+    """Text of size 13, drawn closer together where it would take more room than there is."""
+    turn = f' transform="rotate(-90 {x:g} {y:g})"' if turned else ""
+    tight = f' textLength="{room:.0f}" lengthAdjust="spacingAndGlyphs"' if room and 7.2 * len(said) > room else ""
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="13"'
+    return f'<text {place} class="t-ink" fill="#27323d"{turn}{tight}>{escape(said)}</text>'
+
+
+def _unit(label: str) -> Axis:
+    return Axis(0, 1, label, UNIT)
+
+
+def _positive(record: Record) -> Any:
+    return record["patient"]["classes"][_name(record)]
+
+
+def _name(record: Record) -> str:
+    name: str = record["facts"]["positive"]
+    return name
+
+
+def _with_interval(name: str, figure: Any) -> str:
+    ends: Sequence[float] | None = figure["interval"]
+    if figure["value"] is None:
+        return f"{name} not defined ({figure['reason']})"
+    return f"{name} {number(figure['value'])}" + (f" ({number(ends[0])} to {number(ends[1])})" if ends else "")
 
 
 def _short(name: str) -> str:
     """A class name that leaves room for the axes."""
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
-
-
-def _svg(name: str, title: str, size: tuple[float, float], draw: Callable[[Any], None]) -> str:
-    """An `<svg>` element with a title for screen readers and without any address of a third party."""
-    style: Any = {**_STYLE, "svg.hashsalt": name}
-    with mpl.rc_context(style), warnings.catch_warnings():
-        # The text is drawn by the reader's browser, whose fonts know more scripts than ours.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        drawing = Drawing(figsize=size, layout="constrained")
-        FigureCanvasSVG(drawing)
-        draw(drawing.add_subplot())
-        stream = io.StringIO()
-        drawing.savefig(stream, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    text = stream.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
-    text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
-    text = re.sub(r'(<\w+) id="([^"]*)"', lambda tag: tag[0] if f"#{tag[2]}" in text else tag[1], text)
-    label = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

@@ -1,9 +1,9 @@
-"""One evaluation as a folder: the page, the figures as JSON, the predictions, the pictures."""
+"""One evaluation as a folder: the page, the record, the predictions, the card, the checklists, the pictures."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,11 +11,14 @@ from insula.bundle.types import Bundle
 from insula.core import provenance
 from insula.core.types import Cohort
 from insula.evaluate.gallery import GalleryItem, gallery
-from insula.evaluate.outcome import EvaluationReport, save
+from insula.evaluate.outcome import EvaluationReport
 from insula.evaluate.run import Predicts
-from insula.report import page
+from insula.report import card, comparison, page, record
+from insula.report.checklist import answered
+from insula.report.record import Record
 
 _PICTURES = "[TF][PN]-[0-9][0-9]*.png"
+PAGE = "report.html"
 
 
 def write(
@@ -26,34 +29,61 @@ def write(
     each: int = 3,
     predictor: Predicts | None = None,
 ) -> Path:
-    """Write `report.html`, `report.json`, `predictions.parquet` and `heatmaps/`; return the path of the page.
+    """Write the report with pictures of the bundle's heat maps; return the path of the page.
 
-    each: how many cases of each outcome the page shows with their heat maps; 0 leaves the pictures out.
+    Files: `report.html`, `report.json` (every figure), `cases.parquet` (every prediction), `model-card.md`,
+    `checklists.json`, `heatmaps/`. each: how many cases of each outcome the page shows; 0 leaves the pictures out.
     """
-    return write_figures(report, folder, gallery(report, bundle, cohort, each, predictor) if each else ())
+    pictures = gallery(report, bundle, cohort, each, predictor) if each else ()
+    return write_figures(report, folder, pictures, bundle)
 
 
-def write_figures(report: EvaluationReport, folder: Path, pictures: Sequence[GalleryItem] = ()) -> Path:
-    """`write` with pictures that are there already.
+def write_figures(
+    report: EvaluationReport, folder: Path, pictures: Sequence[GalleryItem] = (), bundle: Bundle | None = None
+) -> Path:
+    """`write` with pictures that are there already, and without a bundle where the predictions came from elsewhere.
 
     The files of an earlier report in the folder are replaced, any others stay. All are made aside first: where one
     cannot be made, the folder is left as it was.
     """
+    held = record.of_report(report, bundle, pictures)
+    images = {record.name_of(item, i): item.png for i, item in enumerate(pictures) if item.png}
+    return _put(held, record.parquet(record.cases(report, bundle)), images, folder)
+
+
+def rewrite(folder: Path) -> Path:
+    """Write page, card and checklists anew from `report.json`, `cases.parquet` and `heatmaps/`; no model is needed.
+
+    The record of a comparison gives its page. Raises EvaluationError where a file is missing or figures and predictions
+    do not belong together.
+    """
+    if comparison.is_one(record.content(folder)):
+        return comparison.rewrite(folder)
+    held = record.load(folder)
+    names = [item["file"] for item in held["gallery"] if item["file"]]
+    images = {n: path.read_bytes() for n in names if (path := folder / "heatmaps" / n).is_file()}
+    return _put(held, (folder / record.CASES).read_bytes(), images, folder)
+
+
+def _put(held: Record, cases: bytes, images: Mapping[str, bytes], folder: Path) -> Path:
     fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with TemporaryDirectory(prefix=".report-", dir=folder) as name:
             draft = Path(name)
-            for i, item in enumerate(pictures):
-                provenance.write_bytes(draft / "heatmaps" / f"{item.outcome}-{i + 1:02d}.png", item.png)
-            save(report, draft)
-            written = page.write(report, draft, pictures)
+            for file, data in images.items():
+                provenance.write_bytes(draft / "heatmaps" / file, data)
+            provenance.write_bytes(draft / record.CASES, cases)
+            provenance.write_json(draft / record.FIGURES, dict(held))
+            provenance.write_json(draft / "checklists.json", answered.to_dict(held))
+            provenance.write_text(draft / "model-card.md", card.of_record(held))
+            provenance.write_text(draft / PAGE, page.render(held, images))
             _publish(draft, folder)
     except BaseException:
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    return folder / written.name
+    return folder / PAGE
 
 
 def _publish(draft: Path, folder: Path) -> None:

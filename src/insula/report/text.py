@@ -3,41 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from insula.evaluate.outcome import LIMITS, EvaluationReport, Level
+from insula.evaluate.outcome import LIMITS, EvaluationReport
 from insula.report import words
 
 
 def summary(report: EvaluationReport) -> str:
     """Headline, a table of the positive class's figures with intervals and counts, coverage, failures."""
-    facts, level = report.facts, report.patient
-    lines = [report.headline, "", *_table(f"{facts.positive}, {level.patients} patients", level, facts.positive)]
-    if report.coverage:
+    held = report.to_dict()
+    positive, level = held["facts"]["positive"], held["patient"]
+    lines = [held["headline"], "", *_table(f"{positive}, {level['patients']:,} patients", level, positive)]
+    if held["coverage"]:
         lines += ["", "Policy"]
         rows = [
-            (words.COVERAGE[name], words.value(f), words.interval(f), words.basis("share", f, "cases"))
-            for name, f in report.coverage.items()
+            (words.name(key), words.value(f), words.interval(f), words.basis("share", f, "cases"))
+            for key, f in held["coverage"].items()
         ]
         lines += _aligned(rows)
-    if report.localisation:
-        found = report.localisation
+    if held["localisation"]:
+        found = held["localisation"]
         lines += [
             "",
-            f"Heat peak inside the lesion: {found.hits} of {found.n} true positives "
-            f"({words.interval(found.pointing)}); by chance {words.percent(found.chance)}.",
+            f"Heat peak inside the lesion: {found['hits']} of {found['n']} true positives "
+            f"({words.interval(found['pointing'])}); by chance {words.percent(found['chance'])}.",
         ]
-    if report.failures:
-        first = report.failures[0]
-        lines += ["", f"{len(report.failures)} cases could not be predicted; the first: {first.case}: {first.reason}"]
-    lines += ["", *(f"Note: {note}" for note in report.notes), LIMITS]
+    if held["failures"]:
+        first = held["failures"][0]
+        count = words.plural(len(held["failures"]), "case")
+        lines += ["", f"{count} could not be predicted; the first: {first['case']}: {first['reason']}"]
+    lines += ["", *(f"Note: {note}" for note in held["notes"]), LIMITS]
     return "\n".join(lines)
 
 
-def _table(title: str, level: Level, name: str) -> list[str]:
-    figures = level.classes[name].figures
+def _table(title: str, level: dict[str, Any], name: str) -> list[str]:
     rows = [
-        (words.NAMES[key], words.value(f), words.interval(f), words.basis(key, f, f"{level.name}s"))
-        for key, f in ((key, figures[key]) for key in words.ORDER)
+        (words.name(key), words.value(f), words.interval(f), words.basis(key, f, f"{level['name']}s"))
+        for key, f in words.ordered(level["classes"][name]["figures"])
     ]
     return [title, *_aligned([("", "value", "95% interval", "on"), *rows])]
 

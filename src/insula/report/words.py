@@ -1,10 +1,12 @@
-"""Figures as people read them: names, numbers with intervals, shares, counts."""
+"""Figures as people read them: names, numbers with intervals, shares, counts. A figure is a mapping, as in the JSON."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
-from insula.metrics.intervals import Figure
+Said = Mapping[str, Any]
 
 NAMES = {
     "accuracy": "Accuracy",
@@ -19,10 +21,13 @@ NAMES = {
     "pr_auc": "PR-AUC (average precision)",
     "mcc": "MCC",
     "kappa": "Cohen's kappa",
+    "kappa_quadratic": "Kappa, quadratic weights",
     "brier": "Brier score",
     "log_loss": "Log loss",
     "log_loss_balanced": "Log loss, classes weighted equally",
     "ece": "Calibration error (ECE)",
+    "calibration_slope": "Calibration slope",
+    "calibration_intercept": "Calibration intercept",
 }
 COVERAGE = {
     "accepted": "Accepted",
@@ -37,40 +42,93 @@ DOMAIN = {
 }
 ORDER = (
     "roc_auc", "sensitivity", "specificity", "ppv", "npv", "accuracy", "f1", "f2", "pr_auc", "mcc", "kappa", "brier",
-    "log_loss", "ece",
+    "log_loss", "ece", "calibration_slope", "calibration_intercept",
 )  # fmt: skip
+OUTCOMES = {
+    "TP": "Found (true positive)",
+    "FN": "Missed (false negative)",
+    "FP": "False alarm (false positive)",
+    "TN": "Rightly negative (true negative)",
+}
 _SHARES = frozenset({"accuracy", "sensitivity", "specificity", "ppv", "npv", "share"})
 
 
-def value(figure: Figure) -> str:
+def name(key: str) -> str:
+    """What a figure, a share or a fact is called; one that has no name here is its own key in words."""
+    known = NAMES.get(key) or COVERAGE.get(key) or DOMAIN.get(key)
+    return known or key.replace("_", " ").capitalize()
+
+
+def ordered(figures: Said) -> list[tuple[str, Said]]:
+    """The figures of a class in the order in which they are shown; unknown ones last."""
+    return [(k, figures[k]) for k in ORDER if k in figures] + [(k, f) for k, f in figures.items() if k not in ORDER]
+
+
+def value(figure: Said) -> str:
     """The figure with three decimals, or a dash where it is not defined."""
-    return number(figure.value)
+    return number(figure["value"])
 
 
-def number(x: float) -> str:
-    """Three decimals with a true minus sign, or a dash."""
-    return "–" if not math.isfinite(x) else f"{x:.3f}".replace("-", "−")
+def number(x: float | None, digits: int = 3) -> str:
+    """That many decimals with a true minus sign, or a dash."""
+    if x is None or not math.isfinite(x):
+        return "–"
+    return f"{x:.{digits}f}".replace("-", "−")
 
 
-def interval(figure: Figure) -> str:
+def interval(figure: Said) -> str:
     """The ends of the interval, or why there is none."""
-    if figure.interval is None:
-        return figure.reason or "no interval"
-    return f"{number(figure.interval[0])} to {number(figure.interval[1])}"
+    held = figure["interval"]
+    if held is None:
+        return figure["reason"] or "no interval"
+    return f"{number(held[0])} to {number(held[1])}"
 
 
-def basis(name: str, figure: Figure, unit: str) -> str:
+def basis(key: str, figure: Said, unit: str) -> str:
     """What the figure rests on: events of n for a share, else n rows with their events."""
-    if is_share(name):
-        return f"{figure.events} of {figure.n} {unit}"
-    return f"{figure.n} {unit}, {figure.events} positive"
+    if is_share(key):
+        return f"{figure['events']:,} of {figure['n']:,} {unit}"
+    return f"{figure['n']:,} {unit}, {figure['events']:,} positive"
 
 
-def is_share(name: str) -> bool:
+def is_share(key: str) -> bool:
     """Whether the figure is events among n rows."""
-    return name in _SHARES
+    return key in _SHARES
 
 
-def percent(x: float, digits: int = 1) -> str:
+def percent(x: float | None, digits: int = 1) -> str:
     """A share as a percentage, or a dash."""
-    return "–" if not math.isfinite(x) else f"{100 * x:.{digits}f}%"
+    return "–" if x is None or not math.isfinite(x) else f"{100 * x:.{digits}f}%"
+
+
+def span(ends: Any, digits: int = 1) -> str:
+    """Both ends of an interval of a share as percentages, or a dash."""
+    return f"{percent(ends[0], digits)} to {percent(ends[1], digits)}" if ends else "–"
+
+
+def ends(interval: Any, digits: int = 0) -> str:
+    """Both ends of an interval of a share, short, for a narrow column."""
+    return f"{100 * interval[0]:.{digits}f}–{100 * interval[1]:.{digits}f}%" if interval else "–"
+
+
+def flat(value: Any) -> str:
+    """Any fact of a record in one line: lists by commas, mappings as `name value`, absent ones as a dash."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{str(k).replace('_', ' ')} {flat(v)}" for k, v in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(flat(v) for v in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}".replace("-", "−")
+    return "–" if value is None or value == "" else str(value)
+
+
+def chance(p: float | None) -> str:
+    """A p-value with three decimals, or that it is below 0.001, or a dash."""
+    return "< 0.001" if p is not None and p < 0.001 else number(p)
+
+
+def plural(count: int, one: str) -> str:
+    """A count with its noun."""
+    return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"

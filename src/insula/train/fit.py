@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
-from safetensors.torch import save_file
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger
 from torch.utils.data import DataLoader
 
 from insula.core import recipe as recipes
 from insula.core.errors import TrainingError
-from insula.core.provenance import record, sha256_file, write_json, write_text
+from insula.core.provenance import write_text
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort
-from insula.model.encoders import weights_line
+from insula.model.memory import channels_last, use_checkpoints
 from insula.model.network import Network
-from insula.prep.cache import Prepared, build
-from insula.prep.check import checked
-from insula.train.data import EpochSampler, SliceDataset, check_classes, collate, samples
+from insula.prep.cache import Prepared, build_all
+from insula.train import hard_negatives
+from insula.train.data import Collate, Sample, SliceDataset, check_classes, labels, samples
+from insula.train.lines import EpochLines, curves, quiet_lightning
+from insula.train.losses import label_facts
 from insula.train.module import TrainingModule
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run: its folder, the best network, and the caches it was fitted on."""
-
-    folder: Path
-    recipe: Recipe
-    network: Network
-    prepared: Prepared
-    weights_sha256: str
-    epochs: int
-    best_loss: float
+from insula.train.pace import Pace, Patience, best_weights, several_parts, total_epochs
+from insula.train.precision import here
+from insula.train.primary import groups
+from insula.train.rounds import Rounds
+from insula.train.run import Run, keep, shapes
+from insula.train.sampling import EpochSampler, balanced_draws, rows_per_process
+from insula.train.stages import plan
 
 
 def fit(
@@ -52,156 +46,163 @@ def fit(
     progress: Callable[[Iterable[Case]], Iterator[Case]] = iter,
     bars: bool = False,
     resume: bool = False,
-    prepared: Prepared | None = None,
+    prepared: Mapping[str, Prepared] | None = None,
     say: Callable[[str], None] = lambda line: None,
+    callbacks: Sequence[Callback] = (),
+    trackers: Sequence[str] = (),
+    devices: int = 1,
+    nodes: int = 1,
+    accelerator: str = "auto",
 ) -> Run:
     """Train on the cohort's train split, choose the epoch with the lowest loss on its val split.
 
-    prepared: an open cache that holds these cases already; without it one is built under `cache`. Writes
+    prepared: open caches by role that hold these cases already; without them they are built under `cache`. Writes
     `recipe.yaml`, `run.json`, `checkpoints/{best,last}.ckpt`, `curves/metrics.csv` and `weights.safetensors`. The same
-    recipe, cohort and machine give the same weights. Raises TrainingError when a split lacks what it needs.
+    recipe, cohort and machine give the same weights, and so does a run that was stopped anywhere and resumed.
+    devices, nodes: processes on each machine, and machines; `train.batch` is that of all of them together. Raises
+    TrainingError when a split lacks what it needs.
     """
+    first = _begin(folder, recipe, resume, devices)
+    if not first:
+        say = _silent
     train_cases, val_cases = cohort.of_split("train"), cohort.of_split("val")
     if not train_cases or not val_cases:
         raise TrainingError(
             f"The cohort has {len(train_cases)} train and {len(val_cases)} val cases; run `insula split` on it first."
         )
     if prepared is None:
-        prepared = build((*train_cases, *val_cases), Path(cohort.root), recipe.role, recipe.input, cache, progress)
+        prepared = build_all((*train_cases, *val_cases), Path(cohort.root), recipe, cache, progress)
     rows, val_rows = samples(train_cases, prepared, recipe), samples(val_cases, prepared, recipe)
     check_classes(rows, recipe, "train")
     check_classes(val_rows, recipe, "val")
-    checkpoints = folder / "checkpoints"
-    last = checkpoints / "last.ckpt"
-    if checkpoints.exists() and not resume:
-        raise TrainingError(f"'{folder}' holds an earlier run; give another --out, or go on with it by --resume.")
-    if resume and not last.is_file():
-        raise TrainingError(f"'{folder}' holds no checkpoint to resume from; train without --resume.")
-    write_text(folder / "recipe.yaml", recipes.dump(recipe))
 
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
-    channels, *size = prepared.slices.shape[1:]
-    network = Network(recipe, channels, (size[0], size[1]))
-    say(
-        f"{weights_line(recipe.model.encoder, recipe.model.pretrained)} {len(rows)} training inputs, "
-        f"{len(val_rows)} validation inputs of {channels}×{size[0]}×{size[1]}."
+    network = _network(recipe, rows, prepared)
+    start = network.lines(recipe)
+    said = " and ".join(f"{c}×{h}×{w}" for c, h, w in shapes(prepared).values())
+    say(f"{start} {len(rows)} training inputs, {len(val_rows)} validation inputs of {said}.")
+
+    section, world = recipe.train, devices * nodes
+    y, known = labels(rows, recipe)
+    patients = [row.patient for row in rows]
+    kinds = None
+    if section.balance == "class":
+        kinds = groups(recipe.target, y[recipe.target_name], known[recipe.target_name])
+    draws = None if kinds is None else torch.from_numpy(balanced_draws(kinds, patients))
+    facts = label_facts(recipe, y, known, draws)
+    for name, target in recipe.targets.items():
+        if target.kind == "regression":
+            network.heads.set_scale(name, facts[name].mean, facts[name].std)
+    if len(rows) < world:
+        raise TrainingError(f"{len(rows)} training inputs are too few for {world} processes; take fewer.")
+    batch = min(section.batch, len(rows) // world * world)
+    hide = section.modality_dropout if recipe.fused else 0.0
+    dataset = SliceDataset(rows, prepared, section.slices, recipe.seed, hide)
+    sampler = EpochSampler(patients, recipe.seed, batch, classes=kinds, rank=_rank(devices), world=world)
+    collate = Collate(recipe, prepared)
+    loader = DataLoader(dataset, rows_per_process(batch, world), sampler=sampler, collate_fn=collate)
+    val_loader = DataLoader(SliceDataset(val_rows, prepared), section.batch, collate_fn=collate)
+
+    rounds = Rounds(recipe, network, rows, val_rows, prepared, folder / hard_negatives.FILE, sampler, say)
+    steps = -(-len(loader) // section.accumulate)
+    pace = Pace(network, section, steps, hard=rounds.find, draw=rounds.draw, say=say)
+    rounds.shown = pace.shown
+    best = ModelCheckpoint(
+        folder / "checkpoints", "best", monitor="val_loss", save_last=True, enable_version_counter=False
     )
-    loader = DataLoader(
-        dataset := SliceDataset(rows, prepared, recipe.train.slices, recipe.seed),
-        batch_size=min(recipe.train.batch, len(rows)),
-        sampler=EpochSampler(len(dataset), recipe.seed),
-        collate_fn=collate,
-        drop_last=True,  # a last batch of one case would give batch norm nothing to normalise by
-    )
-    val_loader = DataLoader(SliceDataset(val_rows, prepared), batch_size=recipe.train.batch, collate_fn=collate)
-    network.to(memory_format=torch.channels_last)  # 1.7 times faster convolutions on a CPU
-    module = TrainingModule(network, recipe, rows, len(loader))
-    best = ModelCheckpoint(checkpoints, "best", monitor="val_loss", save_last=True, enable_version_counter=False)
-    stopping = EarlyStopping("val_loss", patience=recipe.train.patience)
-    callbacks: list[Callback] = [best, stopping]
-    callbacks.append(TQDMProgressBar(refresh_rate=1, leave=False) if bars else EpochLines(say))
-    with _quiet_lightning():
+    shown: Callback = TQDMProgressBar(refresh_rate=1, leave=False) if bars else EpochLines(say)
+    precision = here(section.precision, accelerator)
+    say(precision.reason)
+    last = folder / "checkpoints" / "last.ckpt"
+    with quiet_lightning():
         trainer = lightning.Trainer(
-            max_epochs=recipe.train.epochs,
-            accelerator="auto",
-            devices=1,
+            max_epochs=total_epochs(section),
+            precision=precision.name,
+            accumulate_grad_batches=section.accumulate,
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=nodes,
+            strategy=_strategy(recipe, world),
+            sync_batchnorm=world > 1 and accelerator != "cpu" and torch.cuda.is_available(),
+            use_distributed_sampler=False,
             deterministic=True,
             benchmark=False,
-            gradient_clip_val=recipe.train.clip or None,
-            callbacks=callbacks,
-            logger=CSVLogger(folder, name="", version=_curves(folder)),
+            gradient_clip_val=section.clip or None,
+            callbacks=[pace, best, Patience(section), *callbacks, shown],
+            logger=[CSVLogger(folder, name="", version=curves(folder)), *_trackers(trackers, folder, recipe)],
             enable_progress_bar=bars,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
         )
-        trainer.fit(module, loader, val_loader, ckpt_path=last if resume else None, weights_only=resume or None)
+        module = TrainingModule(network, recipe, facts)
+        go_on = resume and last.is_file()
+        trainer.fit(module, loader, val_loader, ckpt_path=last if go_on else None, weights_only=go_on or None)
+    if not first or trainer.global_rank != 0:
+        sys.exit(0)  # the first process alone writes what came out
     loss = float(best.best_model_score) if best.best_model_score is not None else float("nan")
     if not np.isfinite(loss):
-        raise TrainingError(f"The validation loss became {loss}; lower train.lr (now {recipe.train.lr}).")
-    state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
-    weights = {k.removeprefix("network."): v.contiguous() for k, v in state.items() if k.startswith("network.")}
-    network.load_state_dict(weights)
-    save_file(weights, folder / "weights.safetensors")
-    digest = sha256_file(folder / "weights.safetensors")
-    write_json(
-        folder / "run.json",
-        record(
-            recipe=recipe.name,
-            weights_sha256=digest,
-            epochs=trainer.current_epoch,
-            best_val_loss=loss,
-            start=weights_line(recipe.model.encoder, recipe.model.pretrained),
-            train_inputs=len(rows),
-            val_inputs=len(val_rows),
-            size=[channels, *size],
-            unprepared=len(prepared.failures),
-        ),
-    )
-    return Run(
-        folder,
-        recipe,
-        network.cpu().to(memory_format=torch.contiguous_format).eval(),
-        prepared,
-        digest,
-        trainer.current_epoch,
-        loss,
-    )
+        raise TrainingError(f"The validation loss became {loss}; lower train.lr (now {section.lr}).")
+    network.load_state_dict(best_weights(torch.load(best.best_model_path, map_location="cpu", weights_only=True)))
+    told: dict[str, Any] = {
+        "epochs": trainer.current_epoch,
+        "best_val_loss": loss,
+        "start": start,
+        "precision": precision.name,
+        "processes": world,
+        "train_inputs": len(rows),
+        "val_inputs": len(val_rows),
+    }
+    return keep(folder, recipe, network, prepared, told)
 
 
-def load_run(folder: Path, cohort: Cohort, cache: Path) -> Run:
-    """A run that was trained before, with its caches, ready to be exported."""
-    weights = folder / "weights.safetensors"
-    if not weights.is_file() or not (folder / "run.json").is_file():
-        raise TrainingError(
-            f"'{folder}' holds no finished run (weights.safetensors, run.json); train first, or go on with "
-            "a run that was stopped by insula train --resume."
-        )
-    import json
-
-    from safetensors.torch import load_file
-
-    recipe = checked(recipes.load(folder / "recipe.yaml"))
-    facts: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    cases = (*cohort.of_split("train"), *cohort.of_split("val"))
-    prepared = build(cases, Path(cohort.root), recipe.role, recipe.input, cache)
-    channels, height, width = facts["size"]
-    bare = recipe.model_copy(update={"model": recipe.model.model_copy(update={"pretrained": False})})
-    network = Network(bare, channels, (height, width))
-    network.load_state_dict(load_file(weights))
-    return Run(
-        folder, recipe, network.eval(), prepared, sha256_file(weights), facts["epochs"], float(facts["best_val_loss"])
-    )
+def _begin(folder: Path, recipe: Recipe, resume: bool, devices: int) -> bool:
+    """Whether this is the first process of the run, which looks after its folder."""
+    if _rank(devices) != 0:
+        return False
+    if (folder / "checkpoints").exists() and not resume:
+        raise TrainingError(f"'{folder}' holds an earlier run; give another --out, or go on with it by --resume.")
+    if resume and not (folder / "recipe.yaml").is_file():
+        raise TrainingError(f"'{folder}' holds no run to resume; train without --resume.")
+    write_text(folder / "recipe.yaml", recipes.dump(recipe))
+    return True
 
 
-class EpochLines(Callback):
-    """One line an epoch, for logs where a bar that redraws itself would make a mess."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Say the epoch's losses."""
-        losses = {k: float(v) for k, v in trainer.callback_metrics.items()}
-        self.say(
-            f"  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: training loss {losses['train_loss']:.4f}, "
-            f"validation loss {losses['val_loss']:.4f}"
-            + (f", mean λ of mixing {losses['mix_lambda']:.3f}" if "mix_lambda" in losses else "")
-        )
+def _network(recipe: Recipe, rows: Sequence[Sample], prepared: Mapping[str, Prepared]) -> Network:
+    network = Network(recipe, shapes(prepared))
+    if network.clinical is not None:
+        network.clinical.fit(torch.tensor([row.clinical for row in rows]))
+    for encoder in network.encoders.values():
+        if recipe.train.checkpoint:
+            use_checkpoints(encoder)
+    channels_last(network)  # 1.7 times faster convolutions on a CPU
+    return network
 
 
-def _curves(folder: Path) -> str:
-    """A folder of its own for each part of a resumed run: the logger would delete the curves of the part before."""
-    earlier = len(list(folder.glob("curves*")))
-    return f"curves-{earlier + 1}" if earlier else "curves"
+def _strategy(recipe: Recipe, world: int) -> Any:
+    if world == 1:
+        return "auto"
+    from lightning.pytorch.strategies import DDPStrategy
+
+    some_unused = recipe.fused or several_parts(plan(recipe.train))
+    return DDPStrategy(find_unused_parameters=some_unused)
 
 
-class _quiet_lightning(warnings.catch_warnings):  # noqa: N801 - used as a context manager, like its parent
-    """Lightning's advice on workers and logging intervals is about other data paths than a memory-mapped cache."""
+def _trackers(names: Sequence[str], folder: Path, recipe: Recipe) -> list[Logger]:
+    if not names:
+        return []
+    from insula.train.trackers import loggers
 
-    def __enter__(self) -> None:
-        super().__enter__()
-        for message in (".*does not have many workers.*", ".*Checkpoint directory.*", ".*isinstance.*LeafSpec.*"):
-            warnings.filterwarnings("ignore", message=message)
-        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-        logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    return loggers(names, folder, recipe)
+
+
+def _silent(line: str) -> None:
+    """What all processes but the first say."""
+
+
+def _rank(devices: int) -> int:
+    """Number of this process among those that train together, as torchrun, SLURM or Lightning's own launcher says."""
+    for name in ("RANK", "SLURM_PROCID"):
+        if (text := os.environ.get(name, "")).isdigit():
+            return int(text)
+    return int(os.environ.get("NODE_RANK", "0")) * devices + int(os.environ.get("LOCAL_RANK", "0"))

@@ -1,31 +1,30 @@
-"""The Lightning module: one step, one optimizer, one schedule, random numbers tied to the step."""
+"""The Lightning module: one step, with random numbers tied to the step's place in the run."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import lightning
 import torch
 
-from insula.core.recipe import Recipe, Train
+from insula.core.recipe import Recipe
 from insula.model.network import Network
 from insula.train.augment import augment
-from insula.train.data import Batch, Sample
-from insula.train.losses import TargetLoss
+from insula.train.data import Batch, Tensors
+from insula.train.losses import JointLoss, LabelFacts
 from insula.train.mixing import mix
+from insula.train.optimise import make_optimizer
 
 
 class TrainingModule(lightning.LightningModule):
-    """Fits a Network by a recipe; logs train_loss, val_loss and the learning rate."""
+    """Fits a Network by a recipe; logs train_loss and val_loss, and with several targets each one's own."""
 
-    def __init__(self, network: Network, recipe: Recipe, rows: Sequence[Sample], steps_per_epoch: int) -> None:
+    def __init__(self, network: Network, recipe: Recipe, facts: Mapping[str, LabelFacts]) -> None:
         super().__init__()
         self.network = network
         self.recipe = recipe
-        self.loss = TargetLoss(recipe, rows)
-        self.steps_per_epoch = steps_per_epoch
+        self.loss = JointLoss(recipe, facts)
 
     def on_train_epoch_start(self) -> None:
         """Tell the sampler and the data set which epoch this is."""
@@ -34,47 +33,52 @@ class TrainingModule(lightning.LightningModule):
         loader.dataset.epoch = self.current_epoch
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
-        """One loss; dropout and augmentation draw from a seed made of the recipe's seed and the step's number."""
-        step_seed = (self.recipe.seed * 1_000_003 + self.global_step) % 2**63
-        torch.manual_seed(step_seed)
-        generator = torch.Generator().manual_seed(step_seed + 1)
-        x = augment(batch.x, self.recipe.train.augment, generator, batch.mask)
-        x, y, share = mix(x, batch.mask, batch.y, self.recipe.train, generator)
-        if share is not None:
-            self.log("mix_lambda", share.mean(), on_step=False, on_epoch=True, batch_size=len(y))
-        loss: torch.Tensor = self.loss(self.network(x, batch.mask), y)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.y))
+        """One loss; dropout and augmentation draw from a seed made of the recipe's seed, epoch, batch and process."""
+        step_seed = (self.recipe.seed * 1_000_003 + self.current_epoch * 100_003 + index) % 2**62
+        torch.manual_seed(step_seed + 1_009 * self.global_rank)
+        generator = torch.Generator().manual_seed(step_seed + 1 + 1_009 * self.global_rank)
+        section = self.recipe.train
+        x = {
+            role: augment(pictures, section.augment, generator, batch.mask[role].amax(1))
+            for role, pictures in batch.x.items()
+        }
+        mixed = mix(x, batch.mask, batch.y, batch.known, section, generator, batch.clinical)
+        size = len(batch.clinical)
+        if mixed.share is not None:
+            self.log("mix_lambda", mixed.share.mean(), on_step=False, on_epoch=True, batch_size=size)
+        columns = self._by_target(self.network(mixed.x, batch.mask, mixed.clinical))
+        loss: torch.Tensor
+        loss, parts = self.loss(columns, mixed.y, mixed.known)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size, sync_dist=True)
+        self._log_parts("train", parts, size)
         return loss
 
+    def on_validation_epoch_start(self) -> None:
+        """Begin to collect."""
+        self._seen: list[tuple[torch.Tensor, Tensors, Tensors]] = []
+
     def validation_step(self, batch: Batch, index: int) -> None:
-        """The loss of the validation cases, without augmentation or dropout."""
-        loss = self.loss(self.network(batch.x, batch.mask), batch.y)
-        self.log("val_loss", loss, on_epoch=True, prog_bar=True, batch_size=len(batch.y))
+        """The columns of the validation cases, without augmentation or dropout."""
+        self._seen.append((self.network(batch.x, batch.mask, batch.clinical), batch.y, batch.known))
 
-    def configure_optimizers(self) -> Any:
-        """The recipe's optimizer with its schedule, stepped after each batch."""
-        section = self.recipe.train
-        optimizer = _optimizer(self.network, section)
-        total = max(section.epochs * self.steps_per_epoch, 1)
-        warmup = section.warmup_epochs * self.steps_per_epoch
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _factor(step, warmup, total, section))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+    def on_validation_epoch_end(self) -> None:
+        """One loss over all validation cases: risk sets and weighted means must not depend on the batches."""
+        columns = self._by_target(torch.cat([c for c, _, _ in self._seen]))
+        y = {name: torch.cat([one[name] for _, one, _ in self._seen]) for name in self.recipe.targets}
+        known = {name: torch.cat([one[name] for _, _, one in self._seen]) for name in self.recipe.targets}
+        self._seen = []
+        loss, parts = self.loss(columns, y, known)
+        self.log("val_loss", loss, prog_bar=True, sync_dist=True)
+        self._log_parts("val", parts, len(columns[self.recipe.target_name]))
 
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The recipe's optimizer; `Pace` sets its learning rate before each step."""
+        return make_optimizer(self.network, self.recipe.train)
 
-def _optimizer(network: Network, section: Train) -> torch.optim.Optimizer:
-    """Weight decay for weights only: biases and normalisation scales are no directions to shrink."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": section.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    if section.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=section.lr, momentum=0.9, nesterov=True)
-    kind = torch.optim.AdamW if section.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=section.lr)
+    def _by_target(self, columns: torch.Tensor) -> Tensors:
+        return {name: columns[:, self.recipe.columns(name)] for name in self.recipe.targets}
 
-
-def _factor(step: int, warmup: float, total: int, section: Train) -> float:
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    if section.schedule == "constant":
-        return 1.0
-    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - warmup) / max(total - warmup, 1))))
+    def _log_parts(self, when: str, parts: Mapping[str, torch.Tensor], size: int) -> None:
+        if len(parts) > 1:
+            named = {f"{when}_loss_{name}": value for name, value in parts.items()}
+            self.log_dict(named, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)

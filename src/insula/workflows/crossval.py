@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -10,13 +11,16 @@ from insula.cohort.split import folds as make_folds
 from insula.core.errors import CohortError
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort
+from insula.evaluate import further
 from insula.evaluate.outcome import EvaluationReport
 from insula.evaluate.pooled import pool
 from insula.evaluate.run import evaluate
+from insula.export.ensemble import of_folds
 from insula.export.finish import finish
-from insula.prep.cache import build
+from insula.prep.cache import build_all
 from insula.report import folder as written
 from insula.train.fit import fit
+from insula.train.run import load_run
 
 
 def crossval(
@@ -33,16 +37,19 @@ def crossval(
     """Train and evaluate k folds, pool the out-of-fold predictions and write one report over them.
 
     A fold whose bundle is there already is not trained again, and a fold that was stopped goes on from its last
-    checkpoint. level "picture" ignores patients and is labelled as optimistic in every output.
+    checkpoint. level "picture" ignores patients and is labelled as optimistic in every output; by patient, the folds'
+    networks are written as one bundle too.
     """
     if level == "patient" and not cohort.patient_ids:
         raise CohortError(
             "The cohort has no patient ids, so folds by patient cannot be made; index it with --patient-pattern."
         )
     reports: list[EvaluationReport] = []
-    prepared = build(cohort.cases, Path(cohort.root), recipe.role, recipe.input, cache, progress)
+    made: list[Cohort] = []
+    prepared = build_all(cohort.cases, Path(cohort.root), recipe, cache, progress)
     for i, fold in enumerate(make_folds(cohort, recipe, k, cast(Literal["patient", "picture"], level))):
         home = folder / f"fold-{i}"
+        made.append(fold)
         say(f"[fold {i + 1}/{k}] {', '.join(f'{len(fold.of_split(s))} {s}' for s in ('train', 'val', 'test'))} cases")
         if (home / "bundle").is_dir():
             from insula.bundle.load import load
@@ -63,5 +70,10 @@ def crossval(
         "patient_ids": cohort.patient_ids,
         "bundles": [r.source["bundle"] for r in reports],
     }
+    if level == "patient" and not (folder / "bundle").is_dir():
+        say("[ensemble] the networks of all folds as one bundle, decided on the out-of-fold answers")
+        runs = [load_run(folder / f"fold-{i}", fold, cache, prepared) for i, fold in enumerate(made)]
+        of_folds(runs, made, folder / "bundle")
     result = pool(reports, source)
+    result = replace(result, further=further.judge(result.table, recipe, result.patient.replicates))
     return result, written.write_figures(result, folder)

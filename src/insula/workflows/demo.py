@@ -22,9 +22,9 @@ from insula.evaluate.outcome import EvaluationReport
 from insula.evaluate.run import evaluate
 from insula.export.finish import finish
 from insula.infer.decide import decide
-from insula.infer.heatmap import is_colour, write_case
+from insula.infer.heatmap import write_case
 from insula.infer.predict import Predictor
-from insula.prep.cache import build
+from insula.prep.cache import build_all
 from insula.prep.check import checked
 from insula.report import folder as reports
 from insula.train.fit import fit
@@ -93,8 +93,8 @@ def demo(
     cohort = _cohort(scans, recipe, folder, stages)
     with stages.stage("prepare", "decoding and preparing the training scans once") as notes:
         seen = (*cohort.of_split("train"), *cohort.of_split("val"))
-        prepared = build(seen, Path(cohort.root), recipe.role, recipe.input, folder / "cache", progress)
-        notes.append(f"{len(prepared.rows())} slices")
+        prepared = build_all(seen, Path(cohort.root), recipe, folder / "cache", progress)
+        notes.append(f"{sum(len(cache.rows()) for cache in prepared.values())} slices")
     with stages.stage("train", f"{recipe.model.encoder}, at most {recipe.train.epochs} epochs") as notes:
         run = fit(cohort, recipe, folder / "run", folder / "cache", progress=progress, bars=bars, say=say)
         notes.append(f"{run.epochs} epochs, lowest validation loss {run.best_loss:.3f}")
@@ -110,7 +110,7 @@ def demo(
         slices = predictor.prepared(case, Path(cohort.root))
         prediction = predictor.from_slices(slices, case.key, recipe.policy.passes)
         place = folder / "heatmaps" / "example"
-        pictures = write_case(prediction, slices, place, [recipe.target.positive], is_colour(recipe.input))
+        pictures = write_case(prediction, slices, place, recipe, [recipe.target.positive])
         notes.append(f"{len(pictures)} pictures in {place}")
     with stages.stage("predict", "one prediction, as the service gives it") as notes:
         decision = decide(prediction, bundle)

@@ -1,0 +1,54 @@
+"""What is done with a probability."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from insula.core.recipe_section import Probability, Section
+
+
+class OperatingPoint(Section):
+    """The aim by which the threshold is chosen on validation cases; exactly one."""
+
+    sensitivity: Probability | None = None
+    specificity: Probability | None = None
+    youden: bool = False
+
+    @model_validator(mode="after")
+    def _one(self) -> OperatingPoint:
+        chosen = (self.sensitivity is not None) + (self.specificity is not None) + self.youden
+        if chosen != 1:
+            raise ValueError("operating_point takes exactly one of sensitivity, specificity, youden: true")
+        return self
+
+
+class Risk(Section):
+    """Refer until the error among the accepted cases is at most `error`, with this confidence (measured on val)."""
+
+    error: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
+    confidence: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
+
+
+class Refer(Section):
+    """A person looks when confidence is below, the spread above, or the distance from training beyond these limits.
+
+    risk: also below the confidence that keeps the error among the accepted cases within a bound.
+    """
+
+    confidence: Probability = 0.7
+    spread: Annotated[float, Field(ge=0.0)] = 0.1
+    domain: Probability = 0.99
+    risk: Risk | None = None
+
+
+class Policy(Section):
+    """What is done with a probability."""
+
+    operating_point: OperatingPoint = OperatingPoint(youden=True)
+    refer: Refer = Refer()
+    aggregate: Literal["mean", "max", "noisy_or", "majority"] = "mean"
+    conformal_level: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9
+    passes: Annotated[int, Field(ge=2)] = 30
+    prevalences: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = (0.01, 0.05)

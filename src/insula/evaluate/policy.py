@@ -1,0 +1,50 @@
+"""What the recipe's policy did on the judged cases: accepted, referred, unlike the training data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from insula.evaluate.facts import Bools, Facts, answers
+from insula.evaluate.figures import share
+from insula.evaluate.table import Sample
+from insula.metrics.intervals import Figure
+from insula.metrics.probabilities import exclusive
+
+
+def coverage(table: pd.DataFrame, rows: Sample, facts: Facts, replicates: int) -> dict[str, Figure] | None:
+    """Shares of cases accepted and referred, and how often the answer is right with and without the referred.
+
+    None where the table has no column `action`.
+    """
+    if "action" not in table.columns:
+        return None
+    action = table["action"].to_numpy(dtype=str)
+    called = answers(rows.p, facts, rows.limits)
+    k = facts.positive_index
+    right = (called == rows.y).all(axis=1) if exclusive(facts.kind) else called[:, k] == rows.y[:, k]
+    accepted, whole = action == "accept", np.ones(len(action), dtype=bool)
+
+    def figure(hit: Bools, among: Bools, nothing: str = "no case") -> Figure:
+        return share(hit, among, rows.patients, replicates, facts.seed, nothing)
+
+    return {
+        "accepted": figure(accepted, whole),
+        "referred": figure(action == "refer", whole),
+        "accuracy_of_all": figure(right, whole),
+        "accuracy_of_accepted": figure(right, accepted, "no case was accepted"),
+        "sensitivity_of_accepted": figure(called[:, k], accepted & rows.y[:, k], "no positive case was accepted"),
+    }
+
+
+def domain(table: pd.DataFrame, rows: Sample, facts: Facts, replicates: int) -> dict[str, Figure] | None:
+    """Share of cases further from the training data than the policy's limit, and than half of the validation cases."""
+    if "domain_score" not in table.columns:
+        return None
+    score = table["domain_score"].to_numpy(dtype=float)
+    known = np.isfinite(score)
+
+    def figure(limit: float) -> Figure:
+        return share(score > limit, known, rows.patients, replicates, facts.seed, "no case has a domain score")
+
+    return {"beyond_limit": figure(facts.domain_limit), "beyond_median": figure(0.5)}

@@ -25,13 +25,13 @@ from insula.cohort.split import folds
 from insula.core import recipe as recipes
 from insula.core.provenance import record, write_json
 from insula.core.recipe import Recipe
+from insula.core.recipe_pretrain import Pretrain
 from insula.core.types import Cohort
 from insula.metrics.compare import delong, delong_interval
 from insula.prep.cache import Prepared, build_all
 from insula.train.fit import fit
 from insula.train.pretrain import pretrain
 from insula.train.pretrain_record import WEIGHTS
-from insula.train.pretrain_section import Pretrain
 from insula.train.run import Run
 
 ARMS = ("none", "vicreg", "masked")
@@ -171,16 +171,16 @@ def table(o: argparse.Namespace) -> tuple[list[str], dict[str, object]]:
         figures[arm] = {"seeds": single, "auc": whole.value, "interval": whole.interval}
         if arm != "none" and "none" in o.arms:
             gap = delong(y, p.mean(0), plain.mean(0))
-            cells[3:] = [f"{gap.difference.value:+.3f} {ends(gap.difference.interval)}", f"{gap.p_value:.3f}"]
+            cells[3:] = [f"{gap.difference.value:+.3f} {ends(gap.difference.interval, '+')}", f"{gap.p_value:.3f}"]
             figures[arm] |= {"difference": gap.difference.value, "difference_interval": gap.difference.interval}  # type: ignore[operator]
         lines.append(f"| {' | '.join(cells)} |")
     lines.append(f"\n{len(y)} patients, {int(y.sum())} positive; intervals and p by DeLong over patients.")
     return lines, figures
 
 
-def ends(interval: Sequence[float] | None) -> str:
+def ends(interval: Sequence[float] | None, sign: str = "") -> str:
     """An interval in brackets."""
-    return "(no interval)" if interval is None else f"[{interval[0]:+.3f}, {interval[1]:+.3f}]".replace("[+", "[")
+    return "(no interval)" if interval is None else f"[{interval[0]:{sign}.3f}, {interval[1]:{sign}.3f}]"
 
 
 def main() -> None:

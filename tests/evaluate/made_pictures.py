@@ -20,13 +20,14 @@ def head(seed: int, side: int = 160) -> Grey:
     far = np.hypot((rows - side / 2) / (0.45 * side), (columns - side / 2) / (0.38 * side))
     texture = sum(cv2.GaussianBlur(rng.normal(0, 1, (side, side)), (0, 0), s) * s * 60 for s in (2, 5, 9))
     grey = np.where(far < 0.9, 110 + texture, 0.0) + 200 * ((far >= 0.9) & (far < 1.0))
-    return np.clip(grey, 0, 255).astype(np.uint8)
+    made: Grey = np.clip(grey, 0, 255).astype(np.uint8)
+    return made
 
 
 def copied(picture: Grey, quality: int = 60, mirrored: bool = True, scale: float = 0.8) -> Grey:
     """The same picture mirrored, made smaller and recompressed."""
     seen = picture[:, ::-1] if mirrored else picture
-    small = cv2.resize(seen, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(seen, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     return np.asarray(cv2.imdecode(encoded(small, quality), cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
 
 

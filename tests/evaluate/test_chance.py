@@ -8,6 +8,7 @@ from scipy.stats import permutation_test
 from sklearn.metrics import roc_auc_score
 
 from insula.evaluate import chance
+from insula.evaluate.evidence import Permutation
 from insula.metrics.intervals import Figure
 
 
@@ -38,7 +39,7 @@ def test_few_patients_can_be_shuffled_in_few_ways() -> None:
 
 
 def test_one_class_is_no_test() -> None:
-    assert chance.permutation([1, 1], [0.1, 0.2]) == chance.Permutation(None, None, None, None, 0)
+    assert chance.permutation([1, 1], [0.1, 0.2]) == Permutation(None, None, None, None, 0)
 
 
 @pytest.mark.parametrize(

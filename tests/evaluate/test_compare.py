@@ -27,7 +27,8 @@ def entry(name: str, p: np.ndarray, threshold: float = 0.5, **changes: object) -
 
 
 def pooled(p: np.ndarray) -> np.ndarray:
-    return p.reshape(-1, 2).mean(axis=1)
+    mean: np.ndarray = p.reshape(-1, 2).mean(axis=1)
+    return mean
 
 
 def test_every_figure_is_that_of_each_model_at_its_own_threshold() -> None:
@@ -57,9 +58,7 @@ def test_every_figure_is_that_of_each_model_at_its_own_threshold() -> None:
 def test_all_p_values_are_corrected_together() -> None:
     got = compare.compare(entry("a", GOOD), entry("b", POOR), 200)
     p = [test.found.p_value for test in got.tests] + [got.mcnemar.p_value]
-    assert [*(test.adjusted for test in got.tests), got.mcnemar_adjusted] == pytest.approx(
-        tests.holm(p), nan_ok=True
-    )
+    assert [*(test.adjusted for test in got.tests), got.mcnemar_adjusted] == pytest.approx(tests.holm(p), nan_ok=True)
 
 
 def test_a_model_against_itself_shows_no_difference() -> None:

@@ -8,13 +8,13 @@ import pytest
 from insula.core.errors import EvaluationError
 from insula.core.provenance import sha256_file
 from insula.evaluate import elsewhere
-from insula.evaluate.elsewhere import Asked, Predictions
+from insula.evaluate.elsewhere import Predictions, Question
 
 
-def load(tmp_path: Path, text: str, asked: Asked = Asked()) -> Predictions:
+def load(tmp_path: Path, text: str, asked: Question | None = None) -> Predictions:
     path = tmp_path / "site-b.csv"
     path.write_text(text)
-    return elsewhere.load(path, asked)
+    return elsewhere.load(path, asked or Question())
 
 
 def test_two_classes_by_one_and_zero(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_two_classes_by_one_and_zero(tmp_path: Path) -> None:
 
 def test_two_classes_by_name(tmp_path: Path) -> None:
     text = "case,label,probability\na,stroke,0.8\nb,normal,0.3\n"
-    got = load(tmp_path, text, Asked(positive="stroke", thresholds={"stroke": 0.4}))
+    got = load(tmp_path, text, Question(positive="stroke", thresholds={"stroke": 0.4}))
     assert (got.facts.classes, got.facts.positive, got.facts.threshold("stroke")) == (
         ("normal", "stroke"),
         "stroke",
@@ -43,20 +43,20 @@ def test_two_classes_by_name(tmp_path: Path) -> None:
 
 
 def test_a_name_for_the_ones(tmp_path: Path) -> None:
-    got = load(tmp_path, "case,label,probability\na,yes,0.8\nb,no,0.3\n", Asked(positive="stroke"))
+    got = load(tmp_path, "case,label,probability\na,yes,0.8\nb,no,0.3\n", Question(positive="stroke"))
     assert got.facts.classes == ("no stroke", "stroke")
 
 
 def test_a_column_for_each_class(tmp_path: Path) -> None:
     text = "case,label,p_a,p_b,p_c\n1,a,0.5,0.3,0.2\n2,c,0.2,0.3,0.495\n"
-    got = load(tmp_path, text, Asked(positive="c"))
+    got = load(tmp_path, text, Question(positive="c"))
     assert (got.facts.kind, got.facts.classes) == ("multiclass", ("a", "b", "c"))
     assert got.table["y_c"].tolist() == [False, True]
 
 
 def test_labels_that_stand_together(tmp_path: Path) -> None:
     text = "case,label,p_any,p_subdural\n1,any;subdural,0.9,0.8\n2,none,0.2,0.1\n3,any,0.7,0.2\n"
-    got = load(tmp_path, text, Asked(positive="any"))
+    got = load(tmp_path, text, Question(positive="any"))
     assert got.facts.kind == "multilabel"
     assert got.table[["y_any", "y_subdural"]].to_numpy().tolist() == [[True, True], [False, False], [True, False]]
     assert got.cases[1].labels == {"label": ()}
@@ -92,7 +92,7 @@ def test_readers_beside_the_predictions(tmp_path: Path) -> None:
 )
 def test_a_bad_table_is_refused_with_its_rows(tmp_path: Path, text: str, positive: str, said: str) -> None:
     with pytest.raises(EvaluationError, match=said):
-        load(tmp_path, text, Asked(positive=positive))
+        load(tmp_path, text, Question(positive=positive))
 
 
 def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
@@ -103,4 +103,4 @@ def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
 
 def test_a_threshold_for_no_class_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="threshold for 'stroke', which is none of negative, positive"):
-        load(tmp_path, "case,label,probability\na,1,0.2\n", Asked(thresholds={"stroke": 0.4}))
+        load(tmp_path, "case,label,probability\na,1,0.2\n", Question(thresholds={"stroke": 0.4}))

@@ -23,7 +23,7 @@ def test_of_errors_the_worst_are_picked_and_of_right_answers_the_middle() -> Non
     assert pick(report, 99)["FN"] == ("c000", "c002", "c003", "c001")
 
 
-def test_pictures_show_the_slice_with_most_heat_and_missing_scans_none(
+def test_pictures_show_the_slice_with_most_heat_and_a_missing_scan_its_reason(
     tiny_bundle: Callable[..., Bundle], tmp_path: Path
 ) -> None:
     array = np.full((3, 24, 24), 40, np.float32)
@@ -36,11 +36,13 @@ def test_pictures_show_the_slice_with_most_heat_and_missing_scans_none(
     bundle = tiny_bundle()
     report = evaluate(bundle, made, predictor=predictor, replicates=20)
     items = gallery(report, bundle, made, predictor=predictor)
-    assert [(item.key, item.outcome, item.caption) for item in items] == [
-        ("a", "TP", "a, slice 2 of 3, p(stroke) = 0.80"),
-        ("b", "TN", "b, slice 2 of 3, p(stroke) = 0.10"),
-    ]
-    drawn = np.asarray(Image.open(io.BytesIO(items[0].png)))[:16, :16].astype(int)
+    found = {item.key: item for item in items}
+    assert found["a"].caption == "a, slice 2 of 3, p(stroke) = 0.80"
+    assert found["b"].caption == "b, slice 2 of 3, p(stroke) = 0.10"
+    assert [found[key].outcome for key in ("a", "b", "gone")] == ["TP", "TN", "TP"]
+    assert found["gone"].caption.startswith("gone, p(stroke) = 0.90; no picture: ")
+    assert found["gone"].png == b""
+    drawn = np.asarray(Image.open(io.BytesIO(found["a"].png)))[:16, :16].astype(int)
     coloured = np.ptp(drawn, axis=2) > 0
     assert coloured[:4, :4].all()
     assert not coloured[8:, 8:].any()

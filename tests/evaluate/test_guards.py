@@ -36,7 +36,8 @@ def test_a_tripped_guard_takes_the_place_of_the_figures_in_the_headline(tiny_bun
     assert report.headline.startswith("Optimistic: the cohort was split picture by picture")
     assert "ROC-AUC" not in report.headline
     assert report.to_dict()["optimistic"] == list(report.optimistic)
-    assert [(g["name"], g["verdict"]) for g in report.to_dict()["guards"]][0] == ("split", "fail")
+    first = report.to_dict()["guards"][0]
+    assert (first["name"], first["verdict"]) == ("split", "fail")
 
 
 def test_patients_of_the_training_data_are_counted_once_each(tiny_bundle: Make) -> None:

@@ -78,9 +78,7 @@ def test_a_moved_threshold_of_the_same_model_is_said_that_of_another_is_not(tmp_
     path = tmp_path / "looks.jsonl"
     look(path)
     assert look(path, model="n", threshold=0.7).changes == ()
-    assert look(path, threshold=0.6).changes == (
-        "the thresholds of the same model are stroke 0.6 and were stroke 0.4",
-    )
+    assert look(path, threshold=0.6).changes == ("the thresholds of the same model are stroke 0.6 and were stroke 0.4",)
 
 
 @pytest.mark.parametrize("how", ["taken out", "changed"])
@@ -99,7 +97,7 @@ def test_a_record_that_was_changed_by_hand_is_told(tmp_path: Path, how: str) -> 
 def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "looks.jsonl"
     path.write_text("hello\n")
-    with pytest.raises(EvaluationError, match="Line 1 of 'looks.jsonl'"):
+    with pytest.raises(EvaluationError, match=r"Line 1 of 'looks\.jsonl'"):
         look(path)
     assert path.read_text() == "hello\n"
 

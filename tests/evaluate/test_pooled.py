@@ -8,6 +8,7 @@ import pytest
 from tests.evaluate.made_tables import binary, binary_facts
 
 from insula.core.errors import EvaluationError
+from insula.evaluate.evidence import Guard
 from insula.evaluate.outcome import EvaluationReport, Failure
 from insula.evaluate.pooled import pool, with_thresholds
 from insula.evaluate.run import evaluate_table
@@ -75,3 +76,43 @@ def test_folds_of_other_classes_are_refused() -> None:
     facts = replace(other.facts, classes=("normal", "tumour"), positive="tumour", thresholds={"tumour": 0.5})
     with pytest.raises(EvaluationError, match=r"'p_stroke'.*empty cells"):
         pool([one, replace(other, facts=facts, table=renamed)], {}, 20)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "whole"),
+    [
+        (
+            ("3 of 10 files here were in the training data", "1 of 9 files here were in the training data"),
+            "files of the test folds were in the training data of the same fold",
+        ),
+        (
+            (
+                "2 of 9 cases here show a picture of the training data (copies count)",
+                "1 of 8 cases here show a picture of the training data (copies count)",
+            ),
+            "cases of the test folds show a picture of the training data of the same fold",
+        ),
+        (
+            (
+                "the threshold was chosen on 1 of the 9 patients here",
+                "the threshold was chosen on 2 of the 8 patients here",
+            ),
+            "thresholds were chosen on patients of the same test fold",
+        ),
+    ],
+)
+def test_counts_of_single_folds_are_left_out_of_the_reason(reasons: tuple[str, str], whole: str) -> None:
+    got = pool([fold(n, 0.5, [1, 0], [0.9, 0.1], r) for n, r in zip("ab", reasons, strict=True)], {}, 20)
+    assert got.optimistic == (whole,)
+
+
+def test_of_each_guard_the_gravest_verdict_stays() -> None:
+    a, b, c = (fold(name, 0.5, [1, 0], [0.9, 0.1]) for name in "abc")
+    a = replace(a, guards=(Guard("patients", "pass", "none"), Guard("plan", "pass", "first look")))
+    b = replace(b, guards=(Guard("patients", "fail", "2 of 9", ("x",)), Guard("files", "cannot tell", "no files")))
+    c = replace(c, guards=(Guard("patients", "fail", "1 of 8", ("y",)), Guard("files", "pass", "none")))
+    got = pool([a, b, c], {}, 20)
+    assert got.guards == (
+        Guard("patients", "fail", "in 2 of 3 folds; the first: 2 of 9", ("x", "y")),
+        Guard("files", "cannot tell", "in 1 of 3 folds; the first: no files"),
+    )

@@ -92,10 +92,10 @@ def test_a_table_is_judged_by_its_own_columns() -> None:
     frame = table()
     rows = sample(frame, facts())
     assert of_table(frame, rows, facts(), 0.9) is None
-    half = frame.assign(in_healthy=True)
-    with pytest.raises(EvaluationError, match="in_benign"):
+    half = frame.assign(set_healthy=True)
+    with pytest.raises(EvaluationError, match="set_benign"):
         of_table(half, rows, facts(), 0.9)
-    whole: pd.DataFrame = half.assign(in_benign=False, in_malignant=True)
+    whole: pd.DataFrame = half.assign(set_benign=False, set_malignant=True)
     found = of_table(whole, rows, facts(), 0.9, (40, 40, 40), 200)
     assert found is not None
     assert [f.value for f in found.of_class.values()] == [1.0, 0.0, 1.0]

@@ -11,7 +11,7 @@ from insula.evaluate import sheet
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
 def test_rows_carry_their_line_numbers_and_trimmed_texts(tmp_path: Path, mark: str) -> None:
     path = tmp_path / "t.csv"
-    path.write_text("\ufeffcase{0}label\n a {0} 1\n\nb{0}0 \n".format(mark), encoding="utf-8")
+    path.write_text(f"\ufeffcase{mark}label\n a {mark} 1\n\nb{mark}0 \n", encoding="utf-8")
     columns, rows = sheet.read(path)
     assert columns == ["case", "label"]
     assert rows == [(2, {"case": "a", "label": "1"}), (4, {"case": "b", "label": "0"})]

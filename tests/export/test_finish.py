@@ -1,3 +1,8 @@
+"""A trained run of one role as a bundle: what it predicts, knows and refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,19 +10,19 @@ import pytest
 import torch
 from tests.made_arrays import cohort, recipe
 
+from insula.bundle.layout import LIMITS, MANIFEST
 from insula.bundle.load import load
 from insula.bundle.patients import hash_patient
 from insula.core.errors import ExportError
-from insula.core.types import Cohort
+from insula.core.types import Case, Cohort
 from insula.export import finish as finishing
 from insula.export import parity
-from insula.export.finish import finish
-from insula.export.onnx import head_graph, model_graph
+from insula.export.finish import Measured, finish
 from insula.infer.engine import Engine
 from insula.infer.predict import Predictor
 from insula.metrics.probabilities import from_logits
-from insula.train.data import Sample
-from insula.train.fit import Run, fit
+from insula.train.fit import fit
+from insula.train.run import Run
 
 pytestmark = pytest.mark.train
 
@@ -39,12 +44,14 @@ def test_the_bundle_predicts_what_the_network_does_on_one_hundred_cases(made: tu
     for _ in range(100):
         s = int(rng.integers(1, 9))
         x = rng.random((1, s, 1, 32, 32)).astype(np.float32)
-        out = engine.run(x, np.ones((1, s), np.float32))
+        mask = np.zeros((1, 2, s), np.float32)
+        mask[0, 0, : s // 2], mask[0, 1, s // 2 :] = 1.0, 1.0
+        out = engine.run({"mri": x, "mri_mask": mask})
         with torch.no_grad():
-            ours = run.network.explain(torch.from_numpy(x), torch.ones(1, s))
+            ours = run.network.explain({"mri": torch.from_numpy(x)}, {"mri": torch.from_numpy(mask)})
         assert np.abs(out.logits - ours.logits.numpy()).max() < 1e-4
-        assert np.abs(out.maps - ours.maps.numpy()).max() < 1e-4
-        np.testing.assert_allclose(out.slice_weights, ours.slice_weights.numpy(), atol=1e-5)
+        assert np.abs(out.maps["mri"] - ours.maps["mri"].numpy()).max() < 1e-4
+        np.testing.assert_allclose(out.slice_weights["mri"], ours.slice_weights["mri"].numpy(), atol=1e-5)
 
 
 def test_a_case_is_predicted_with_the_bundle_s_own_temperature(made: tuple[Run, Cohort, Path]) -> None:
@@ -52,9 +59,9 @@ def test_a_case_is_predicted_with_the_bundle_s_own_temperature(made: tuple[Run, 
     bundle = load(root / "bundle")
     case = table.of_split("val")[0]
     prediction = Predictor(bundle).case(case, Path(table.root), passes=5)
-    x = torch.from_numpy(np.array(run.prepared.case(case.key)))[None]
+    x = torch.from_numpy(np.array(run.prepared["mri"].case(case.key)))[None]
     with torch.no_grad():
-        logits = run.network.explain(x, torch.ones(1, x.shape[1])).logits.numpy()
+        logits = run.network({"mri": x}, {"mri": torch.ones(1, 1, x.shape[1])}).numpy()
     expected = from_logits(logits, bundle.decision.temperature, "multiclass")[0]
     np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-5)
     assert prediction.spread is not None
@@ -76,43 +83,60 @@ def test_the_baseline_knows_training_and_validation_patients_and_no_names(made: 
 def test_thresholds_come_from_validation_and_the_bundle_holds_every_file(made: tuple[Run, Cohort, Path]) -> None:
     run, table, root = made
     val = finishing.measure(Engine(load(root / "bundle")), table.of_split("val"), run.prepared, run.recipe)
-    decision, facts = finishing.decide_on(val, run.recipe)
+    decision, facts = finishing.decide_on(val, val, run.recipe)
     assert decision.thresholds == pytest.approx(load(root / "bundle").decision.thresholds)
     assert facts["patients"] == len(table.of_split("val"))
-    assert {p.name for p in (root / "bundle").iterdir()} == {
-        "recipe.yaml",
-        "model.onnx",
-        "head.onnx",
-        "weights.safetensors",
-        "decision.json",
-        "baseline.json",
-        "baseline.safetensors",
-        "metrics.json",
-        "model-card.md",
-        "provenance.json",
-        "manifest.json",
-    }
+    assert {p.name for p in (root / "bundle").iterdir()} == {*LIMITS, MANIFEST}
 
 
 def test_a_graph_of_another_network_is_refused(made: tuple[Run, Cohort, Path]) -> None:
-    run, _, _ = made
-    engine = Engine.of_graphs(model_graph(run.network, "mri", 1, (32, 32)), head_graph(run.network), "mri")
-    rows = [Sample(o, n, (1.0, 0.0, 0.0)) for o, n in run.prepared.places.values()]
-    assert parity.check(run.network, engine, rows, run.prepared).cases == len(rows)
+    run, table, root = made
+    engine = Engine(load(root / "bundle"))
+    assert parity.check(run.network, engine, table.cases, run.prepared, run.recipe).cases == len(table.cases)
     with torch.no_grad():
-        run.network.head.bias.add_(0.01)
+        run.network.heads.score.bias.add_(0.01)
     try:
-        with pytest.raises(ExportError, match=r"differs from the trained network by 0\.01"):
-            parity.check(run.network, engine, rows, run.prepared)
+        with pytest.raises(ExportError, match=r"differs from the trained network by 0\.0"):
+            parity.check(run.network, engine, table.cases, run.prepared, run.recipe)
     finally:
         with torch.no_grad():
-            run.network.head.bias.sub_(0.01)
+            run.network.heads.score.bias.sub_(0.01)
+
+
+def case(key: str, label: str) -> Case:
+    return Case(key, key[0], {}, {"tumour": (label,)} if label else {})
 
 
 def test_images_of_one_patient_share_a_threshold_on_their_pooled_probability() -> None:
     settings = recipe("inputs.mri.unit=image", "policy.operating_point={youden: true}")
     logits = np.array([[0, 0, 4.0], [0, 0, -4.0], [0, 0, 3.0], [2.0, 0, 0]], np.float32)
-    labels = np.array([[0, 0, 1], [0, 0, 1], [1, 0, 0], [1, 0, 0]], bool)
-    val = finishing.Measured(logits, logits, labels, ("a", "a", "b", "b"))
-    _, facts = finishing.decide_on(val, settings)
+    cases = (case("a1", "malignant"), case("a2", "malignant"), case("b1", "healthy"), case("b2", "healthy"))
+    val = Measured(logits, logits, ("a", "a", "b", "b"), cases)
+    _, facts = finishing.decide_on(val, val, settings)
     assert (facts["patients"], facts["inputs"], facts["positives"]) == (2, 4, 1)
+
+
+def test_a_target_that_no_validation_case_is_labelled_for_is_refused_by_name() -> None:
+    settings = recipe("targets.grade={kind: ordinal, classes: [I, II, III]}")
+    logits = np.zeros((2, 6), np.float32)
+    cases = (case("a", "malignant"), case("b", "healthy"))
+    val = Measured(logits, logits, ("a", "b"), cases)
+    with pytest.raises(ExportError, match="Not one validation case is labelled for 'grade'"):
+        finishing.decide_on(val, val, settings)
+    graded = tuple(replace(c, attributes={"grade": g}) for c, g in zip(cases, ("I", "III"), strict=True))
+    decision, _ = finishing.decide_on(replace(val, cases=graded), val, settings)
+    assert set(decision.further) == {"grade"}
+
+
+def test_a_case_that_is_not_labelled_for_the_first_target_still_counts_for_the_others() -> None:
+    settings = recipe("targets.grade={kind: ordinal, classes: [I, II, III]}")
+    logits = np.arange(18, dtype=np.float32).reshape(3, 6)
+    cases = (case("a", "malignant"), case("b", ""), case("c", "healthy"))
+    cases = tuple(replace(c, attributes={"grade": g}) for c, g in zip(cases, ("", "II", "I"), strict=True))
+    val = Measured(logits, logits, ("a", "b", "c"), cases)
+    columns, labels, owners = val.of_target(settings, "tumour")
+    assert (columns.tolist(), owners) == ([[0, 1, 2], [12, 13, 14]], ("a", "c"))
+    assert labels.tolist() == [[0, 0, 1], [1, 0, 0]]
+    columns, labels, owners = val.of_target(settings, "grade")
+    assert (columns.tolist(), owners) == ([[9, 10, 11], [15, 16, 17]], ("b", "c"))
+    assert labels.tolist() == [[0, 1, 0], [1, 0, 0]]

@@ -93,10 +93,25 @@ def test_a_case_is_written_for_the_classes_asked_for(tiny_bundle: Callable[..., 
     scan = volume(4)
     prepared, _ = predictor.prepare(scan)
     prediction = predictor.from_slices(prepared, "c")
-    written = heatmap.write_case(prediction, prepared, tmp_path / "out", ("normal", "stroke"), top=2)
+    recipe = predictor.bundle.recipe
+    written = heatmap.write_case(prediction, prepared, tmp_path / "out", recipe, ("normal", "stroke"), top=2)
     assert 1 <= len(written) <= 4
     assert all(p.is_file() and p.suffix == ".png" for p in written)
     assert {p.stem.rsplit("-", 1)[1] for p in written} <= {"normal", "stroke"}
+
+
+def test_the_pictures_of_several_scans_say_whose_they_are(tiny_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
+    predictor = Predictor(tiny_bundle())
+    shown, _ = predictor.prepare(volume(2))
+    heat = np.zeros((2, 2, 4, 4), np.float32)
+    heat[1, 1, 2, 2] = 1.0
+    maps = {name: Heatmap(heat, (0, 1), np.full(2, 0.25, np.float32)) for name in ("ct", "ct.2")}
+    prediction = replace(predictor.from_slices(shown, "c"), heatmaps=maps)
+    views = {"ct": (np.zeros_like(shown), np.ones_like(shown))}
+    written = heatmap.write_case(prediction, views, tmp_path / "out", predictor.bundle.recipe, ("stroke",))
+    assert sorted(p.name for p in written) == ["ct-slice-0001-stroke.png", "ct.2-slice-0001-stroke.png"]
+    dark, light = (np.asarray(Image.open(p))[0, 0].sum() for p in sorted(written))
+    assert dark < 10 < light  # each is drawn on its own scan
 
 
 def test_the_heat_volume_lies_on_the_scan(tiny_bundle: Callable[..., Bundle]) -> None:

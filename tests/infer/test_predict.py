@@ -13,7 +13,7 @@ from insula.bundle.save import save
 from insula.bundle.types import Bundle
 from insula.core.errors import LimitError, ScanError, UnsuitableScanError
 from insula.core.types import Case, Scan
-from insula.infer import predict as module
+from insula.infer import feed
 from insula.infer.predict import Predictor
 from insula.infer.sampling import keep_masks
 from insula.prep.run import prepare
@@ -74,7 +74,7 @@ def test_the_spread_of_pooled_images_is_that_of_the_pooled_probability(tiny_bund
     got = predictor.volume(scan, "c", passes=15)
     slices, _ = predictor.prepare(scan)
     each = reference(W, slices[:, None], np.ones((4, 1), np.float32))["embedding"]
-    exact = predictor.engine.run(slices[:, None], np.ones((4, 1), np.float32)).embedding
+    exact = predictor.engine.run({"ct": slices[:, None], "ct_mask": np.ones((4, 1, 1), np.float32)}).embedding
     runs = []
     for row, exact_row in zip(each, exact, strict=True):
         keep = keep_masks(exact_row, 15, 0.3, bundle.recipe.seed)
@@ -115,7 +115,7 @@ def test_a_scan_far_from_the_training_scores_one(tiny_bundle: Callable[..., Bund
 def test_too_many_slices_of_one_series_are_refused(
     tiny_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_SLICES", 4)
+    monkeypatch.setattr(feed, "MOST_SLICES", 4)
     with pytest.raises(LimitError, match="pick_slices"):
         Predictor(tiny_bundle()).volume(volume(5), "c")
 

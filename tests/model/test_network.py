@@ -55,7 +55,7 @@ def grad_cam(net: Network, *inputs: Any) -> tuple[Outputs, dict[str, torch.Tenso
             else:
                 cam = torch.unflatten((grad.mean((2, 3), keepdim=True) * maps).sum(1), 0, inputs[0][role].shape[:2])
             found[role].append(torch.relu(cam))
-    return out, {role: torch.stack(cams, 1) for role, cams in found.items()}
+    return out, {role: torch.stack(cams, 1).detach() for role, cams in found.items()}
 
 
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "alone"])
@@ -169,7 +169,7 @@ def test_each_role_has_its_own_normalisation_encoder_and_pool() -> None:
     plain = plain.model_copy(update={"model": settings.model.model_copy(update={"roles": plain.model.roles})})
     with torch.no_grad():
         torch.testing.assert_close(network(plain).explain(moved, mask, clinical).logits, net(x, mask, clinical))
-    with pytest.raises(RecipeError, match="normalise.mean has 3 values and the prepared scan of 'ct' 2 channels"):
+    with pytest.raises(RecipeError, match=r"normalise\.mean has 3 values and the prepared scan of 'ct' 2 channels"):
         network(made("mean", False, normalise={"mean": [0, 0, 0], "std": [1, 1, 1]}))
 
 
@@ -240,7 +240,7 @@ def grad_cam_of_volumes(net: Network, x: Any, mask: Any, clinical: Any) -> tuple
         (grad,) = torch.autograd.grad(out.logits[:, k].sum(), seen[0], retain_graph=True)
         cam = (grad.mean((3, 4), keepdim=True) * seen[0]).sum(1)  # (N·B, S, h, w)
         cams.append(torch.relu(torch.unflatten(cam, 0, mask["ct"].shape[:2]).sum(1)))
-    return out, torch.stack(cams, 1)
+    return out, torch.stack(cams, 1).detach()
 
 
 def test_two_series_of_a_patient_are_two_volumes() -> None:

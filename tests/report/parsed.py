@@ -62,6 +62,11 @@ class Page(HTMLParser):
         return [[cell.text for cell in row] for row in self._rows]
 
     @property
+    def apart(self) -> list[list[str]]:
+        """As `rows`, with a space wherever an element ends inside a cell."""
+        return [[" ".join(" ".join(cell.pieces).split()) for cell in row] for row in self._rows]
+
+    @property
     def text(self) -> str:
         """What a reader sees."""
         return self.all("body")[0].text

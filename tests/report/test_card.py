@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 from tests import tiny_bundle
-from tests.report.made_report import make, plain, without_positives
+from tests.report.made_report import held, make, plain, record, without_positives
 
 from insula.core import recipe as recipes
 from insula.evaluate.outcome import LIMITS, EvaluationReport
 from insula.report import words
-from insula.report.card import model_card
+from insula.report.card import model_card, of_record
+from insula.report.record import described
+
+KEYS = tuple(plain().positive.figures)
 
 
 def card(report: EvaluationReport | None = None, **facts: Any) -> str:
@@ -32,19 +35,22 @@ def test_every_section_stands_in_its_order() -> None:
     assert "Nothing is recorded about the training data." in card()
 
 
-@pytest.mark.parametrize("name", words.ORDER)
+@pytest.mark.parametrize("name", KEYS)
 def test_a_quoted_figure_is_that_of_the_report(name: str) -> None:
-    figure = plain().positive.figures[name]
+    figure = record()["patient"]["classes"]["stroke"]["figures"][name]
     value, interval, basis = rows(card(plain()))[words.NAMES[name]]
     assert value == words.value(figure)
     assert interval == words.interval(figure)
-    assert basis.startswith(f"{figure.events} of {figure.n}" if words.is_share(name) else f"{figure.n}, ")
+    assert basis.startswith(
+        f"{figure['events']} of {figure['n']} patients" if words.is_share(name) else f"{figure['n']} patients, "
+    )
 
 
 def test_prevalences_are_quoted_with_their_ends() -> None:
     line = plain().prevalence[0]
     want = [f"{100 * v:.2f}% ({100 * low:.2f}% to {100 * high:.2f}%)" for v, low, high in (line.ppv, line.npv)]
-    assert rows(card(plain()))["1.0%"] == want
+    value, low, high = line.alerts_per_1000
+    assert rows(card(plain()))["1.0%"] == [*want, f"{value:.0f} ({low:.0f} to {high:.0f})"]
 
 
 def test_a_figure_that_is_not_defined_is_a_dash_with_its_reason() -> None:
@@ -77,3 +83,38 @@ def test_names_cannot_bring_html_or_break_a_table() -> None:
     report = make(("normal", evil), optimistic=(evil,)).to_dict()
     text = model_card(recipes.parse(content, "x"), {evil: evil, "pipe": "a|b"}, report)
     assert text.count("\\<script>") == text.count("<script>") >= 4
+
+
+def test_several_inputs_and_further_targets_are_all_named() -> None:
+    content = tiny_bundle.recipe().model_dump(mode="json", by_alias=True)
+    content["inputs"]["mri"] = {"modality": "MR", "prep": ["resize"]}
+    content["clinical"] = {"age": {"kind": "number"}}
+    content["targets"]["delay"] = {"kind": "regression"}
+    text = model_card(recipes.parse(content, "x"), {})
+    for line in (
+        "- input (ct): CT, one answer per series",
+        "- preparation (mri): resize",
+        "- clinical columns: age",
+        "- further targets: delay (regression)",
+    ):
+        assert line in text
+
+
+def test_a_card_of_predictions_from_elsewhere_says_that_it_knows_no_model() -> None:
+    text = of_record(record())
+    assert "came without their model" in text
+    assert rows(text)["ROC-AUC"] == rows(card(plain()))["ROC-AUC"]
+    for unknown in ("Intended use", "network", "Data", "Origin"):
+        assert unknown not in text
+
+
+def test_the_card_of_a_record_is_about_the_bundle_it_names(tmp_path: Any) -> None:
+    bundle = tiny_bundle.make(tmp_path)
+    shown = {**held(plain()), "model": described(bundle.recipe, bundle)}
+    text = of_record(shown)
+    assert "# tiny-ct" in text
+    assert f"- bundle: {bundle.id}" in text
+    assert "- patients trained or validated on: 2" in text
+    assert "- training cases by class: normal 5, stroke 5" in text
+    hashes = (*bundle.baseline.patients, *bundle.baseline.files, bundle.baseline.salt)
+    assert not [h for h in hashes if h in text or h in json.dumps(shown)]

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import base64
 import errno
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,13 +16,15 @@ from tests.report.parsed import Page
 
 from insula.bundle.types import Bundle
 from insula.core import provenance
+from insula.core.errors import EvaluationError
 from insula.core.types import Cohort
 from insula.evaluate.outcome import EvaluationReport
 from insula.evaluate.run import evaluate
+from insula.infer.conformal import prediction_set
 from insula.infer.predict import Predictor
-from insula.report import folder
+from insula.report import folder, record
 
-FILES = {"report.html", "report.json", "predictions.parquet"}
+FILES = {"report.html", "report.json", "cases.parquet", "model-card.md", "checklists.json"}
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,20 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
     return Judged(evaluate(bundle, cohort, predictor=predictor, passes=2, replicates=60), bundle, cohort, predictor)
 
 
+@pytest.fixture(autouse=True)
+def at_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports say when they were made; here always at the same time."""
+    told = provenance.record() | {"created": "2026-01-02T03:04:05+00:00"}
+    monkeypatch.setattr(provenance, "record", lambda **facts: told | facts)
+
+
 def content(out: Path) -> dict[str, bytes]:
     return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
+def held(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    return found
 
 
 def test_a_report_is_a_page_its_figures_its_predictions_and_its_pictures(judged: Judged, tmp_path: Path) -> None:
@@ -53,10 +69,97 @@ def test_a_report_is_a_page_its_figures_its_predictions_and_its_pictures(judged:
     pictures = sorted(name for name in found if name.startswith("heatmaps/"))
     assert set(found) == FILES | set(pictures)
     assert pictures
-    assert json.loads(found["report.json"]) == judged.report.to_dict()
-    pd.testing.assert_frame_equal(pd.read_parquet(path.parent / "predictions.parquet"), judged.report.table)
+    names = sorted(item["file"] for item in held(path.parent)["gallery"])
+    assert names == [name.partition("/")[2] for name in pictures]
     shown = [e.attributes["src"].partition(",")[2] for e in Page(found["report.html"].decode()).all("img")]
     assert sorted(map(base64.b64decode, shown)) == sorted(found[name] for name in pictures)
+
+
+def test_the_json_is_strict_and_holds_the_whole_report(judged: Judged, tmp_path: Path) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    judged.write(tmp_path)
+    text = (tmp_path / "report.json").read_text(encoding="utf-8")
+    found = json.loads(text, parse_constant=refuse)
+    assert judged.report.to_dict().items() <= found.items()
+    assert found["model"]["bundle"] == judged.bundle.id
+    assert found["cases"]["sha256"] == hashlib.sha256((tmp_path / "cases.parquet").read_bytes()).hexdigest()
+
+
+def test_no_hash_of_a_training_patient_or_file_leaves_the_bundle(judged: Judged, tmp_path: Path) -> None:
+    judged.write(tmp_path)
+    text = b"".join(content(tmp_path).values()).decode("latin-1")
+    baseline = judged.bundle.baseline
+    assert not [h for h in (*baseline.patients, *baseline.files, baseline.salt) if h in text]
+
+
+def test_the_predictions_are_kept_with_the_sets_that_the_bundle_gives(judged: Judged, tmp_path: Path) -> None:
+    judged.write(tmp_path)
+    table = pd.read_parquet(tmp_path / "cases.parquet")
+    pd.testing.assert_frame_equal(table[judged.report.table.columns], judged.report.table)
+    facts = judged.report.facts
+    for _, row in table.iterrows():
+        p = row[[f"p_{name}" for name in facts.classes]].to_numpy(dtype=float)
+        kept = prediction_set(p, judged.bundle.decision.conformal, facts.classes, "multiclass")
+        assert kept == tuple(name for name in facts.classes if row[f"set_{name}"])
+
+
+def test_the_same_report_gives_the_same_bytes(judged: Judged, tmp_path: Path) -> None:
+    judged.write(tmp_path / "a")
+    judged.write(tmp_path / "b")
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_everything_is_made_anew_from_the_record_alone(judged: Judged, tmp_path: Path) -> None:
+    judged.write(tmp_path)
+    before = content(tmp_path)
+    for name in ("report.html", "model-card.md", "checklists.json"):
+        (tmp_path / name).unlink()
+    assert folder.rewrite(tmp_path) == tmp_path / "report.html"
+    assert content(tmp_path) == before
+
+
+def test_a_report_of_predictions_from_elsewhere_needs_no_bundle(judged: Judged, tmp_path: Path) -> None:
+    folder.write_figures(judged.report, tmp_path)
+    assert set(content(tmp_path)) == FILES
+    assert held(tmp_path)["model"] is None
+    assert "without their model" in (tmp_path / "model-card.md").read_text()
+    before = content(tmp_path)
+    folder.rewrite(tmp_path)
+    assert content(tmp_path) == before
+
+
+def test_figures_and_predictions_that_do_not_belong_together_are_refused(judged: Judged, tmp_path: Path) -> None:
+    judged.write(tmp_path, each=0)
+    table = pd.read_parquet(tmp_path / "cases.parquet")
+    table["p_stroke"] = 0.99
+    (tmp_path / "cases.parquet").write_bytes(record.parquet(table))
+    before = content(tmp_path)
+    with pytest.raises(EvaluationError, match=r"not the table that the figures in report\.json were made from"):
+        folder.rewrite(tmp_path)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("report.json", None, "has no report.json"),
+        ("cases.parquet", None, "has no cases.parquet"),
+        ("report.json", b"\xff", "is no JSON"),
+        ("report.json", b"[]", "no record of schema 1"),
+        ("report.json", b'{"schema": 9, "facts": {}, "cases": {}}', "no record of schema 1"),
+    ],
+)
+def test_a_folder_that_holds_no_report_is_refused(
+    judged: Judged, name: str, data: bytes | None, said: str, tmp_path: Path
+) -> None:
+    judged.write(tmp_path, each=0)
+    (tmp_path / name).unlink()
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(EvaluationError, match=said):
+        folder.rewrite(tmp_path)
 
 
 def test_no_pictures_where_none_are_wanted(judged: Judged, tmp_path: Path) -> None:
@@ -105,7 +208,7 @@ def unmoved(tmp_path: Path) -> Iterator[Path]:
     assert content(tmp_path / "old") == before
 
 
-@pytest.mark.parametrize("missing", [1, 3])
+@pytest.mark.parametrize("missing", [1, 3, 5])
 def test_a_full_disk_leaves_no_half_report(
     judged: Judged, missing: int, tmp_path: Path, unmoved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,4 +218,17 @@ def test_a_full_disk_leaves_no_half_report(
             FullDisk(whole - missing, patch)
             with pytest.raises(OSError, match="No space left"):
                 judged.write(out, each=1)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_page_that_cannot_be_drawn_leaves_nothing(
+    judged: Judged, tmp_path: Path, unmoved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> str:
+        raise ValueError("no such pen")
+
+    monkeypatch.setattr("insula.report.figures.confusion", broken)
+    for out in (unmoved, tmp_path / "new"):
+        with pytest.raises(ValueError, match="no such pen"):
+            judged.write(out)
     assert not (tmp_path / "new").exists()

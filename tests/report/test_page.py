@@ -1,85 +1,139 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.report.made_report import item, make, plain, without_positives
+from tests.report.made_report import held, make, plain, record, without_positives
 from tests.report.parsed import Page
 
+from insula.evaluate.evidence import Baselines, Guard, Permutation, Seeds, Site, Spread, TrivialModel
 from insula.evaluate.outcome import LIMITS
+from insula.metrics.intervals import Figure
 from insula.report import page, words
+
+KEYS = tuple(record()["patient"]["classes"]["stroke"]["figures"])
 
 
 @cache
 def shown() -> Page:
-    return Page(page.render(plain(), [item()]))
+    return Page(page.render(record()))
 
 
-@cache
-def data() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(json.dumps(plain().to_dict(), allow_nan=False))
-    return content
+def found() -> Any:
+    return record()["patient"]["classes"]["stroke"]
 
 
 def said(x: float) -> str:
     return f"{x:.3f}".replace("-", "−")
 
 
-@pytest.mark.parametrize("name", words.ORDER)
-def test_a_row_of_the_page_is_the_figure_of_the_json(name: str) -> None:
-    figure = data()["patient"]["classes"]["stroke"]["figures"][name]
-    row = next(row for row in shown().rows if row[0] == words.NAMES[name])
+def row(made: Page, first: str) -> list[str]:
+    return next(cells for cells in made.rows if cells and cells[0] == first)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_row_of_the_page_is_the_figure_of_the_record(name: str) -> None:
+    figure = found()["figures"][name]
+    cells = row(shown(), words.NAMES[name])
     low, high = figure["interval"]
-    assert row[1:3] == [said(figure["value"]), f"{said(low)} to {said(high)}"]
-    assert row[3].startswith((f"{figure['events']} of {figure['n']} patients", f"{figure['n']} patients, "))
+    assert cells[1] == said(figure["value"])
+    assert cells[2].startswith(f"{said(low)} to {said(high)}")
+    assert cells[3].startswith((f"{figure['events']} of {figure['n']} patients", f"{figure['n']} patients, "))
 
 
 @pytest.mark.parametrize("name", ["roc_auc", "sensitivity", "specificity"])
-def test_a_card_is_the_figure_of_the_json(name: str) -> None:
-    figure = data()["patient"]["classes"]["stroke"]["figures"][name]
+def test_a_card_is_the_figure_of_the_record(name: str) -> None:
+    figure = found()["figures"][name]
     cards = [e.text for e in shown().all("div") if e.attributes.get("class") == "card"]
     low, high = figure["interval"]
     want = f"{words.NAMES[name]}, stroke{said(figure['value'])}95% interval {said(low)} to {said(high)}"
     assert any(card.startswith(want) for card in cards)
 
 
-def test_counts_are_those_of_the_json() -> None:
-    found = data()["patient"]["classes"]["stroke"]
+def test_a_method_beside_an_interval_and_its_note_are_told() -> None:
+    figures = found()["figures"]
+    noted = {**figures["f1"], "method": "a method", "note": "covers 91% at 30 patients"}
+    content = {**record(), "patient": {**record()["patient"]}}
+    content["patient"]["classes"] = {
+        **record()["patient"]["classes"], "stroke": {**found(), "figures": {**figures, "f1": noted}},
+    }  # fmt: skip
+    cells = row(Page(page.render(content)), "F1")
+    assert "(a method)" in cells[2]
+    assert "covers 91% at 30 patients" in cells[2]
+
+
+def test_counts_are_those_of_the_record() -> None:
     text = shown().text
-    assert f"{found['tp']} found, {found['fn']} missed, {found['fp']} false alarms, {found['tn']} right" in text
-    assert f"{data()['patient']['patients']}patients, {found['tp'] + found['fn']} with stroke" in text
-    spots = data()["localisation"]
+    c = found()
+    assert f"{c['tp']} found, {c['fn']} missed, {c['fp']} false alarms, {c['tn']} right" in text
+    assert f"{record()['patient']['patients']}patients, {c['tp'] + c['fn']} with stroke" in text
+    spots = record()["localisation"]
     assert f"In {spots['hits']} of {spots['n']} true positives with a lesion mask" in text
     for key, name in words.COVERAGE.items():
-        figure = data()["coverage"][key]
-        row = next(row for row in shown().rows if row[0] == name)
-        assert row[1] == f"{100 * figure['value']:.1f}%"
-        assert row[3] == f"{figure['events']} of {figure['n']} cases"
+        figure = record()["coverage"][key]
+        cells = row(shown(), name)
+        assert cells[1] == f"{100 * figure['value']:.1f}%"
+        assert cells[3] == f"{figure['events']} of {figure['n']} cases"
 
 
-def test_prevalences_are_those_of_the_json() -> None:
-    rows = {row[0]: row for row in shown().rows}
-    for line in data()["prevalence"]:
-        value, low, high = (f"{100 * x:.1f}%" for x in line["ppv"])
-        assert rows[f"{100 * line['prevalence']:.1f}%"][1] == f"{value} ({low} to {high})"
+def test_prevalences_are_those_of_the_record() -> None:
+    for line in record()["prevalence"]:
+        value, low, high = (100 * x for x in line["ppv"])
+        cells = next(c for c in shown().rows if c[0] == f"{100 * line['prevalence']:.1f}%" and len(c) == 4)
+        assert cells[1] == f"{value:.1f}%{low:.1f}–{high:.1f}%"
+
+
+def test_the_threshold_in_use_is_marked_once_in_the_table_of_thresholds() -> None:
+    marked = [cells for cells in shown().rows if cells[0].endswith("in use") and len(cells) == 7]
+    assert len(marked) == 1
+    assert marked[0][0] == "0.400in use"
+    assert marked[0][5:] == [str(found()["fn"]), str(found()["fp"])]
+
+
+def test_every_missed_patient_is_listed() -> None:
+    misses = record()["misses"]
+    assert len(misses) == found()["fn"] > 0
+    for miss in misses:
+        cells = row(shown(), miss["patient"])
+        assert cells[1:3] == [said(miss["probability"]), said(miss["threshold"])]
+        assert all(f"{case['case']} ({said(case['probability'])})" in cells[3] for case in miss["cases"])
+
+
+def test_what_a_missed_patients_cases_share_is_said_once() -> None:
+    cases = [{"case": f"dicom/P1/{i}.dcm", "probability": 0.1 * i, "action": "refer"} for i in (1, 2)]
+    one = {"patient": "P1", "probability": 0.15, "threshold": 0.4, "cases": cases}
+    mixed = {**one, "patient": "P2", "cases": [cases[0], {**cases[1], "action": "accept"}]}
+    single = {**one, "patient": "P3", "cases": cases[:1]}
+    made = Page(page.render({**record(), "misses": [one, mixed, single]}))
+    assert row(made, "P1")[3] == "in dicom/P1/: 1.dcm (0.100), 2.dcm (0.200); each referred"
+    assert row(made, "P2")[3] == "in dicom/P1/: 1.dcm (0.100), referred, 2.dcm (0.200), accepted"
+    assert row(made, "P3")[3] == "dicom/P1/1.dcm, referred"
+
+
+def test_thresholds_that_give_the_same_answers_share_a_row() -> None:
+    rows = [cells for cells in shown().rows if len(cells) == 7 and cells[1].count("%") > 1]
+    distinct = {(r["tp"], r["fp"]) for r in record()["thresholds"] if not r["used"]}
+    assert len(rows) >= len(distinct)
+    ends = [end for cells in rows if "in use" not in cells[0] for end in cells[0].split("–")]
+    assert ends[0] == "0.05"
+    assert ends[-1] == "0.95"
+    assert ends == sorted(ends)
 
 
 def test_figures_that_are_not_defined_are_dashes_with_their_reason() -> None:
-    html = Page(page.render(without_positives()))
-    row = next(row for row in html.rows if row[0] == "Sensitivity")
-    assert row[1:3] == ["–", "no row is positive"]
-    assert "nan" not in html.text.lower().split()
+    html = Page(page.render(held(without_positives())))
+    assert row(html, "Sensitivity")[1:3] == ["–", "no row is positive"]
+    assert not {"nan", "none.", "null", "undefined"} & set(html.text.lower().split())
     assert "ROC curve of stroke" not in [e.attributes.get("aria-label") for e in html.all("svg")]
     assert "Not computed: sensitivity or specificity has no interval" in html.text
+    assert "None: no patient has stroke." in html.text
 
 
 def test_an_optimistic_report_says_so_in_place_of_the_headline() -> None:
-    leaky = replace(plain(), optimistic=("the cohort was split picture by picture",))
-    text = Page(page.render(leaky)).text
+    leaky = replace(plain(), optimistic=("the cohort was split picture by picture",), headline="Optimistic: leak.")
+    text = Page(page.render(held(leaky))).text
     assert "Do not quote them as performance" in text
     assert "split picture by picture" in text
     assert "Sensitivity, stroke (optimistic)" in text
@@ -96,36 +150,37 @@ def test_limits_stand_at_the_top_and_at_the_end() -> None:
 @pytest.mark.parametrize("classes", [("a", "b", "c"), ("any", "subdural")])
 def test_several_classes_and_labels_are_listed_one_by_one(classes: tuple[str, ...]) -> None:
     report = make(classes, "multiclass" if len(classes) == 3 else "multilabel")
-    html = Page(page.render(report))
-    for name, found in report.patient.classes.items():
-        row = next(row for row in html.rows if row[0].split(" (")[0] == name)
-        assert row[1] == str(found.tp + found.fn)
-        assert row[3].startswith(said(found.figures["roc_auc"].value))
+    html = Page(page.render(held(report)))
+    for name, one in report.patient.classes.items():
+        cells = next(c for c in html.rows if c[0].split(" (")[0] == name and len(c) == 9)
+        assert cells[1] == str(one.tp + one.fn)
+        assert cells[3].startswith(said(one.figures["roc_auc"].value))
 
 
-def test_the_same_report_gives_the_same_bytes_whatever_was_drawn_between() -> None:
-    first = page.render(plain(), [item()])
-    page.render(without_positives())
-    assert page.render(plain(), [item()]) == first
+def test_guards_site_trivial_models_chance_and_seeds_are_shown_where_they_are() -> None:
+    area = Figure(0.61, (0.5, 0.7), "DeLong", 24, 24, 12)
+    trivial = TrivialModel("border", "The border of the picture", ("border",), "logistic", 70, area, area, False)
+    report = replace(
+        plain(),
+        guards=(Guard("patients", "pass", "no patient was seen"), Guard("chance", "cannot tell", "no run of shuffles")),
+        site=Site("external", "No site is shared.", {"B": 24}, 0, 24),
+        baselines=Baselines((trivial,), {"metadata": "no column"}, "Far below."),
+        permutation=Permutation(0.8, 0.4, 0.6, 0.0005, 1000),
+        seeds=Seeds(("x", "y"), (1, 2), {"roc_auc": Spread((0.7, 0.8), 0.75, 0.7, 0.8, 0.07)}),
+    )
+    html = Page(page.render(held(report)))
+    assert row(html, "patients")[1:] == ["pass", "no patient was seen"]
+    assert row(html, "chance")[1] == "cannot tell"
+    assert "Internal or external: external (No site is shared). Patients by site: B 24." in html.text
+    assert row(html, "The border of the pictureloggistic".replace("gg", "g"))[1] == "0.6100.500 to 0.700"
+    assert "metadata: no column" in html.text
+    assert "lie between 0.400 and 0.600; that of the model is 0.800 (p < 0.001)" in html.text
+    assert ["ROC-AUC", "0.750", "0.700 to 0.800", "0.070"] in html.rows
+    for heading in ("Guards", "Beside the model"):
+        assert heading not in shown().text
 
 
-def test_the_json_beside_the_page_is_strict_and_whole(tmp_path: Path) -> None:
-    def refuse(name: str) -> None:
-        raise AssertionError(f"{name} is no JSON")
-
-    path = page.write(without_positives(), tmp_path)
-    text = (tmp_path / "report.json").read_text(encoding="utf-8")
-    content = json.loads(text, parse_constant=refuse)
-    assert content == without_positives().to_dict()
-    assert content["patient"]["classes"]["stroke"]["figures"]["sensitivity"]["value"] is None
-    assert path.read_text(encoding="utf-8") == page.render(without_positives())
-
-
-def test_a_page_that_cannot_be_drawn_leaves_no_json_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> str:
-        raise ValueError("no such pen")
-
-    monkeypatch.setattr("insula.report.figures.confusion", broken)
-    with pytest.raises(ValueError, match="no such pen"):
-        page.write(plain(), tmp_path)
-    assert list(tmp_path.iterdir()) == []
+def test_the_same_record_gives_the_same_bytes_whatever_was_drawn_between() -> None:
+    first = page.render(record())
+    page.render(held(without_positives()))
+    assert page.render(record()) == first

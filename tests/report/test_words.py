@@ -88,5 +88,11 @@ def test_a_p_value_is_never_nought(p: float | None, want: str) -> None:
     assert words.chance(p) == want
 
 
+def test_notes_that_differ_in_numbers_alone_are_told_once() -> None:
+    notes = ("70% lies outside.", "Mind this.", "71% lies outside.", "9% lies outside.")
+    assert words.gathered(notes) == ["70% lies outside. (3 notes like this.)", "Mind this."]
+    assert words.gathered(()) == []
+
+
 def test_one_is_no_plural() -> None:
     assert [words.plural(n, "case") for n in (0, 1, 1200)] == ["0 cases", "1 case", "1,200 cases"]

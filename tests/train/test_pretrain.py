@@ -10,15 +10,16 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
-from tests.made_arrays import cohort, recipe
+from tests.made_arrays import SETTINGS, cohort, recipe
 
-from insula.core.errors import TrainingError
+from insula.core.errors import RecipeError, TrainingError
 from insula.core.recipe import Augment
+from insula.core.recipe_pretrain import Pretrain
 from insula.core.types import Cohort
 from insula.model.encoders import build_encoder
 from insula.prep.cache import build
 from insula.train.pretrain import Pretrained, pretrain
-from insula.train.pretrain_section import Pretrain
+from insula.train.pretrain_module import Painter
 
 pytestmark = pytest.mark.train
 STILL = Augment(flip=0, rotate=0, shift=0, scale=0, brightness=0, contrast=0, noise=0, chance=0)
@@ -48,7 +49,8 @@ def test_one_seed_gives_one_encoder_that_training_takes_whole(method: str, tmp_p
     assert runs[0].weights_sha256 == runs[1].weights_sha256 != runs[2].weights_sha256
     assert all(name.startswith("encoder.") for name in load_file(runs[0].file))
     encoder = build_encoder("simple_cnn", 1, str(runs[0].file), (32, 32))
-    assert encoder.loaded.taken == encoder.loaded.wanted
+    loaded: Any = encoder.loaded
+    assert loaded.taken == loaded.wanted
     for name, value in load_file(runs[0].file).items():
         if name.endswith("num_batches_tracked"):  # a counter, which training begins anew
             continue
@@ -94,6 +96,23 @@ def test_both_methods_learn_what_they_are_asked(tmp_path: Path) -> None:
     parts = {k: [float(r[k]) for r in rows if r[k]] for k in ("invariance", "variance", "train_loss")}
     assert parts["train_loss"][-1] < 0.8 * parts["train_loss"][0]
     assert parts["variance"][-1] < parts["variance"][0]
+
+
+@pytest.mark.parametrize("method", ["vicreg", "masked"])
+@pytest.mark.parametrize("encoder", ["resnet18", "vit_tiny_patch16_224"])
+def test_convolutional_encoders_and_transformers_are_taken(encoder: str, method: str, tmp_path: Path) -> None:
+    table, question = cohort(tmp_path, 12), recipe(f"model.encoder={encoder}")
+    section = Pretrain.model_validate({"method": method, "epochs": 1, "batch": 8, "width": 16})
+    done = pretrain(table, question, section, tmp_path / "run", tmp_path / "cache")
+    loaded: Any = build_encoder(encoder, 1, str(done.file), (32, 32)).loaded
+    assert loaded.taken == loaded.wanted
+    assert loaded.unused == 0
+
+
+@pytest.mark.parametrize(("size", "cells"), [((32, 32), (2, 2)), ((30, 20), (4, 3)), ((96, 48), (3, 3))])
+def test_cells_paint_the_whole_picture(size: tuple[int, int], cells: tuple[int, int]) -> None:
+    painter = Painter(8, 3, size, cells)
+    assert painter(torch.rand(2, 8, *cells)).shape == (2, 3, *size)
 
 
 def test_collapsed_features_stop_the_run(tmp_path: Path) -> None:
@@ -167,3 +186,22 @@ def test_views_keep_the_brightness_that_training_allows() -> None:
     painted = Pretrain(method="masked").views(training)
     assert (painted.brightness, painted.noise, painted.chance) == (0.0, 0.0, 0.0)
     assert Pretrain(augment=STILL).views(training) == STILL
+
+
+def test_the_verb_writes_an_encoder_and_says_how_to_start_from_it(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from insula.cli.pretrain import pretrain as verb
+    from insula.cohort.table import save
+
+    save(cohort(tmp_path, 12), tmp_path / "cohort.csv")
+    sets = [*SETTINGS, "pretrain.epochs=1", "pretrain.batch=8", "pretrain.augment.flip=0"]
+    common = [str(tmp_path / "cohort.csv"), "--recipe", "brain-tumour", "--cache", str(tmp_path / "cache")]
+    common += [part for setting in sets for part in ("--set", setting)]
+    answer = CliRunner().invoke(verb, [*common, "--out", str(tmp_path / "run")], catch_exceptions=False)
+    assert answer.exit_code == 0
+    assert f"--set model.pretrained={tmp_path / 'run/encoder.safetensors'}" in answer.output
+    facts = json.loads((tmp_path / "run/pretrain.json").read_text())
+    assert (facts["section"]["epochs"], facts["section"]["augment"]["flip"]) == (1, 0.0)
+    with pytest.raises(RecipeError, match=r"pretrain\.epochs. = 0"):
+        CliRunner().invoke(verb, [*common, "--out", "x", "--set", "pretrain.epochs=0"], catch_exceptions=False)

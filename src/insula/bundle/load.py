@@ -201,6 +201,13 @@ def _decision(raw: bytes, recipe: Recipe) -> DecisionFacts:
             f"The bundle's file 'decision.json' speaks of the further targets {sorted(file.further)} and the recipe "
             f"has {sorted(recipe.further)}; {AGAIN}."
         )
+    for name, target in recipe.further.items():
+        wanted = len(target.horizons) if target.kind == "survival" else 0
+        if (found := len(file.further[name].hazards)) != wanted:
+            raise BundleError(
+                f"The bundle's file 'decision.json' has {found} hazards for '{name}', and the recipe asks for {wanted}; "
+                f"{AGAIN}."
+            )
     further = {
         name: FurtherFacts(one.temperature, tuple(np.nan if h is None else h for h in one.hazards))
         for name, one in file.further.items()

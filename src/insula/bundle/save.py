@@ -70,7 +70,7 @@ def _files(parts: Parts) -> dict[str, bytes]:
             }
             for name, f in parts.decision.further.items()
         },
-        "accept_from": parts.decision.accept_from,
+        "accept_from": None if parts.decision.accept_from is None else float(parts.decision.accept_from),
     }
     files = {
         "recipe.yaml": recipes.dump(parts.recipe).encode(),

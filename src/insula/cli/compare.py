@@ -61,7 +61,7 @@ def _model(path: Path, positive: str) -> Bundle | Predictions:
     from insula.bundle.load import load
     from insula.evaluate import elsewhere
 
-    return load(path) if path.is_dir() else elsewhere.load(path, elsewhere.Asked(positive=positive))
+    return load(path) if path.is_dir() else elsewhere.load(path, elsewhere.Question(positive=positive))
 
 
 def _together(models: Sequence[Bundle | Predictions]) -> dict[str, dict[str, float]]:

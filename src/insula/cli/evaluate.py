@@ -122,7 +122,7 @@ def _predictions(
     from insula.evaluate.foreign import evaluate_predictions
     from insula.report import folder
 
-    given = elsewhere.load(path, elsewhere.Asked(positive=positive, thresholds=asked.thresholds))
+    given = elsewhere.load(path, elsewhere.Question(positive=positive, thresholds=asked.thresholds))
     asked = replace(asked, record=looks.place(cohort or path, out), readers=asked.readers or given.readers or None)
     if cohort is None:
         asked = replace(asked, baselines=False)

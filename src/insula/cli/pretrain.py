@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-import yaml
 
 from insula.cli.output import emit, json_option, on_terminal, recipe_options
 from insula.cli.training import bar, needs_torch
-from insula.core.errors import RecipeError
-
-if TYPE_CHECKING:
-    from insula.train.pretrain_section import Pretrain
 
 _FILE = click.Path(path_type=Path)
 
@@ -49,25 +45,23 @@ def pretrain(
     from insula.prep.check import checked
     from insula.train.pretrain import pretrain as run
 
-    own = tuple(o for o in overrides if o.startswith("pretrain."))
-    resolved = checked(recipes.load(recipe, tuple(o for o in overrides if o not in own)))
+    resolved = checked(recipes.load(recipe, overrides))
 
     def say(line: str) -> None:
         click.echo(line, err=as_json)
 
     found = run(
-        load(cohort), resolved, _section(own), out, cache,
+        load(cohort), resolved, resolved.pretrain, out, cache,
         role=role, progress=bar, bars=on_terminal(), resume=resume, say=say,
     )  # fmt: skip
+    figures = {"loss": found.loss, "spread": found.spread, "rank": found.rank}
     data: dict[str, Any] = {
         "file": str(found.file),
         "weights_sha256": found.weights_sha256,
         "epochs": found.epochs,
         "slices": found.slices,
         "patients": found.patients,
-        "loss": found.loss,
-        "spread": found.spread,
-        "rank": found.rank,
+        **{name: value if isfinite(value) else None for name, value in figures.items()},
     }
     several = f"model.roles.{role}.pretrained" if role else "model.pretrained"
     emit(
@@ -77,23 +71,3 @@ def pretrain(
         f"spread of features {found.spread:.3f}, effective rank {found.rank:.1f}.\n"
         f"Start from it by: insula train … --set {several}={found.file}",
     )
-
-
-def _section(overrides: tuple[str, ...]) -> Pretrain:
-    from pydantic import ValidationError
-
-    from insula.train.pretrain_section import Pretrain
-
-    content: dict[str, Any] = {}
-    for override in overrides:
-        key, _, raw = override.partition("=")
-        place, names = content, key.split(".")[1:]
-        for name in names[:-1]:
-            place = place.setdefault(name, {})
-        place[names[-1]] = yaml.safe_load(raw)
-    try:
-        return Pretrain.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in ("pretrain", *first["loc"]))
-        raise RecipeError(f"{key} = {first['input']!r}: {first['msg']}; change the value.") from error

@@ -68,8 +68,11 @@ class CheckReport:
         found = [f"{n:,} {one if n == 1 else many}" for n, one, many in said if n]
         if not self.patient_ids:
             found.append("patients are not known: no split by patient is possible")
-        if len(self.units) > 1:
-            found.append("the cases mix units: " + ", ".join(sorted(self.units)))
+        found += [
+            f"the scans of '{role}' mix units: {', '.join(units)}"
+            for role, units in _units(self.seen)
+            if len(units) > 1
+        ]
         found += [
             f"'{a.title}' alone tells the classes apart ({a.sentence})"
             for a in self.associations
@@ -98,6 +101,15 @@ class CheckReport:
         content["associations"] = [asdict(a) | {"strong": a.strong} for a in self.associations]
         content["counts"] = {name: len(getattr(self, name)) for name in _LISTS}
         return content
+
+
+def _units(seen: Iterable[Seen]) -> list[tuple[str, list[str]]]:
+    """The units of each role's scans; CT beside MR is no mixture."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for scan in seen:
+        if not scan.error:
+            found[scan.role.partition(".")[0]].add(scan.units)
+    return sorted((role, sorted(units)) for role, units in found.items())
 
 
 def check(

@@ -43,7 +43,7 @@ def classes(case: Case, name: str, target: Target) -> tuple[str, ...] | None:
         if not text:
             return None
         present = tuple(part.strip() for part in text.split(";")) if target.kind == "multilabel" else (text,)
-        present = tuple(p for p in present if p.lower() != "none") if target.kind == "multilabel" else present
+        present = tuple(p for p in present if p and p.lower() != "none") if target.kind == "multilabel" else present
     unknown = [c for c in present if c not in target.classes]
     if unknown:
         raise CohortError(

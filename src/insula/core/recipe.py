@@ -16,6 +16,7 @@ from insula.core.errors import RecipeError
 from insula.core.recipe_inputs import ClinicalColumn, Input, PrepStep, Tiles
 from insula.core.recipe_model import Model, Normalise, RoleModel
 from insula.core.recipe_policy import OperatingPoint, Policy, Refer, Risk
+from insula.core.recipe_pretrain import Pretrain
 from insula.core.recipe_section import Probability, Section
 from insula.core.recipe_target import Kind, Target
 from insula.core.recipe_train import Augment, HardNegatives, Train, TrainStage
@@ -31,6 +32,7 @@ __all__ = [
     "OperatingPoint",
     "Policy",
     "PrepStep",
+    "Pretrain",
     "Probability",
     "Recipe",
     "Refer",
@@ -65,6 +67,7 @@ class Recipe(Section):
     targets: dict[RoleName, Target] = Field(min_length=1)
     model: Model
     train: Train = Train()
+    pretrain: Pretrain = Pretrain()
     policy: Policy = Policy()
 
     @field_validator("inputs")

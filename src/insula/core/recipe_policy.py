@@ -25,8 +25,12 @@ class OperatingPoint(Section):
 
 
 class Risk(Section):
-    """Refer until the error among the accepted cases is at most `error`, with this confidence (measured on val)."""
+    """Refer until the share of mistakes is at most `error`, with this confidence, as validation patients show it.
 
+    of: `error`, wrong answers among the accepted cases; `missed`, positive patients who are accepted as negative.
+    """
+
+    of: Literal["error", "missed"] = "error"
     error: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
     confidence: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
 

@@ -107,7 +107,7 @@ def finish(report: EvaluationReport, ground: Ground, seen: Looks | None) -> Eval
         guards=found,
         optimistic=optimistic,
         headline=headline(facts, report.patient, optimistic),
-        notes=(*guards.open_questions(found), *report.notes),
+        notes=(*guards.open_questions(found if asked.record else found[:-1]), *report.notes),
         looks=seen,
         site=site.standing(ground.known, ground.cases),
         baselines=_baselines(ground, report, rows, here, trained) if asked.baselines else None,

@@ -37,7 +37,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """What the table itself does not say. positive: the class that the headline is about; needed for named classes.
 
     thresholds: class → threshold that was fixed before; 0.5 where there is none.
@@ -71,7 +71,7 @@ class Predictions:
         return self.sha256
 
 
-def load(path: Path, asked: Asked = Asked()) -> Predictions:
+def load(path: Path, asked: Question = Question()) -> Predictions:
     """Read and check a table of predictions. Raises EvaluationError that names the rows and the rule they break."""
     columns, rows = sheet.read(path)
     missing = [name for name in ("case", "label") if name not in columns]
@@ -136,7 +136,7 @@ def load(path: Path, asked: Asked = Asked()) -> Predictions:
 
 
 def _labels(
-    name: str, rows: Sequence[tuple[int, Row]], by_class: Sequence[str], asked: Asked
+    name: str, rows: Sequence[tuple[int, Row]], by_class: Sequence[str], asked: Question
 ) -> tuple[Kind, tuple[str, ...], list[tuple[str, ...]]]:
     """The kind of the question, its classes in column order, and what is present in each row."""
     texts = [row["label"] for _, row in rows]

@@ -186,11 +186,7 @@ def _figure(key: str, found: _Resampled, ground: _Ground) -> Figure:
         return Figure(value, None, "", *counts, ground.nothing)
     gaps = (found.gaps[key][0][0], found.gaps[key][1]) if key in found.gaps else None
     evidence = Evidence(value, found.spread[key], found.jackknife[key], behind, counts[1], ground.rarest, gaps)
-    figure = resample.judged(choice, evidence, counts)
-    if figure.interval is None and name == "roc_auc" and label != "macro" and ground.rarest:
-        positive, negative = _patients(found.owner, ground.events), _patients(found.owner, ~ground.events)
-        return Figure(value, intervals.newcombe_auc(value, positive, negative), "Newcombe", *counts)
-    return figure
+    return resample.judged(choice, evidence, counts)
 
 
 def _corners(y: Bools, p: Floats) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

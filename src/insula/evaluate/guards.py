@@ -43,7 +43,7 @@ def reasons(guards: Sequence[Guard]) -> tuple[str, ...]:
 
 def open_questions(guards: Sequence[Guard]) -> tuple[str, ...]:
     """What the guards could not tell, as notes, so that silence is not taken for a clean bill."""
-    return tuple(f"Cannot tell: {guard.finding}." for guard in guards if guard.verdict == "cannot tell")
+    return tuple(dict.fromkeys(f"Cannot tell: {g.finding}." for g in guards if g.verdict == "cannot tell"))
 
 
 def split_guard(cohort: Cohort, split: str) -> Guard:
@@ -56,6 +56,8 @@ def split_guard(cohort: Cohort, split: str) -> Guard:
         return Guard("split", "fail", told)
     if split == "all":
         return Guard("split", "pass", "every case of the cohort was taken, whatever its split")
+    if not cohort.split_level:
+        return Guard("split", "cannot tell", "nothing says how the cohort was split")
     return Guard("split", "pass", "the cohort was split by patient")
 
 

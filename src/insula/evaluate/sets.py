@@ -18,7 +18,7 @@ from insula.metrics import proportion, resample
 from insula.metrics.intervals import Figure
 from insula.metrics.probabilities import exclusive
 
-COLUMN = "in_"
+COLUMN = "set_"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def of_table(
     calibrated: Sequence[int] | None = None,
     replicates: int = 2000,
 ) -> Sets | None:
-    """The sets of a table with columns `in_<class>` (bool), row by row; None where it has none.
+    """The sets of a table with columns `set_<class>` (bool), row by row; None where it has none.
 
     Raises EvaluationError where the columns of some classes are missing.
     """

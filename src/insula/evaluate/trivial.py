@@ -194,7 +194,8 @@ def _sentence(models: Sequence[TrivialModel], roc_auc: Figure) -> str:
     if not near:
         return f"No trivial model comes within the interval of the model's ROC-AUC of {roc_auc.value:.3f} ({told})."
     best = max(near, key=lambda m: m.roc_auc.value)
+    ends = roc_auc.interval or (roc_auc.value, roc_auc.value)
     return (
-        f"A model that sees only {best.title} reaches a ROC-AUC of {best.roc_auc.value:.3f}, within the interval of "
-        f"the model's {roc_auc.value:.3f}: the model may rest on no more than that ({told})."
+        f"A model that sees only {best.title} reaches a ROC-AUC of {best.roc_auc.value:.3f}, and the model "
+        f"{roc_auc.value:.3f} (95% interval {ends[0]:.3f} to {ends[1]:.3f}): it may rest on no more than that ({told})."
     )

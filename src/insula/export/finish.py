@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,14 @@ from insula.bundle.patients import hash_patient, new_salt
 from insula.bundle.save import save
 from insula.bundle.types import Baseline, Bundle, DecisionFacts, FurtherFacts, Parts
 from insula.core.errors import ExportError
-from insula.core.labels import clinical, columns
+from insula.core.labels import classes, clinical, columns
 from insula.core.provenance import record, sha256_bytes, sha256_file
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort
 from insula.export.further import facts as further_facts
 from insula.export.onnx import head_graph, model_graph
 from insula.export.parity import Parity, check
-from insula.infer import conformal, domain
+from insula.infer import conformal, domain, referral
 from insula.infer.engine import Engine
 from insula.infer.feed import of_case
 from insula.metrics import calibration, thresholds
@@ -159,6 +159,7 @@ def decide_on(val: Measured, train: Measured, recipe: Recipe) -> tuple[DecisionF
         chosen[name] = (
             thresholds.choose(patient_y[:, i], patient_p[:, i], recipe.policy.operating_point) if both else 0.5
         )
+    accepted = _accepted(patient_p, patient_y, chosen[target.positive], recipe)
     quantiles = conformal.quantiles(patient_p, patient_y, kind, recipe.policy.conformal_level)
     further: dict[str, FurtherFacts] = further_facts(val, train, recipe)
     facts = {
@@ -167,8 +168,28 @@ def decide_on(val: Measured, train: Measured, recipe: Recipe) -> tuple[DecisionF
         "inputs": len(labels),
         "temperature": temperature,
         "threshold": chosen[target.positive],
+        "of_class": patient_y.sum(axis=0).tolist(),
     }
-    return DecisionFacts(thresholds=chosen, temperature=temperature, conformal=quantiles, further=further), facts
+    if accepted is not None:
+        facts["referral"] = asdict(accepted)
+    accept_from = None if accepted is None else accepted.threshold
+    return DecisionFacts(chosen, temperature, quantiles, further, accept_from), facts
+
+
+def _accepted(
+    p: NDArray[np.float32], y: NDArray[np.bool_], threshold: float, recipe: Recipe
+) -> referral.Referral | None:
+    """From which confidence on the policy accepts, where it bounds the risk."""
+    refer = recipe.policy.refer
+    if refer.risk is None:
+        return None
+    confidence, called, right = referral.judged(p, y, recipe.target, threshold)
+    eligible = np.round(confidence, 6) >= refer.confidence
+    limit, sure = refer.risk.error, refer.risk.confidence
+    if refer.risk.of == "error":
+        return referral.control(confidence, right, limit, sure, eligible=eligible)
+    positive = y[:, recipe.target.positive_index]
+    return referral.control_missed(confidence, called, positive, limit, sure, eligible=eligible)
 
 
 def _baseline(
@@ -180,7 +201,7 @@ def _baseline(
     salt = new_salt()
     root = Path(cohort.root)
     files = {sha256_file(root / p) for c in seen for s in c.scans.values() for p in s.paths if (root / p).is_file()}
-    labelled = [c.labels.get(recipe.target_name, ()) for c in cohort.of_split("train")]
+    labelled = [classes(c, recipe.target_name, recipe.target) or () for c in cohort.of_split("train")]
     first = prepared[recipe.role]
     rows = np.array([i for c in seen for offset, n in first.bags(c) for i in range(offset, offset + n)])
     sample = first.slices[np.sort(rows)[:: max(1, len(rows) // 256)]]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from insula.core.errors import ExportError
 from insula.core.labels import clinical
@@ -23,7 +24,7 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Parity:
-    """The largest difference seen in logits and in class maps, over how many cases."""
+    """The largest difference seen in the columns (logits) and in class maps, over how many cases; see `check`."""
 
     cases: int
     logits: float
@@ -40,12 +41,13 @@ def check(
 ) -> Parity:
     """Compare up to `limit` cases; ExportError names the worst when a column or a map cell differs by over 1e-4.
 
-    Values are compared relative to the largest of the case where that is above 1: log probabilities, measures and maps
-    grow beyond any fixed scale.
+    A difference is taken relative to the largest value of its column over all cases, where that is above 1: log
+    probabilities, measures in their unit and maps grow beyond any fixed scale, and a column of one must not excuse
+    another's. Raises ExportError, too, when no case could be compared.
     """
-    worst_logit = worst_map = 0.0
+    found: list[NDArray[np.float64]] = []  # (4, K) a case: differences of columns and maps, sizes of columns and maps
     chosen = cases[:: max(1, len(cases) // limit)][:limit]
-    for i, case in enumerate(chosen):
+    for case in chosen:
         views = {role: bags for role in recipe.inputs if (bags := prepared[role].arrays(case))}
         if not views:
             continue
@@ -60,16 +62,32 @@ def check(
                 given.get("clinical"),
             )
         theirs = engine.run(feed)
-        logit = _apart(ours.logits.numpy(), theirs.logits)
-        cell = max(_apart(ours.maps[role].numpy(), theirs.maps[role]) for role in recipe.inputs)
-        worst_logit, worst_map = max(worst_logit, logit), max(worst_map, cell)
-        if not logit <= TOLERANCE or not cell <= TOLERANCE:
-            raise ExportError(
-                f"The exported graph differs from the trained network by {logit:.2g} in a logit and {cell:.2g} in a "
-                f"class map on case {i + 1} of {len(chosen)} (limit {TOLERANCE:g}); the bundle was not written."
+        maps = [(ours.maps[role].numpy(), theirs.maps[role]) for role in recipe.inputs]
+        found.append(
+            np.stack(
+                [
+                    _largest(ours.logits.numpy() - theirs.logits),
+                    np.max([_largest(a - b) for a, b in maps], axis=0),
+                    _largest(ours.logits.numpy()),
+                    np.max([_largest(a) for a, _ in maps], axis=0),
+                ]
             )
-    return Parity(len(chosen), worst_logit, worst_map)
+        )
+    if not found:
+        raise ExportError("Not one case could be compared with the exported graph: none is prepared; check the cohort.")
+    each = np.stack(found)
+    apart = (each[:, :2] / np.maximum(1.0, each[:, 2:].max(axis=0))).max(axis=2)  # (cases, 2)
+    if not (apart <= TOLERANCE).all():
+        worst = int(np.nan_to_num(apart, nan=np.inf).max(axis=1).argmax())
+        raise ExportError(
+            f"The exported graph differs from the trained network by {apart[worst, 0]:.2g} in a column and "
+            f"{apart[worst, 1]:.2g} in a class map on case {worst + 1} of {len(found)} (limit {TOLERANCE:g}); the "
+            "bundle was not written."
+        )
+    return Parity(len(found), *(float(value) for value in apart.max(axis=0)))
 
 
-def _apart(ours: np.ndarray, theirs: np.ndarray) -> float:
-    return float(np.abs(ours - theirs).max() / max(1.0, float(np.abs(ours).max())))
+def _largest(values: np.ndarray) -> NDArray[np.float64]:
+    """The largest magnitude in each column: (K,) of (N, K, …)."""
+    largest: NDArray[np.float64] = np.abs(values, dtype=np.float64).max(axis=(0, *range(2, values.ndim)))
+    return largest

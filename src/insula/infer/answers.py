@@ -42,7 +42,8 @@ def names(target: Target) -> tuple[str, ...]:
 
 def survival(log_hazard: float, hazards: tuple[float, ...]) -> NDArray[np.float64]:
     """Probability to be free of the event at each horizon: exp(−H0(t)·exp(r)) (Cox 1972; H0 after Breslow)."""
-    chance: NDArray[np.float64] = np.exp(-np.asarray(hazards) * np.exp(log_hazard))
+    hazard = np.exp(min(log_hazard, 500.0))  # beyond is certainty as well, and would overflow
+    chance: NDArray[np.float64] = np.exp(-np.asarray(hazards) * hazard)
     return chance
 
 

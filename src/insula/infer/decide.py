@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from insula.bundle.types import Bundle
 from insula.core.errors import InsulaError
 from insula.core.types import Decision, Prediction
@@ -31,13 +33,7 @@ def decide(prediction: Prediction, bundle: Bundle) -> Decision:
         reasons.append("confidence {} is below {}".format(*_apart(confidence, refer.confidence)))
     accept_from = bundle.decision.accept_from
     if accept_from is not None and round(confidence, 6) < accept_from:
-        bound = refer.risk.error if refer.risk else 0.0
-        reasons.append(
-            f"confidence {confidence:.2f} is below {min(accept_from, 1.0):.2f}, from where on errors stayed within "
-            f"{bound:g} on validation patients"
-            if accept_from <= 1.0
-            else f"too few validation patients to bound the error at {bound:g}: every case is referred"
-        )
+        reasons.append(_unbounded(confidence, accept_from, bundle))
     if prediction.spread is not None and (spread := round(float(prediction.spread[chosen]), 6)) > refer.spread:
         reasons.append("spread {} is above {}".format(*_apart(spread, refer.spread)))
     if round(prediction.domain_score, 6) > refer.domain:
@@ -52,6 +48,17 @@ def decide(prediction: Prediction, bundle: Bundle) -> Decision:
 def reject(error: InsulaError) -> Decision:
     """The decision on a scan that the checks before the model refused: no class, with the check's reason."""
     return Decision("", False, 0.0, "reject", (str(error),))
+
+
+def _unbounded(confidence: float, accept_from: float, bundle: Bundle) -> str:
+    """Why a confidence is not accepted where the policy bounds the risk."""
+    if accept_from <= 1.0:
+        pair = _apart(confidence, accept_from)
+        return f"confidence {pair[0]} is below {pair[1]}, from where on the risk is bounded on validation patients"
+    found: Any = bundle.metrics.get("validation")
+    known = found.get("referral") if isinstance(found, dict) else None
+    why = known.get("reason") if isinstance(known, dict) else ""
+    return f"the risk could not be bounded on validation patients{f' ({why})' if why else ''}: every case is referred"
 
 
 def _apart(value: float, limit: float) -> tuple[str, str]:

@@ -38,7 +38,8 @@ class Engine:
     """The two graphs of one bundle, ready to run; safe to call from several threads.
 
     threads: CPU threads of one run, ONNX Runtime's choice when None. provider: the execution provider in use; the
-    first of `PROVIDERS` that is installed and starts, the CPU in the end.
+    first of `PROVIDERS` that is installed and starts, the CPU in the end. input_shapes: role → (C, H, W). clinical:
+    how many numbers the clinical columns of a case take.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
@@ -66,10 +67,16 @@ class Engine:
             sides = shapes[role][2:]
             if len(shapes[role]) != 5 or not all(isinstance(side, int) for side in sides):
                 raise BundleError(
-                    f"The graph 'model.onnx' takes {shapes[role]} for '{role}', and (N, S, C, H, W) with fixed C, H and "
-                    "W is the rule; export the bundle again."
+                    f"The graph 'model.onnx' takes {shapes[role]} for '{role}', and (N, S, C, H, W) with fixed C, H "
+                    "and W is the rule; export the bundle again."
                 )
             self.input_shapes[role] = (sides[0], sides[1], sides[2])
+        self.clinical = sum(column.width for column in recipe.clinical.values())
+        if self.clinical and shapes["clinical"][1:] != [self.clinical]:
+            raise BundleError(
+                f"The graph 'model.onnx' takes clinical columns of the shape {shapes['clinical']}, and the recipe has "
+                f"{self.clinical} numbers a case; export the bundle again."
+            )
 
     def run(self, feed: Mapping[str, FloatArray]) -> Outputs:
         """Run the network on each role's slices (N, S, C, H, W) and `<role>_mask` (N, B, S), and on `clinical` (N, D).
@@ -78,8 +85,8 @@ class Engine:
         BundleError when the network gives values that are not finite.
         """
         self._check_input(feed)
-        count, slices = feed[self.roles[0]].shape[:2]
-        size = max(1, CHUNK // slices)
+        count = len(feed[self.roles[0]])
+        size = max(1, CHUNK // max(feed[role].shape[1] for role in self.roles))
         parts = [self._run({k: v[i : i + size] for k, v in feed.items()}) for i in range(0, count, size)]
         columns = [one[0] if len(parts) == 1 else np.concatenate(one) for one in zip(*parts, strict=True)]
         found = dict(zip(self._outputs, columns, strict=True))
@@ -107,9 +114,8 @@ class Engine:
         feed: dict[str, FloatArray] = {}
         for role, shape in self.input_shapes.items():
             feed |= {role: np.zeros((1, 1, *shape), np.float32), f"{role}_mask": np.ones((1, 1, 1), np.float32)}
-        if "clinical" in self._inputs:
-            width = next(i.shape[1] for i in self._model.get_inputs() if i.name == "clinical")
-            feed["clinical"] = np.full((1, width), np.nan, np.float32)
+        if self.clinical:
+            feed["clinical"] = np.full((1, self.clinical), np.nan, np.float32)
         self.run(feed)
 
     def _run(self, feed: Mapping[str, FloatArray]) -> list[FloatArray]:
@@ -122,6 +128,11 @@ class Engine:
             raise UnsuitableScanError("The inputs of the network hold different numbers of cases.")
         for role in self.roles:
             self._check_role(role, feed[role], feed[f"{role}_mask"])
+        if self.clinical and feed["clinical"].shape[1:] != (self.clinical,):
+            raise UnsuitableScanError(
+                f"The clinical columns have the shape {feed['clinical'].shape}, and the network takes {self.clinical} "
+                "numbers a case; predict with the recipe of this bundle."
+            )
 
     def _check_role(self, role: str, array: FloatArray, mask: FloatArray) -> None:
         if array.ndim != 5 or 0 in array.shape:
@@ -129,7 +140,7 @@ class Engine:
                 f"The prepared scan has the shape {array.shape}, and the network takes (N, S, C, H, W) with at least "
                 "one slice; check the recipe's prep steps."
             )
-        if mask.ndim != 3 or (mask.shape[0], mask.shape[2]) != array.shape[:2]:
+        if mask.ndim != 3 or (mask.shape[0], mask.shape[2]) != array.shape[:2] or mask.shape[1] == 0:
             raise UnsuitableScanError(
                 f"The mask {mask.shape} does not fit the slices {array.shape[:2]}; give one value a slice and bag."
             )

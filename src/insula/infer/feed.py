@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from insula.core.errors import LimitError
+from insula.core.errors import LimitError, UnsuitableScanError
 from insula.core.recipe import Recipe
 from insula.core.types import FloatArray
 
@@ -21,9 +21,16 @@ def of_case(
     """One case as one input, or each of its slices as its own (unit `image`); graph input → array.
 
     views: role → slices (S, C, H, W) of each scan; a role may be missing. clinical: as `core.labels.clinical` gives it.
-    shapes: role → (C, H, W), for roles that are missing. Raises LimitError for more than `MOST_SLICES` slices of one
-    role, since all of them are in memory at once.
+    shapes: role → (C, H, W) that the network takes. Raises UnsuitableScanError for slices of another shape, LimitError
+    for more than `MOST_SLICES` slices of one role, since all of them are in memory at once.
     """
+    for role, bags in views.items():
+        for bag in bags:
+            if bag.shape[1:] != shapes[role]:
+                raise UnsuitableScanError(
+                    f"The prepared scan is {bag.shape[1:]} (channels, height, width), and the network takes "
+                    f"{shapes[role]} for '{role}'; check the recipe's prep steps."
+                )
     if recipe.input.unit == "image" and not recipe.fused:
         slices = np.concatenate(views[recipe.role])
         return {recipe.role: slices[:, None], f"{recipe.role}_mask": np.ones((len(slices), 1, 1), np.float32)}

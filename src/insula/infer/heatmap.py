@@ -134,10 +134,8 @@ def write_case(
             for position in top_slices(heat, k, top):
                 number = heat.slices[position]
                 data = overlay_png(picture(slices[number], colour), heat.array[k, position], scale)
-                path = (
-                    folder
-                    / f"{f'{_file_name(scan)}-' if len(scans) > 1 else ''}slice-{number:04d}-{_file_name(name)}.png"
-                )
+                first = f"{_file_name(scan)}-" if len(scans) > 1 else ""
+                path = folder / f"{first}slice-{number:04d}-{_file_name(name)}.png"
                 write_bytes(path, data)
                 written.append(path)
     return written

@@ -145,11 +145,13 @@ class Predictor:
             also=answers.further(outputs.logits, sampled, recipe, facts.further),
         )
 
-    def samples(self, prepared: FloatArray | Views, passes: int) -> NDArray[np.float64]:
+    def samples(
+        self, prepared: FloatArray | Views, passes: int, attributes: Mapping[str, str] | None = None
+    ) -> NDArray[np.float64]:
         """Probabilities (passes, K) of the case under dropout, pooled over inputs; see `sampling.summary`."""
         recipe = self.bundle.recipe
         views = {recipe.role: (prepared,)} if isinstance(prepared, np.ndarray) else prepared
-        feed = of_case(views, clinical({}, recipe.clinical), self.engine.input_shapes, recipe)
+        feed = of_case(views, clinical(attributes or {}, recipe.clinical), self.engine.input_shapes, recipe)
         return self._pooled(self._samples(self.engine.run(feed), passes))
 
     def _samples(self, outputs: Outputs, passes: int) -> FloatArray:

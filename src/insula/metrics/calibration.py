@@ -119,13 +119,17 @@ def ece_ends(
         return None
     seen = float(np.abs(gap).sum())
     scatter = defined - gap
-    scales = np.linspace(0.0, 3.0, 121)
-    tails = [0.5 - level / 2, 0.5 + level / 2]
-    shown = np.stack([np.quantile(np.abs(scale * gap + scatter).sum(axis=1), tails) for scale in scales])
-    possible = scales[(shown[:, 0] <= seen) & (seen <= shown[:, 1])]
-    if len(possible) == 0:  # less than chance alone would show
+    scales = np.linspace(0.0, 3.0, 31)
+    shown = np.stack([np.abs(scale * gap + scatter).sum(axis=1) for scale in scales], axis=1)
+    least, most = np.quantile(shown, [0.5 - level / 2, 0.5 + level / 2], axis=0)
+    if seen < least.min():  # even less than chance alone would show
         return 0.0, seen
-    return float(possible[0] * seen), float(possible[-1] * seen)
+    low = 0.0 if most[0] >= seen else float(np.interp(seen, np.maximum.accumulate(most), scales))
+    beyond = int(np.flatnonzero(least <= seen)[-1])
+    high = scales[beyond]
+    if beyond + 1 < len(scales):
+        high += (scales[1] - scales[0]) * (seen - least[beyond]) / (least[beyond + 1] - least[beyond])
+    return low * seen, float(high) * seen
 
 
 def ece_of(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit
-from scipy.stats import t
+from scipy.special import expit, logit, stdtrit
 
 from insula.core.errors import EvaluationError
 from insula.metrics.intervals import Figure
@@ -73,5 +72,5 @@ def _figure(y: ArrayLike, p: ArrayLike, patients: ArrayLike, slope: bool) -> Fig
     if found is None:
         return Figure(float("nan"), None, "", *counts, "the probabilities separate the classes, or are all the same")
     value, error = float(found[0][-1]), float(np.sqrt(found[1][-1, -1]))
-    half = float(t.ppf(0.975, rarer - 1)) * error
+    half = float(stdtrit(rarer - 1, 0.975)) * error
     return Figure(value, (value - half, value + half), "Student's t over patients", *counts)

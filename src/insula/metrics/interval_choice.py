@@ -6,29 +6,31 @@ The simulation is benchmarks/coverage.py, its outcome docs/results/intervals.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
-from scipy.stats import norm, t
+from scipy.special import expit, logit, ndtri, stdtrit
 
 from insula.metrics import calibration, intervals
 
 Values = NDArray[np.float64]
 Ends = tuple[float, float]
-Form = Literal["share", "score", "signed score", "logit", "log", "fisher", "bca", "gaps"]
+Form = Literal["share", "auc", "score", "signed score", "logit", "log", "fisher", "plain", "rest", "bca", "gaps"]
 Freedom = Literal["patients", "rarest"]
 LEVEL = 0.95
 JACKKNIFE_UP_TO = 1000
 SAID: Mapping[Form, str] = {
     "share": "Wilson",
+    "auc": "Wilson's form, jackknife",
     "score": "Wilson's form, jackknife",
     "signed score": "Wilson's form, jackknife",
     "logit": "Student's t on the logit scale, jackknife",
     "log": "Student's t on the log scale, jackknife",
     "fisher": "Student's t on Fisher's scale, jackknife",
+    "plain": "Student's t, jackknife",
+    "rest": "Student's t on the log of what is left of 1, jackknife",
     "bca": "bootstrap (BCa)",
     "gaps": "bootstrap, inverted test",
 }
@@ -71,7 +73,7 @@ CHOICE: Mapping[str, Choice] = {
     "balanced_accuracy": Choice("score"),
     "f1": Choice("score"),
     "f2": Choice("score", "rarest"),
-    "roc_auc": Choice("score", "rarest"),
+    "roc_auc": Choice("auc", "rarest"),
     "c_index": Choice("score"),
     "pr_auc": Choice("logit"),
     "mcc": Choice("signed score"),
@@ -83,21 +85,25 @@ CHOICE: Mapping[str, Choice] = {
     "log_loss_balanced": Choice("log", "rarest"),
     "mean_steps": Choice("log"),
     "ece": Choice("gaps"),
+    "mae": Choice("log"),
+    "rmse": Choice("log"),
+    "bias": Choice("plain"),
+    "pearson": Choice("fisher"),
+    "r2": Choice("rest"),
 }
-AVERAGE = Choice("score")  # of shares over several classes
 
 
 def of(name: str, averaged: bool = False) -> Choice:
     """The choice for a figure; averaged: it is a mean over classes, so that a share is no share any more."""
     choice = CHOICE.get(name, Choice("bca"))
-    return AVERAGE if averaged and choice.form == "share" else choice
+    return replace(choice, form="score") if averaged and choice.form in ("share", "auc") else choice
 
 
 def ends(choice: Choice, e: Evidence) -> Ends | None:
     """The 95% interval in the chosen form; None where it has no width or too few patients to have one."""
     if choice.form == "share":
         n = effective_n(e)
-        return intervals.wilson(e.value * n, n, LEVEL)
+        return intervals.wilson_modified(e.value * n, n, LEVEL)
     if choice.form == "bca":
         return intervals.bca(e.value, e.spread, e.jackknife, LEVEL)
     if choice.form == "gaps":
@@ -106,8 +112,8 @@ def ends(choice: Choice, e: Evidence) -> Ends | None:
     if not error > 1e-12:
         return None
     freedom = e.patients if choice.freedom == "patients" or e.rarest == 0 else e.rarest
-    quantile = float(t.ppf(0.5 + LEVEL / 2, max(freedom - 1, 1)))
-    if choice.form == "score":
+    quantile = float(stdtrit(max(freedom - 1, 1), 0.5 + LEVEL / 2))
+    if choice.form in ("auc", "score"):
         return score(e.value, error, quantile)
     if choice.form == "signed score":
         found = score((1 + e.value) / 2, error / 2, quantile)
@@ -129,7 +135,7 @@ def score(value: float, error: float, quantile: float) -> Ends | None:
     """
     if not 0 < value < 1:
         return None
-    n = value * (1 - value) / error**2 * (float(norm.ppf(0.5 + LEVEL / 2)) / quantile) ** 2
+    n = value * (1 - value) / error**2 * (float(ndtri(0.5 + LEVEL / 2)) / quantile) ** 2
     return intervals.wilson(value * n, n, LEVEL)
 
 
@@ -143,8 +149,8 @@ def effective_n(e: Evidence) -> float:
     error = standard_error(e)
     if not 0 < e.value < 1 or not error > 1e-12:
         return float(e.patients)
-    student = float(t.ppf(0.5 + LEVEL / 2, max(e.patients - 1, 1)))
-    n = e.value * (1 - e.value) / error**2 * (float(norm.ppf(0.5 + LEVEL / 2)) / student) ** 2
+    student = float(stdtrit(max(e.patients - 1, 1), 0.5 + LEVEL / 2))
+    n = e.value * (1 - e.value) / error**2 * (float(ndtri(0.5 + LEVEL / 2)) / student) ** 2
     return float(min(n, e.n))
 
 
@@ -159,6 +165,8 @@ def standard_error(e: Evidence) -> float:
 
 _Line = Callable[[float], float]
 _SCALES: Mapping[str, tuple[_Line, _Line, _Line]] = {
+    "plain": (float, lambda v: 1.0, float),
+    "rest": (lambda v: -np.log(1 - v), lambda v: 1 / (1 - v), lambda v: 1 - np.exp(-v)),
     "logit": (logit, lambda v: 1 / (v * (1 - v)), expit),
     "log": (np.log, lambda v: 1 / v, np.exp),
     "fisher": (np.arctanh, lambda v: 1 / (1 - v * v), np.tanh),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.special import expit, logit
-from scipy.stats import beta, norm
+from scipy.special import expit, logit, ndtr, ndtri
+from scipy.stats import beta, chi2
 
 from insula.core.errors import EvaluationError
 
@@ -40,12 +40,27 @@ def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, floa
     """Wilson's score interval of a proportion (Wilson 1927); EvaluationError for n = 0 or successes outside 0..n."""
     if n <= 0 or not 0 <= successes <= n:
         raise EvaluationError(f"{successes} of {n} is no proportion; an interval needs at least one trial.")
-    z = float(norm.ppf(0.5 + level / 2))
+    z = float(ndtri(0.5 + level / 2))
     p = successes / n
     centre = p + z * z / (2 * n)
     half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     below, above = (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
     return (0.0 if successes == 0 else float(max(below, 0.0))), (1.0 if successes == n else float(min(above, 1.0)))
+
+
+def wilson_modified(successes: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval with its ends near 0 and 1 let out (Brown, Cai and DasGupta, Statistical Science 16:101, 2001).
+
+    With one to three successes (two up to 50 trials) Wilson's lower end is too high for the smallest shares; there it is
+    Poisson's, χ²(2·successes; 1 − level)/2n. The upper end mirrors it. Errors are those of `wilson`.
+    """
+    low, high = wilson(successes, n, level)
+    few = 2.0 if n <= 50 else 3.0
+    if 0 < successes <= few:
+        low = min(low, float(chi2.ppf(1 - level, 2 * successes)) / (2 * n))
+    if 0 < n - successes <= few:
+        high = max(high, 1 - float(chi2.ppf(1 - level, 2 * (n - successes))) / (2 * n))
+    return low, high
 
 
 def clopper_pearson(successes: float, n: float, level: float = 0.95) -> tuple[float, float]:
@@ -60,7 +75,7 @@ def clopper_pearson(successes: float, n: float, level: float = 0.95) -> tuple[fl
 
 def on_logit(value: float, error: float, level: float = 0.95) -> tuple[float, float]:
     """Ends of a figure between 0 and 1 (both excluded) with a standard error, made on the logit scale."""
-    half = float(norm.ppf(0.5 + level / 2)) * error / (value * (1 - value))
+    half = float(ndtri(0.5 + level / 2)) * error / (value * (1 - value))
     return float(expit(logit(value) - half)), float(expit(logit(value) + half))
 
 
@@ -71,7 +86,7 @@ def newcombe_auc(auc: float, positives: int, negatives: int, level: float = 0.95
     """
     if min(positives, negatives) < 1:
         raise EvaluationError(f"{positives} positive and {negatives} negative patients give no AUC; both are needed.")
-    z = float(norm.ppf(0.5 + level / 2))
+    z = float(ndtri(0.5 + level / 2))
     half = (positives + negatives) / 2 - 1
 
     def gap(theta: float) -> float:
@@ -145,14 +160,14 @@ def bca(
     below = float(np.mean(defined < value - slack) + 0.5 * np.mean(np.abs(defined - value) <= slack))
     if not 0 < below < 1:
         return plain
-    bias = norm.ppf(below)
+    bias = ndtri(below)
     around = jackknife[np.isfinite(jackknife)]
     pull = around.mean() - around if len(around) else np.zeros(1)
     size = float((pull**2).sum())
     acceleration = 0.0 if size <= slack**2 else float((pull**3).sum() / (6 * size**1.5))
     ends = []
-    for z in norm.ppf([0.5 - level / 2, 0.5 + level / 2]):
+    for z in ndtri([0.5 - level / 2, 0.5 + level / 2]):
         stretch = 1 - acceleration * (bias + z)
-        ends.append(norm.cdf(bias + (bias + z) / stretch) if stretch > 0 else float(z > 0))
+        ends.append(ndtr(bias + (bias + z) / stretch) if stretch > 0 else float(z > 0))
     low, high = np.quantile(defined, ends)
     return float(low), float(high)

@@ -34,11 +34,13 @@ def figure(
     nothing: str,
     replicates: int = 2000,
     seed: int = 0,
+    rarest: int = 0,
 ) -> Figure:
     """A figure of n rows with the interval that `interval_choice` has for its name (BCa for one that it does not know).
 
     compute: weights (R, n) → (R,) values, NaN where undefined. patients: (n,) keys. events: how many rows are events.
-    nothing: the reason that is given where the figure itself is undefined.
+    nothing: the reason that is given where the figure itself is undefined. rarest: patients of the rarest class, where
+    there are classes and the form asks for it; 0 for unknown.
     """
     keys = np.asarray(patients)
     unique, index = np.unique(keys, return_inverse=True)
@@ -48,7 +50,7 @@ def figure(
         return Figure(value, None, "", *counts, nothing)
     spread = np.concatenate([compute(w) for w in intervals.replicates(keys, replicates, seed)])
     jackknife = compute(left_out(len(unique))[:, index])
-    evidence = Evidence(value, spread, jackknife, len(unique), len(keys), 0)
+    evidence = Evidence(value, spread, jackknife, len(unique), len(keys), rarest)
     return judged(interval_choice.of(name), evidence, counts)
 
 
@@ -58,6 +60,9 @@ def judged(choice: Choice, evidence: Evidence, counts: tuple[int, int, int]) -> 
     if choice.form != "share" and 2 * np.isfinite(evidence.spread).sum() < len(evidence.spread):
         return Figure(value, None, "", *counts, TOO_FEW)
     found = interval_choice.ends(choice, evidence)
+    if found is None and choice.form == "auc" and 0 < evidence.rarest < evidence.patients and value in (0.0, 1.0):
+        ends = intervals.newcombe_auc(value, evidence.rarest, evidence.patients - evidence.rarest)
+        return Figure(value, ends, "Newcombe", *counts)
     if found is None and not np.isfinite(evidence.jackknife).all():
         return Figure(value, None, "", *counts, "a single patient decides whether it is defined: too few patients")
     if found is None or intervals.is_degenerate(found):

@@ -73,8 +73,10 @@ class Heads(nn.Module):
             return s
         a = s - self._thresholds(name)  # log-odds of being above each threshold, falling
         # P(k) = σ(a_{k−1}) − σ(a_k) = σ(a_{k−1})·σ(−a_k)·(1 − exp(a_k − a_{k−1})): no difference of near-equal numbers
-        middle = F.logsigmoid(a[:, :-1]) + F.logsigmoid(-a[:, 1:]) + torch.log(-torch.expm1(a[:, 1:] - a[:, :-1]))
-        return torch.cat([F.logsigmoid(-a[:, :1]), middle, F.logsigmoid(a[:, -1:])], 1)
+        gain = torch.log(-torch.expm1(-self._steps(name)))
+        # log σ(x) as −softplus(−x): the exporter writes logsigmoid as the logarithm of a sigmoid, which is 0 too soon
+        middle = gain - F.softplus(-a[:, :-1]) - F.softplus(a[:, 1:])
+        return torch.cat([-F.softplus(a[:, :1]), middle, -F.softplus(-a[:, -1:])], 1)
 
     def _derivative(self, name: str, s: torch.Tensor) -> torch.Tensor:
         """The derivative of each column by its score, (N, columns); classes and labels have a score each."""
@@ -91,11 +93,13 @@ class Heads(nn.Module):
 
     def _thresholds(self, name: str) -> torch.Tensor:
         """θ (steps,), rising: the first one free, the others by a positive step each."""
-        first, steps = self.get_parameter(f"first_{name}"), self.get_parameter(f"steps_{name}")
+        first, steps = self.get_parameter(f"first_{name}"), self._steps(name)
         # sums by a triangle of ones: a running sum is not deterministic on every GPU
-        return torch.cat(
-            [first, first + torch.ones(len(steps), len(steps)).tril().to(steps) @ (F.softplus(steps) + 1e-3)]
-        )
+        return torch.cat([first, first + torch.ones(len(steps), len(steps)).tril().to(steps) @ steps])
+
+    def _steps(self, name: str) -> torch.Tensor:
+        """Between neighbouring thresholds (steps − 1,), above 0."""
+        return F.softplus(self.get_parameter(f"steps_{name}")) + 1e-3
 
 
 def width(target: Target) -> int:

@@ -43,7 +43,7 @@ class Network(nn.Module):
         widths: dict[str, int] = {}
         for role in self.roles:
             if hasattr(self.encoders, role) and role not in self.encoders:
-                raise RecipeError(f"'{role}' cannot name an input, since PyTorch's modules use it; choose another name.")
+                raise RecipeError(f"'{role}' cannot name an input, since PyTorch's modules use it; choose another.")
             section, (channels, height, width) = recipe.model.of(role), shapes[role]
             encoder = build_encoder(str(section.encoder), channels, section.pretrained or False, (height, width))
             widths[role] = int(encoder.num_features)  # type: ignore[arg-type]

@@ -41,7 +41,14 @@ def of_record(record: Record) -> str:
     """
     model = record.get("model")
     if model:
-        data = dict(model["trained_on"])
+        trained = model["trained_on"]
+        data = {
+            "patients trained or validated on": trained["patients"],
+            "files": trained["files"],
+            "split": f"by {trained['split_level'] or 'an unknown level'}",
+            "patient ids known": trained["patient_ids"],
+            "training cases by class": trained["training_cases_by_class"],
+        }
         origin = {"bundle": model["bundle"], **model["origin"]}
         return _card(model["recipe"], data, record, origin, ())
     facts = record["facts"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from os.path import commonprefix
 from typing import Any
 
 from jinja2 import Template
@@ -35,6 +36,7 @@ _SECTIONS = (
     ("provenance", "Provenance", ""),
     ("checklists", "Checklists", ""),
 )
+_DONE = {"accept": "accepted", "refer": "referred", "reject": "rejected"}
 _NET_BENEFIT_AT = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 
@@ -57,6 +59,10 @@ def render(record: Record, pictures: Mapping[str, bytes] | None = None) -> str:
         decision_rows=_decision_rows(record),
         level_of_sets=_level_of_sets(record),
         set_sizes=_set_sizes(record),
+        trained_on=_trained_on(record),
+        thresholds=_thresholds(record),
+        misses=[(miss, _cases(miss["cases"])) for miss in record["misses"]],
+        figure_names=lambda keys: [words.name(key) for key in keys],
     )
 
 
@@ -78,6 +84,41 @@ def _gallery(record: Record, pictures: Mapping[str, bytes]) -> dict[str, list[tu
     return {name: items for name, items in shown.items() if items}
 
 
+def _thresholds(record: Record) -> list[tuple[str, Any]]:
+    """The rows of the table with their labels; neighbours that give the same answers share one."""
+    shown: list[tuple[list[float], Any]] = []
+    for row in record["thresholds"]:
+        before = shown[-1][1] if shown else None
+        if before and not row["used"] and not before["used"] and all(row[c] == before[c] for c in ("tp", "fp")):
+            shown[-1][0].append(row["threshold"])
+        else:
+            shown.append(([row["threshold"]], row))
+    return [(_range(at, 3 if row["used"] else 2), row) for at, row in shown]
+
+
+def _range(at: list[float], digits: int) -> str:
+    first = words.number(at[0], digits)
+    return first if len(at) == 1 else f"{first}–{words.number(at[-1], digits)}"
+
+
+def _cases(cases: Sequence[Any]) -> str:
+    """The cases of one patient with their probabilities; what they share in folder and action is said once."""
+    if len(cases) == 1:
+        return str(cases[0]["case"]) + _action(cases[0])
+    same = len({case.get("action") for case in cases}) == 1
+    folder = commonprefix([case["case"] for case in cases]).rpartition("/")[0]
+    place = f"{folder}/" if folder else ""
+    told = [
+        f"{case['case'].removeprefix(place)} ({words.number(case['probability'])}){'' if same else _action(case)}"
+        for case in cases
+    ]
+    return f"{f'in {place}: ' if place else ''}{', '.join(told)}{f'; each{_action(cases[0])[1:]}' if same and _action(cases[0]) else ''}"
+
+
+def _action(case: Mapping[str, Any]) -> str:
+    return f", {_DONE[case['action']]}" if case.get("action") in _DONE else ""
+
+
 def _decision_rows(record: Record) -> list[int]:
     held = record.get("decision_curve")
     return [held["thresholds"].index(t) for t in _NET_BENEFIT_AT if t in held["thresholds"]] if held else []
@@ -87,6 +128,17 @@ def _level_of_sets(record: Record) -> float | None:
     model = record.get("model")
     level: float | None = model["recipe"]["policy"]["conformal_level"] if model else None
     return level
+
+
+def _trained_on(record: Record) -> str:
+    held = (record.get("model") or {}).get("trained_on")
+    if not held:
+        return ""
+    classes = words.flat(held["training_cases_by_class"])
+    return (
+        f"{words.plural(held['patients'], 'patient')} and {words.plural(held['files'], 'file')} of training and "
+        f"validation, split by {held['split_level'] or 'an unknown level'}; training cases by class: {classes}"
+    )
 
 
 def _set_sizes(record: Record) -> str:

@@ -32,7 +32,7 @@ def summary(report: EvaluationReport) -> str:
         first = held["failures"][0]
         count = words.plural(len(held["failures"]), "case")
         lines += ["", f"{count} could not be predicted; the first: {first['case']}: {first['reason']}"]
-    lines += ["", *(f"Note: {note}" for note in held["notes"]), LIMITS]
+    lines += ["", *(f"Note: {note}" for note in words.gathered(held["notes"])), LIMITS]
     return "\n".join(lines)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Said = Mapping[str, Any]
@@ -122,6 +123,14 @@ def flat(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}".replace("-", "−")
     return "–" if value is None or value == "" else str(value)
+
+
+def gathered(notes: Iterable[str]) -> list[str]:
+    """Notes in their order, each kind once: of those that differ in numbers alone the first, with how many there are."""
+    kinds: dict[str, list[str]] = {}
+    for note in notes:
+        kinds.setdefault(re.sub(r"\d+", "0", note), []).append(note)
+    return [same[0] if len(same) == 1 else f"{same[0]} ({len(same):,} notes like this.)" for same in kinds.values()]
 
 
 def chance(p: float | None) -> str:

@@ -73,7 +73,7 @@ class Model:
                 prepared, warnings = self.predictor.prepare(volume)
             except InsulaError as error:
                 raise mend(error, folder) from error
-        prediction = self.predictor.from_slices(prepared, "upload", passes, warnings)
+        prediction = self.predictor.from_slices(prepared, "upload", passes, warnings, volume.attributes)
         return Result(prediction, decide(prediction, self.bundle), prepared)
 
     def answer(self, result: Result, uncertainty: bool) -> Answer:

@@ -30,6 +30,7 @@ from insula.train.losses import label_facts
 from insula.train.module import TrainingModule
 from insula.train.pace import Pace, Patience, best_weights, several_parts, total_epochs
 from insula.train.precision import here
+from insula.train.pretrain_record import refuse_seen
 from insula.train.primary import groups
 from insula.train.rounds import Rounds
 from insula.train.run import Run, keep, shapes
@@ -65,6 +66,8 @@ def fit(
     first = _begin(folder, recipe, resume, devices)
     if not first:
         say = _silent
+    for role in recipe.inputs:
+        refuse_seen(recipe.model.of(role).pretrained or False, cohort)
     train_cases, val_cases = cohort.of_split("train"), cohort.of_split("val")
     if not train_cases or not val_cases:
         raise TrainingError(

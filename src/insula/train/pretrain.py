@@ -17,6 +17,7 @@ from insula.core import recipe as recipes
 from insula.core.errors import TrainingError
 from insula.core.provenance import write_text
 from insula.core.recipe import Recipe
+from insula.core.recipe_pretrain import Pretrain
 from insula.core.types import Case, Cohort
 from insula.model.encoders import build_encoder, weights_line
 from insula.model.memory import channels_last
@@ -26,7 +27,6 @@ from insula.train.precision import here
 from insula.train.pretrain_data import Slice, Views, allowed, slices
 from insula.train.pretrain_module import PretrainModule
 from insula.train.pretrain_record import WEIGHTS, write_record
-from insula.train.pretrain_section import Pretrain
 from insula.train.sampling import EpochSampler
 
 COLLAPSED = 0.01  # spread of the features below which a run is given up

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from insula.core.recipe import Augment, Normalise
+from insula.core.recipe_pretrain import Pretrain
 from insula.train.augment import augment
 from insula.train.optimise import make_optimizer, set_rate
 from insula.train.pretrain_losses import effective_rank, hidden, painted, spread, vicreg
-from insula.train.pretrain_section import Pretrain
 from insula.train.schedule import factor
 
 

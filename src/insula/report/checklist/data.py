@@ -67,7 +67,7 @@ def preparation(r: Record) -> Answer | None:
 def missing(r: Record) -> Answer | None:
     """What became of cases that could not be read and of empty clinical cells."""
     recipe = recipe_of(r)
-    said = [failed(r), *(note for note in r["notes"] if "label" in note)]
+    said = [failed(r), *(note for note in r["notes"] if "without a label" in note)]
     if (recipe or {}).get("clinical"):
         said.append("An empty clinical cell is given to the network as a missing value.")
     return Answer(" ".join(said), "data missing beside these")

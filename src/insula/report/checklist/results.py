@@ -96,7 +96,7 @@ def failures(r: Record) -> Answer | None:
 def limits(r: Record) -> Answer | None:
     """Guards that did not pass, and notes."""
     weak = [f"{g['name']}: {g['finding']}" for g in r.get("guards") or () if g["verdict"] != "pass"]
-    said = [*r["optimistic"], *weak, *r["notes"]]
+    said = [*r["optimistic"], *weak, *words.gathered(n for n in r["notes"] if not n.startswith("Cannot tell"))]
     return Answer("; ".join(dict.fromkeys(said)) + ".", "the limitations of the study") if said else None
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from insula.core.recipe import Augment, Train
 from insula.core.recipe_section import Section
+from insula.core.recipe_train import Augment, Train
 
 
 class Pretrain(Section):

@@ -51,7 +51,7 @@ def weights(channels: int, classes: int, seed: int = 1) -> Weights:
 
 
 def model_graph(w: Weights, role: str = "ct") -> bytes:
-    """model.onnx: `<role>` (N, S, C, 16, 16) and `<role>_mask` (N, B, S), of which only B = 1 is meant, to its outputs."""
+    """model.onnx: `<role>` (N, S, C, 16, 16) and `<role>_mask` (N, B, S), with B = 1, to its outputs."""
     e, c = w.filters.shape[:2]
     k = len(w.head)
     side = SIZE // KERNEL

@@ -16,8 +16,9 @@ from insula.bundle.layout import LIMITS, MANIFEST
 from insula.bundle.load import load, read_verified
 from insula.bundle.patients import hash_patient, new_salt
 from insula.bundle.save import manifest_bytes, save
-from insula.bundle.types import Bundle, DecisionFacts
+from insula.bundle.types import Bundle, DecisionFacts, FurtherFacts
 from insula.core.errors import BundleError
+from insula.core.recipe import Recipe, Target
 
 FILES = sorted([*LIMITS, MANIFEST])
 
@@ -42,6 +43,54 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.baseline.distances, made.baseline.distances)
     assert sorted(os.listdir(tmp_path / "b")) == FILES
     assert os.listdir(tmp_path) == ["b"]
+
+
+def several() -> Recipe:
+    """The tiny recipe with three further targets."""
+    more = {
+        "grade": Target.model_validate({"kind": "ordinal", "classes": ["I", "II", "III"]}),
+        "death": Target.model_validate({"kind": "survival", "time": "days", "event": "dead", "horizons": [90, 9000]}),
+        "volume": Target.model_validate({"kind": "regression"}),
+    }
+    made = recipe()
+    return made.model_copy(update={"targets": made.targets | more})
+
+
+def test_facts_of_further_targets_come_back_and_what_is_unknown_stays_unknown(tmp_path: Path) -> None:
+    made = parts(several(), weights(1, 2))
+    further = {
+        "grade": FurtherFacts(temperature=1.7),
+        "death": FurtherFacts(hazards=(0.25, float("nan"))),
+        "volume": FurtherFacts(),
+    }
+    facts = replace(made.decision, further=further, accept_from=np.float32(0.8125))
+    again = save(tmp_path / "b", replace(made, decision=facts)).decision
+    assert dict(again.thresholds) == dict(facts.thresholds)
+    assert (again.temperature, again.conformal, again.accept_from) == (1.5, (0.9, 0.9), 0.8125)
+    assert set(again.further) == {"grade", "death", "volume"}
+    assert again.further["grade"] == FurtherFacts(temperature=1.7)
+    assert again.further["volume"] == FurtherFacts()
+    np.testing.assert_array_equal(again.further["death"].hazards, [0.25, np.nan])
+    assert "NaN" not in (tmp_path / "b" / "decision.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("further", "said"),
+    [
+        ({}, r"speaks of the further targets \[\] and the recipe has \['death', 'grade', 'volume'\]"),
+        ({"grade": 0, "death": 2, "volume": 0, "more": 0}, "'more'"),
+        ({"grade": 0, "death": 1, "volume": 0}, "has 1 hazards for 'death', and the recipe asks for 2"),
+        ({"grade": 0, "death": 2, "volume": 1}, "has 1 hazards for 'volume', and the recipe asks for 0"),
+    ],
+)
+def test_facts_that_do_not_fit_the_further_targets_are_refused(
+    tmp_path: Path, further: dict[str, int], said: str
+) -> None:
+    made = parts(several(), weights(1, 2))
+    facts = {name: FurtherFacts(hazards=(0.1,) * count) for name, count in further.items()}
+    with pytest.raises(BundleError, match=said):
+        save(tmp_path / "b", replace(made, decision=replace(made.decision, further=facts)))
+    assert os.listdir(tmp_path) == []
 
 
 def test_equal_parts_give_an_equal_id_and_other_parts_another(tmp_path: Path) -> None:
@@ -127,6 +176,10 @@ def test_a_manifest_cannot_lead_out_of_the_folder(tiny_bundle: Callable[..., Bun
         ("decision.json", {"conformal": [0.5]}, "conformal"),
         ("decision.json", {"conformal": [0.5, 1.5]}, "conformal"),
         ("decision.json", {"surprise": 1}, "surprise"),
+        ("decision.json", {"accept_from": 2.5}, "accept_from"),
+        ("decision.json", {"accept_from": -0.5}, "accept_from"),
+        ("decision.json", {"further": {"x": {"temperature": 1.0, "hazards": []}}}, "further targets"),
+        ("decision.json", {"further": {"x": {"temperature": -1.0, "hazards": []}}}, "temperature"),
         ("baseline.json", {"patients": ["Jane Doe"]}, "patients"),
         ("baseline.json", {"split_level": "slice"}, "split_level"),
     ],

@@ -13,13 +13,14 @@ from insula.prep.run import channels
 def test_each_recipe_of_ours_survives_a_round_trip_and_its_steps_exist(name: str) -> None:
     recipe = recipes.load(name)
     assert recipes.parse(yaml.safe_load(recipes.dump(recipe)), name) == recipe
-    for step in recipe.input.prep:
-        check_step(step)
-    assert channels(recipe.input) in (1, 3)
+    for section in recipe.inputs.values():
+        for step in section.prep:
+            check_step(step)
+        assert channels(section) in (1, 3)
 
 
-def test_there_are_the_four_recipes() -> None:
-    assert recipes.names() == ("brain-tumour", "clot-origin", "haemorrhage-ct", "stroke-ct")
+def test_there_are_the_five_recipes() -> None:
+    assert recipes.names() == ("brain-tumour", "brain-tumour-fusion", "clot-origin", "haemorrhage-ct", "stroke-ct")
 
 
 def test_an_override_changes_the_one_key() -> None:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics as sk
 from tests.evaluate.made_tables import CLASSES, LABELS, binary, binary_facts, facts, table
 
-from insula.evaluate.figures import level, replicate_count, share
+from insula.evaluate.figures import level, share
 from insula.evaluate.outcome import Level
 from insula.evaluate.table import frame, sample
+from insula.metrics import calibration_slope, interval_choice
+from insula.metrics.interval_choice import Evidence
 from insula.metrics.intervals import replicates
 
 
@@ -68,19 +72,33 @@ def test_figures_of_labels_are_those_of_scikit_learn_at_each_threshold() -> None
     assert got.confusion is None
 
 
-def test_intervals_are_those_of_a_loop_that_draws_whole_patients_and_asks_scikit_learn() -> None:
+def test_the_error_behind_an_interval_is_that_of_a_loop_that_leaves_patients_out_and_asks_scikit_learn() -> None:
     made = table()
     got = judged(made, count=80).classes["malignant"].figures
+    y, p, patients = (made[name].to_numpy() for name in ("y_malignant", "p_malignant", "patient"))
+    kept = [patients != patient for patient in np.unique(patients)]
+    rarest = min(len(np.unique(patients[y])), len(np.unique(patients[~y])))
+    left = {
+        "roc_auc": [sk.roc_auc_score(y[rows], p[rows]) for rows in kept],
+        "brier": [sk.brier_score_loss(y[rows], p[rows]) for rows in kept],
+        "f1": [sk.f1_score(y[rows], p[rows] >= 0.35) for rows in kept],
+    }
+    for name, values in left.items():
+        evidence = Evidence(got[name].value, np.zeros(9), np.array(values), len(kept), len(y), rarest)
+        assert got[name].interval == pytest.approx(interval_choice.ends(interval_choice.of(name), evidence))
+    assert got["roc_auc"].method == "Wilson's form, jackknife"
+
+
+def test_the_replicates_are_those_of_a_loop_that_draws_whole_patients_and_asks_scikit_learn() -> None:
+    made = table()
     y, p = made["y_malignant"].to_numpy(), made["p_malignant"].to_numpy()
-    found: dict[str, list[float]] = {"roc_auc": [], "sensitivity": [], "brier": []}
+    rates = []
     for weights in np.concatenate(list(replicates(made["patient"], 80, facts().seed))).astype(int):
-        truth, chance = np.repeat(y, weights), np.repeat(p, weights)
-        found["roc_auc"].append(sk.roc_auc_score(truth, chance))
-        found["sensitivity"].append(sk.recall_score(truth, chance >= 0.35))
-        found["brier"].append(sk.brier_score_loss(truth, chance))
-    for name, values in found.items():
-        assert got[name].method == "bootstrap"
-        assert got[name].interval == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
+        x, t, _ = sk.roc_curve(np.repeat(y, weights), np.repeat(p, weights), drop_intermediate=False)
+        rates.append(np.interp(np.linspace(0, 1, 101), x, t))
+    band = judged(made, count=80).curves.band
+    assert band is not None
+    np.testing.assert_allclose(band[1:], np.quantile(rates, [0.025, 0.975], axis=0), atol=1e-12)
 
 
 def test_the_same_seed_gives_the_same_level_and_another_seed_other_intervals() -> None:
@@ -89,7 +107,9 @@ def test_the_same_seed_gives_the_same_level_and_another_seed_other_intervals() -
     other = level("case", rows, facts(seed=6), 60)
     assert first == again
     assert first.overall["accuracy"].value == other.overall["accuracy"].value
-    assert first.overall["accuracy"].interval != other.overall["accuracy"].interval
+    assert first.overall["accuracy"].interval == other.overall["accuracy"].interval  # it rests on no drawing
+    ends = [got.classes["malignant"].figures["ece"].interval for got in (first, other)]
+    assert ends[0] != ends[1]
 
 
 def test_the_counts_behind_a_share_are_its_denominator_and_numerator() -> None:
@@ -175,8 +195,28 @@ def test_the_histogram_counts_every_row_once_by_its_true_class() -> None:
     assert all(low <= share <= high for (low, high), share in zip(curves.observed, seen, strict=True))
 
 
-def test_large_tables_get_fewer_replicates_yet_never_too_few() -> None:
-    assert replicate_count(1000, 2000) == 2000
-    assert 200 < replicate_count(400_000, 2000) < 2000
-    assert replicate_count(10**9, 2000) == 200
-    assert replicate_count(10**9, 50) == 50
+def test_each_class_has_a_calibration_slope_and_intercept_over_patients() -> None:
+    made = table("multilabel", patients=60)
+    for name, found in judged(made, "multilabel").classes.items():
+        slope, intercept = found.figures["calibration_slope"], found.figures["calibration_intercept"]
+        want = calibration_slope.slope(made[f"y_{name}"], made[f"p_{name}"], made["patient"])
+        assert slope == want
+        assert slope.interval is not None
+        assert intercept.interval is not None
+        assert (slope.patients, slope.n) == (60, len(made))
+
+
+def test_ordered_classes_have_their_own_figures_over_all_classes() -> None:
+    made = table()
+    assert "mean_steps" not in judged(made).overall
+    steps = level("case", sample(made, facts()), replace(facts(), kind="ordinal"), 50).overall
+    y = made[[f"y_{n}" for n in CLASSES]].to_numpy().argmax(axis=1)
+    called = np.array([CLASSES.index(name) for name in answered(made)])
+    assert steps["mean_steps"].value == pytest.approx(sk.mean_absolute_error(y, called))
+    assert steps["kappa_quadratic"].value == pytest.approx(sk.cohen_kappa_score(y, called, weights="quadratic"))
+    assert steps["within_one"].events == (np.abs(y - called) <= 1).sum()
+
+
+def test_the_number_of_replicates_is_kept_however_many_the_rows() -> None:
+    made = binary([0, 1] * 30_000, [0.2, 0.7] * 30_000, [f"p{i % 900}" for i in range(60_000)])
+    assert level("case", sample(made, binary_facts()), binary_facts(), 40).replicates == 40

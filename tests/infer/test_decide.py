@@ -63,6 +63,27 @@ def test_the_policy_as_a_table(
     assert got.reasons == reasons
 
 
+@pytest.mark.parametrize(
+    ("p", "accept_from", "reason"),
+    [
+        (0.9, None, ""),
+        (0.9, 0.85, ""),
+        (0.85, 0.85, ""),
+        (0.84, 0.85, "confidence 0.84 is below 0.85, from where on the risk is bounded"),
+        (1.0, 1.5, "every case is referred"),
+    ],
+)
+def test_below_the_confidence_that_bounds_the_error_a_person_looks(
+    tiny_bundle: Callable[..., Bundle], p: float, accept_from: float | None, reason: str
+) -> None:
+    bundle = tiny_bundle(refer={"risk": {"error": 0.05}})
+    bundle = replace(bundle, decision=replace(bundle.decision, accept_from=accept_from))
+    got = decide(prediction((1.0 - p, p)), bundle)
+    assert got.action == ("refer" if reason else "accept")
+    assert len(got.reasons) == bool(reason)
+    assert reason in "".join(got.reasons)
+
+
 def test_an_unlike_scan_is_referred_in_words(tiny_bundle: Callable[..., Bundle]) -> None:
     got = decide(prediction((0.1, 0.9), None, 1.0), tiny_bundle())
     assert got.action == "refer"

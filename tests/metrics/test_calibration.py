@@ -86,3 +86,42 @@ def test_equal_probabilities_share_a_bin_and_no_bin_is_empty() -> None:
     assert len(set(index[:7])) == 1
     assert set(np.diff(np.unique(index))) == {1}
     assert calibration.reliability(np.ones(10), p, 5).count[0] == 7
+
+
+def scattered(true: float, rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Gaps of ten bins and their replicates, around true gaps that add up to `true`."""
+    noise = 0.3 / np.sqrt(rows)
+    gap = np.tile([true / 10, -true / 10], 5) + noise * rng.normal(size=10)
+    return gap, gap + noise * rng.normal(size=(1000, 10))
+
+
+@pytest.mark.parametrize("true", [0.0, 0.1, 0.4])
+def test_the_interval_of_the_calibration_error_holds_the_truth_where_percentiles_do_not(true: float) -> None:
+    rng = np.random.default_rng(3)
+    held, plain = 0, 0
+    for _ in range(200):
+        gap, replicates = scattered(true, 100, rng)
+        low, high = calibration.ece_ends(gap, replicates) or (np.nan, np.nan)
+        held += low <= true <= high
+        a, b = np.quantile(np.abs(replicates).sum(axis=1), [0.025, 0.975])
+        plain += a <= true <= b
+    assert held >= 178
+    assert plain < held - 20
+
+
+def test_the_interval_of_a_large_calibration_error_excludes_0_and_undefined_replicates_are_left_out() -> None:
+    gap, replicates = scattered(1.0, 400, np.random.default_rng(0))
+    low, high = calibration.ece_ends(gap, replicates) or (np.nan, np.nan)
+    assert 0.5 < low < np.abs(gap).sum() < high < 1.5
+    replicates[:400] = np.nan
+    some = calibration.ece_ends(gap, replicates)
+    assert some == pytest.approx((low, high), abs=0.05)
+    replicates[:600] = np.nan
+    assert calibration.ece_ends(gap, replicates) is None
+
+
+def test_an_error_below_what_chance_would_show_reaches_down_to_0() -> None:
+    gap, replicates = scattered(0.0, 100, np.random.default_rng(0))
+    low, high = calibration.ece_ends(gap * 0.01, replicates - gap) or (np.nan, np.nan)
+    assert low == 0.0
+    assert high >= 0.0

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 from sklearn.utils.class_weight import compute_sample_weight
@@ -140,3 +142,34 @@ def test_a_certain_and_wrong_probability_costs_much_but_not_everything() -> None
     got = float(cl.log_loss(y, p, cl.once(2))[0])
     assert got == pytest.approx(sk.log_loss(y, p))
     assert 15 < got < 20
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 6), st.booleans(), st.integers(0, 3)), min_size=1, max_size=14))
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")  # scikit-learn's, about a single class
+def test_on_any_rows_every_figure_is_scikit_learns_or_undefined(rows: list[tuple[bool, int, bool, int]]) -> None:
+    y, called = np.array([r[0] for r in rows]), np.array([r[2] for r in rows])
+    p, times = np.array([r[1] for r in rows]) / 6, np.array([r[3] for r in rows])
+    weights = times[None].astype(float)
+    got = {name: float(v[0]) for name, v in cl.table_figures(cl.counts(y, called, weights)).items()}
+    got |= {"brier": float(cl.brier(y, p, weights)[0]), "log_loss": float(cl.log_loss(y, p, weights)[0])}
+    truth, score, answer = (np.repeat(v, times) for v in (y, p, called))
+    if len(truth) == 0:
+        assert np.isnan(list(got.values())).all()
+        return
+    want = {
+        "accuracy": sk.accuracy_score(truth, answer),
+        "brier": np.mean((score - truth) ** 2),
+        "log_loss": sk.log_loss(truth, score, labels=[False, True]),
+        "sensitivity": sk.recall_score(truth, answer, zero_division=np.nan),
+        "specificity": sk.recall_score(truth, answer, pos_label=False, zero_division=np.nan),
+        "ppv": sk.precision_score(truth, answer, zero_division=np.nan),
+        "npv": sk.precision_score(truth, answer, pos_label=False, zero_division=np.nan),
+        "f1": sk.f1_score(truth, answer, zero_division=np.nan),
+        "f2": sk.fbeta_score(truth, answer, beta=2, zero_division=np.nan),
+    }
+    both = len(np.unique(truth)) == 2 and len(np.unique(answer)) == 2
+    want["mcc"] = sk.matthews_corrcoef(truth, answer) if both else np.nan
+    same = len(np.unique(np.concatenate([truth, answer]))) == 1
+    want["kappa"] = np.nan if same else sk.cohen_kappa_score(truth, answer, labels=[False, True])
+    assert got == pytest.approx(want, abs=1e-9, nan_ok=True)

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, bootstrap, norm
 from sklearn.metrics import average_precision_score, roc_auc_score
+from statsmodels.stats.proportion import proportion_confint
 
 from insula.core.errors import EvaluationError
 from insula.metrics import classification as cl
@@ -110,3 +113,65 @@ def test_percentiles_leave_the_undefined_out_and_say_none_where_most_are() -> No
     assert intervals.percentile(np.append(values, [np.nan] * 1001)) == pytest.approx((25.0, 975.0))
     assert intervals.percentile(np.append(values, [np.nan] * 1002)) is None
     assert intervals.percentile(np.full(3, np.nan)) is None
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_intervals_of_a_share_are_those_of_statsmodels(trial: tuple[int, int]) -> None:
+    hits, n = trial
+    with np.errstate(divide="ignore", invalid="ignore"):  # statsmodels asks for quantiles of Beta(0, n) too
+        exact = proportion_confint(hits, n, method="beta")
+    assert intervals.clopper_pearson(hits, n) == pytest.approx(exact, abs=1e-9)
+    assert intervals.wilson(hits, n) == pytest.approx(proportion_confint(hits, n, method="wilson"), abs=1e-9)
+
+
+def test_the_modified_wilson_interval_covers_where_wilsons_own_does_not() -> None:
+    n = 100
+    shares = np.linspace(0.0005, 0.03, 60)
+    ends = {of: np.array([of(k, n) for k in range(n + 1)]) for of in (intervals.wilson, intervals.wilson_modified)}
+    least = {
+        of: min(binom.pmf(np.arange(n + 1), n, p)[(found[:, 0] <= p) & (p <= found[:, 1])].sum() for p in shares)
+        for of, found in ends.items()
+    }
+    assert least[intervals.wilson] < 0.9
+    assert least[intervals.wilson_modified] > 0.925
+    # Brown, Cai and DasGupta 2001: with one success the lower end is −log(0.95)/n
+    assert intervals.wilson_modified(1, n)[0] == pytest.approx(-np.log(0.95) / n)
+    assert intervals.wilson_modified(99, n)[1] == pytest.approx(1 + np.log(0.95) / n)
+    assert intervals.wilson_modified(40, n) == intervals.wilson(40, n)
+
+
+def test_bca_is_that_of_scipy_from_the_same_replicates() -> None:
+    x = np.random.default_rng(7).exponential(size=40)
+    drawn_rows = np.concatenate(list(intervals.draws(40, 5000, 3)))
+    spread = drawn_rows @ x / 40
+    left = (x.sum() - x) / 39
+    got = intervals.bca(x.mean(), spread, left)
+    want = bootstrap((x,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(0)).confidence_interval
+    assert got == pytest.approx(tuple(want), abs=0.015)
+    plain = intervals.percentile(spread)
+    assert got is not None
+    assert plain is not None
+    assert got[0] > plain[0]  # a mean of a skewed variable is corrected upwards
+    assert got[1] > plain[1]
+
+
+def test_bca_without_a_measure_of_bias_gives_the_percentiles_and_none_where_most_are_undefined() -> None:
+    values = np.linspace(1.0, 2.0, 101)
+    assert intervals.bca(0.5, values, np.array([0.4, 0.6])) == intervals.percentile(values)
+    assert intervals.bca(1.5, np.append(values, np.full(200, np.nan)), np.array([1.0])) is None
+
+
+def test_draws_count_patients_and_do_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = np.concatenate(list(intervals.draws(7, 100, 5)))
+    assert whole.shape == (100, 7)
+    assert (whole.sum(axis=1) == 7).all()
+    monkeypatch.setattr(intervals, "_BLOCK", 21)
+    monkeypatch.setattr(intervals, "_CACHED", 14)
+    np.testing.assert_array_equal(np.concatenate(list(intervals.draws(7, 100, 5))), whole)
+
+
+def test_ends_on_the_logit_scale_lie_evenly_about_the_value() -> None:
+    low, high = intervals.on_logit(0.9, 0.04)
+    assert np.log(high / (1 - high)) + np.log(low / (1 - low)) == pytest.approx(2 * np.log(9))
+    assert 0 < low < 0.9 < high < 1

@@ -146,6 +146,67 @@ def test_the_json_beside_a_nifti_file_counts_as_its_content(tmp_path: Path) -> N
         build([case], tmp_path, tmp_path / "cache")
 
 
+def several(root: Path) -> list[Case]:
+    """Patients with one, two and three MRI series, one of them unreadable, and with CTs or not."""
+    rng = np.random.default_rng(8)
+    cases = []
+    for i in range(3):
+        scans = {}
+        for n in range(i + 1):
+            name = f"{i}-{n}.npy"
+            np.save(root / name, rng.random((2 + n, 12, 12)).astype(np.float32))
+            scans["mri" if n == 0 else f"mri.{n + 1}"] = Scan((name,), "npy")
+        if i > 0:
+            np.save(root / f"{i}-other.npy", rng.random((2, 12, 12)).astype(np.float32))
+            scans["other"] = Scan((f"{i}-other.npy",), "npy")
+        cases.append(Case(f"c{i}", f"p{i}", scans, {}))
+    (root / "2-1.npy").write_bytes(b"rubbish")
+    return cases
+
+
+def test_several_scans_of_a_role_are_bags_of_one_case(tmp_path: Path) -> None:
+    cases = several(tmp_path)
+    opened = build(cases, tmp_path, tmp_path / "cache")
+    assert set(opened.places) == {"c0", "c1", "c1#2", "c2", "c2#3"}
+    assert set(opened.failures) == {"c2#2"}
+    assert [[count for _, count in opened.bags(case)] for case in cases] == [[2], [2, 3], [2, 4]]
+    for case, names in zip(cases, (["0-0"], ["1-0", "1-1"], ["2-0", "2-2"]), strict=True):
+        arrays = opened.arrays(case)
+        assert len(arrays) == len(names)
+        for array, name in zip(arrays, names, strict=True):
+            np.testing.assert_array_equal(array, prepare(read_files([tmp_path / f"{name}.npy"]), SECTION))
+    np.testing.assert_array_equal(opened.case("c2"), opened.arrays(cases[2])[0])
+    assert opened.bags(Case("unknown", "p", {}, {})) == ()
+    rows = opened.rows(["c1", "c1#2", "nothing"])
+    assert rows.tolist() == sorted(i for o, n in opened.bags(cases[1]) for i in range(o, o + n))
+    assert len(opened.rows()) == 2 + 2 + 3 + 2 + 4
+    again = build(cases, tmp_path, tmp_path / "cache")
+    assert (again.places, again.failures) == (opened.places, opened.failures)
+
+
+def test_all_roles_of_a_recipe_have_a_cache_each(tmp_path: Path) -> None:
+    recipe = recipes.load("brain-tumour", ("inputs.mri.prep=[percentile: [1, 99], resize: 16]",))
+    other = recipe.input.model_copy(update={"prep": recipe.input.prep[:1]})
+    both = recipe.model_copy(update={"inputs": {"mri": recipe.input, "other": other}})
+    cases = several(tmp_path)
+    opened = cache.build_all(iter(cases), tmp_path, both, tmp_path / "cache")
+    assert {role: p.slices.shape[1:] for role, p in opened.items()} == {"mri": (1, 16, 16), "other": (1, 12, 12)}
+    assert [len(opened["other"].arrays(case)) for case in cases] == [0, 1, 1]
+    assert [len(opened["mri"].arrays(case)) for case in cases] == [1, 2, 2]
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_a_role_that_no_case_has_is_said_with_what_there_is(tmp_path: Path) -> None:
+    recipe = recipes.load("brain-tumour")
+    absent = recipe.model_copy(update={"inputs": {"mri": recipe.input, "ct": recipe.input}})
+    cases = several(tmp_path)
+    with pytest.raises(CohortError, match=r"No case .* input 'ct' \(there is mri, mri\.2, mri\.3, other\)"):
+        cache.build_all(cases, tmp_path, absent, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(CohortError, match=r"\(there is none\)"):
+        cache.build_all([], tmp_path, absent, tmp_path / "cache")
+
+
 @pytest.mark.parametrize("torn", [1, 7, 60, 400])
 def test_a_torn_tail_is_cut_off_and_made_good(tmp_path: Path, torn: int, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = cohort(tmp_path, 6)

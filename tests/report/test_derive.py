@@ -125,15 +125,18 @@ def test_risk_and_coverage_by_their_definition(kind: str) -> None:
             others = [p[i] if i != k else -1 for i in range(3)]
             answer = k if p[k] >= t[k] else int(np.argmax(others))
             pairs.append((p[answer], not y[answer]))
-    area, before = 0.0, 0.0
-    for cover, risk, sure in zip(found["coverage"], found["risk"], found["confidence"], strict=True):
-        kept = [wrong for confidence, wrong in pairs if confidence >= sure]
+    for cover, risk in zip(found["coverage"], found["risk"], strict=True):
+        least = sorted((confidence for confidence, _ in pairs), reverse=True)[round(cover * len(pairs)) - 1]
+        kept = [wrong for confidence, wrong in pairs if confidence >= least]
         assert cover == pytest.approx(len(kept) / len(pairs))
         assert risk == pytest.approx(np.mean(kept))
-        area, before = area + (cover - before) * risk, cover
-    assert found["area"] == pytest.approx(area)
     assert (found["n"], found["errors"]) == (len(pairs), sum(wrong for _, wrong in pairs))
-    assert found["area_interval"][0] <= found["area"] <= found["area_interval"][1]
+    grid, low, high = found["band"]
+    at = np.searchsorted(found["coverage"], np.array(grid) - 1e-9)
+    inside = [
+        low[i] <= found["risk"][at[i]] + 1e-9 and found["risk"][at[i]] <= high[i] + 1e-9 for i in range(len(grid))
+    ]
+    assert np.mean(inside) > 0.9
 
 
 def test_the_coverage_of_prediction_sets_is_counted_by_true_class() -> None:
@@ -143,14 +146,18 @@ def test_the_coverage_of_prediction_sets_is_counted_by_true_class() -> None:
     with_sets = derive.with_sets(made, given, quantiles)
     assert with_sets["set_normal"].tolist() == [True, False, True, False, True]
     assert with_sets["set_stroke"].tolist() == [False, True, True, True, False]
-    found = derive.prediction_sets(with_sets, sample(with_sets, given), given, 50)
+    found = derive.prediction_sets(with_sets, sample(with_sets, given), given, 0.9, 50)
     assert found is not None
-    normal, stroke = found["coverage"]["normal"], found["coverage"]["stroke"]
-    assert [(f.events, f.n) for f in (normal, stroke)] == [(2, 3), (1, 2)]
-    assert found["sizes"] == [0, 4, 1]
-    assert found["mean_size"] == 6 / 5
+    assert [(f["events"], f["n"]) for f in found["of_class"].values()] == [(2, 3), (1, 2)]
+    assert (found["level"], found["sizes"]) == (0.9, [0, 4, 1])
+    assert found["size"]["value"] == 6 / 5
     assert derive.with_sets(with_sets, given, (0.0, 0.0)) is with_sets
-    assert derive.prediction_sets(made, sample(made, given), given, 50) is None
+    assert derive.prediction_sets(made, sample(made, given), given, 0.9, 50) is None
+
+
+def test_sets_of_labels_that_combine_are_not_guessed_from_their_probabilities() -> None:
+    made = table("multilabel")
+    assert derive.with_sets(made, facts("multilabel"), (0.5, 0.5, 0.5)) is made
 
 
 def test_every_missed_patient_is_listed_with_every_case_the_surest_error_first() -> None:

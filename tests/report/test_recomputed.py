@@ -63,7 +63,7 @@ class Left:
         if self.held["facts"]["kind"] == "multilabel":
             return pd.DataFrame({n: rows[f"p_{n}"] >= limits.get(n, 0.5) for n in self.classes})
         others = [n for n in self.classes if n != self.positive]
-        best = rows[[f"p_{n}" for n in others]].idxmax(axis=1).str.removeprefix("p_")
+        best = np.array(others)[rows[[f"p_{n}" for n in others]].to_numpy().argmax(axis=1)]
         said = np.where(rows[f"p_{self.positive}"] >= limits[self.positive], self.positive, best)
         return pd.DataFrame({n: said == n for n in self.classes}, index=rows.index)
 
@@ -234,7 +234,7 @@ def test_prevalences_by_counting_a_thousand_patients(kind: str) -> None:
 def test_policy_sets_domain_and_heat_are_counts_of_the_table(kind: str) -> None:
     found = left(kind)
     table, held = found.table, found.held
-    y, _, called = columns(found, "case")
+    y, p, called = columns(found, "case")
     k = found.classes.index(found.positive)
     one = held["facts"]["kind"] == "multilabel"
     right = y[:, k] == called[:, k] if one else (y == called).all(axis=1)
@@ -248,10 +248,16 @@ def test_policy_sets_domain_and_heat_are_counts_of_the_table(kind: str) -> None:
     }
     assert {key: f["value"] for key, f in held["coverage"].items()} == pytest.approx(want)
     assert held["domain"]["beyond_median"]["value"] == pytest.approx((table["domain_score"] > 0.5).mean())
-    assert held["risk_coverage"]["errors"] == (~right).sum()
+    curve = held["risk_coverage"]
+    assert curve["errors"] == (~right).sum()
+    assert curve["at_random"]["value"] == pytest.approx((~right).mean())
+    sure = np.where(called[:, k], p[:, k], 1 - p[:, k]) if one else p[called]
+    wrong = (~right)[np.argsort(-sure, kind="stable")]  # no two cases are equally sure here
+    assert curve["aurc"]["value"] == pytest.approx((np.cumsum(wrong) / np.arange(1, len(wrong) + 1)).mean())
+    assert curve["gain"]["value"] == pytest.approx(curve["at_random"]["value"] - curve["aurc"]["value"])
     for i, name in enumerate(found.classes):
         kept = table.loc[y[:, i], f"set_{name}"]
-        assert held["prediction_sets"]["coverage"][name]["value"] == pytest.approx(kept.mean())
+        assert held["prediction_sets"]["of_class"][name]["value"] == pytest.approx(kept.mean())
     spots = table[table["peak_inside"].notna()]
     assert (held["localisation"]["n"], held["localisation"]["hits"]) == (len(spots), spots["peak_inside"].sum())
     missed = found.rows("patient").index[(columns(found, "patient")[0] & ~columns(found, "patient")[2])[:, k]]

@@ -64,6 +64,7 @@ def test_a_figure_that_nobody_named_is_shown_all_the_same_and_last() -> None:
     figures = {"net_gain": SHARE, "f1": SHARE, "roc_auc": SHARE}
     assert [key for key, _ in words.ordered(figures)] == ["roc_auc", "f1", "net_gain"]
     assert words.name("net_gain") == "Net gain"
+    assert words.name("subdural/roc_auc") == "ROC-AUC, subdural"
 
 
 @pytest.mark.parametrize(

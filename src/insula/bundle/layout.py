@@ -62,6 +62,7 @@ class DecisionFile(_Strict):
     conformal: tuple[Annotated[float, Field(ge=0.0, le=1.0)], ...]
     further: dict[str, FurtherFile] = Field(default_factory=dict)
     accept_from: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
+    chosen_on: tuple[Hex, ...] = ()
 
 
 class BaselineFile(_Strict):
@@ -75,6 +76,7 @@ class BaselineFile(_Strict):
     class_counts: dict[str, Annotated[int, Field(ge=0)]]
     pixel_mean: Finite
     pixel_std: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    sites: tuple[Hex, ...] = ()
 
 
 class FreeFile(RootModel[dict[str, JsonValue]]):

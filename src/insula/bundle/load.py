@@ -205,14 +205,14 @@ def _decision(raw: bytes, recipe: Recipe) -> DecisionFacts:
         wanted = len(target.horizons) if target.kind == "survival" else 0
         if (found := len(file.further[name].hazards)) != wanted:
             raise BundleError(
-                f"The bundle's file 'decision.json' has {found} hazards for '{name}', and the recipe asks for {wanted}; "
-                f"{AGAIN}."
+                f"The bundle's file 'decision.json' has {found} hazards for '{name}', and the recipe asks for "
+                f"{wanted}; {AGAIN}."
             )
     further = {
         name: FurtherFacts(one.temperature, tuple(np.nan if h is None else h for h in one.hazards))
         for name, one in file.further.items()
     }
-    return DecisionFacts(file.thresholds, file.temperature, file.conformal, further, file.accept_from)
+    return DecisionFacts(file.thresholds, file.temperature, file.conformal, further, file.accept_from, file.chosen_on)
 
 
 def _baseline(raw: bytes, table: bytes) -> Baseline:
@@ -226,9 +226,28 @@ def _baseline(raw: bytes, table: bytes) -> Baseline:
             raise ValueError(f"a mean of {len(mean)} and a precision of {precision.shape} do not fit together")
         if len(distances) == 0 or (np.diff(distances) < 0).any() or distances[0] < 0:
             raise ValueError("distances must be one or more numbers from 0, rising")
+        codes, medians = _codes(arrays)
     except ValueError as error:
         raise BundleError(f"The bundle's file 'baseline.safetensors' is refused: {error}; {AGAIN}.") from error
-    return Baseline(**file.model_dump(), embedding_mean=mean, embedding_precision=precision, distances=distances)
+    return Baseline(
+        **file.model_dump(),
+        embedding_mean=mean,
+        embedding_precision=precision,
+        distances=distances,
+        codes=codes,
+        code_medians=medians,
+    )
+
+
+def _codes(arrays: dict[str, NDArray[np.generic]]) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+    """Codes (M, 4) of training pictures and the medians (256,) that their bits are taken about."""
+    codes = arrays.get("codes")
+    if codes is None or codes.dtype != np.uint64 or codes.ndim != 2 or codes.shape[1] != 4:
+        raise ValueError("'codes' must be uint64 of shape (M, 4)")
+    medians = _array(arrays, "code_medians", 1).astype(np.float32)
+    if medians.shape != (256,):
+        raise ValueError(f"'code_medians' has {len(medians)} values, not 256")
+    return codes.astype(np.uint64), medians
 
 
 def _array(arrays: dict[str, NDArray[np.generic]], name: str, dimensions: int) -> NDArray[np.float64]:

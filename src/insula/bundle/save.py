@@ -71,6 +71,7 @@ def _files(parts: Parts) -> dict[str, bytes]:
             for name, f in parts.decision.further.items()
         },
         "accept_from": None if parts.decision.accept_from is None else float(parts.decision.accept_from),
+        "chosen_on": sorted(parts.decision.chosen_on),
     }
     files = {
         "recipe.yaml": recipes.dump(parts.recipe).encode(),
@@ -84,6 +85,8 @@ def _files(parts: Parts) -> dict[str, bytes]:
                 "embedding_mean": baseline.embedding_mean.astype(np.float64),
                 "embedding_precision": baseline.embedding_precision.astype(np.float64),
                 "distances": np.sort(baseline.distances.astype(np.float64)),
+                "codes": baseline.codes.astype(np.uint64),
+                "code_medians": baseline.code_medians.astype(np.float32),
             }
         ),
         "metrics.json": _json(parts.metrics),
@@ -105,6 +108,7 @@ def _baseline_facts(baseline: Baseline) -> dict[str, Any]:
         "class_counts": {c: int(n) for c, n in baseline.class_counts.items()},
         "pixel_mean": float(baseline.pixel_mean),
         "pixel_std": float(baseline.pixel_std),
+        "sites": sorted(baseline.sites),
     }
 
 

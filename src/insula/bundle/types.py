@@ -27,9 +27,10 @@ class FurtherFacts:
 class DecisionFacts:
     """What was chosen on validation cases, and never on test cases.
 
-    thresholds: class → probability from which it counts as present. temperature: logits are divided by it.
-    conformal: one quantile per class, in class order, on the score 1 - p. further: target → its facts. accept_from:
-    the least confidence that is accepted, where the policy bounds the risk; above 1 nothing is.
+    thresholds: class → probability from which it counts as present. temperature: logits are divided by it. conformal:
+    one quantile per class, in class order, on the score 1 - p. further: target → its facts. accept_from: the least
+    confidence that is accepted, where the policy bounds the risk; above 1 nothing is. chosen_on: salted hashes of the
+    patients that thresholds, quantiles and bounds come from.
     """
 
     thresholds: Mapping[str, float]
@@ -37,6 +38,7 @@ class DecisionFacts:
     conformal: tuple[float, ...]
     further: Mapping[str, FurtherFacts] = field(default_factory=dict)
     accept_from: float | None = None
+    chosen_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,8 @@ class Baseline:
 
     patients: salted hashes (`patients.hash_patient`) of the training patients. files: SHA-256 of the training files.
     embedding_mean (E,) and embedding_precision (E, E): of training embeddings. distances (M,): Mahalanobis distances
-    of validation cases, rising. pixel_mean, pixel_std: of prepared training slices.
+    of validation cases, rising. pixel_mean, pixel_std: of prepared training slices. sites: salted hashes of the
+    training sites. codes (M, 4), code_medians (256,): of training pictures, as `evaluate.near` compares them.
     """
 
     patients: tuple[str, ...]
@@ -59,6 +62,9 @@ class Baseline:
     distances: NDArray[np.float64]
     pixel_mean: float
     pixel_std: float
+    sites: tuple[str, ...] = ()
+    codes: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 4), np.uint64))
+    code_medians: NDArray[np.float32] = field(default_factory=lambda: np.zeros(256, np.float32))
 
 
 @dataclass(frozen=True, eq=False)

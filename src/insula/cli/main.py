@@ -26,6 +26,7 @@ VERBS = {
     "crossval": ("insula.cli.training:crossval", "Cross-validate a recipe with pooled out-of-fold predictions."),
     "export": ("insula.cli.training:export", "Write the bundle of a finished run."),
     "evaluate": ("insula.cli.evaluate:evaluate", "Evaluate a bundle on a cohort, with intervals and a report."),
+    "compare": ("insula.cli.compare:compare", "Compare two bundles or tables of predictions on the same cases."),
     "predict": ("insula.cli.predict:predict", "Predict scans with a bundle."),
     "explain": ("insula.cli.predict:explain", "Show where on a scan a prediction's score comes from."),
     "serve": ("insula.cli.serve:serve", "Serve a bundle over HTTP."),

@@ -69,6 +69,7 @@ def prepare(cohort: Path, recipe: str, overrides: tuple[str, ...], cache: Path, 
     show_default=True,
     help="What computes.",
 )
+@click.option("--shuffle-labels", "shuffled", is_flag=True, help="Shuffle labels over patients: a control run.")
 @click.option("--tracker", "trackers", multiple=True, help="Also log to tensorboard, mlflow or wandb; several times.")
 @json_option
 def train(
@@ -82,6 +83,7 @@ def train(
     devices: int,
     nodes: int,
     accelerator: str,
+    shuffled: bool,
     trackers: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -115,6 +117,7 @@ def train(
         devices=devices,
         nodes=nodes,
         accelerator=accelerator,
+        shuffled=shuffled,
     )
     data: dict[str, object] = {
         "run": str(out),
@@ -127,8 +130,10 @@ def train(
     )
     if exported:
         from insula.export.finish import finish
+        from insula.train.shuffle import shuffle_labels
 
-        bundle, parity = finish(result, table, out / "bundle")
+        seen = shuffle_labels(table, resolved) if shuffled else table
+        bundle, parity = finish(result, seen, out / "bundle")
         data |= {"bundle": str(out / "bundle"), "bundle_id": bundle.id, "parity": parity.logits}
         text += f"\nBundle {bundle.id} in {out / 'bundle'}: equals the network within {parity.logits:.1e}."
     emit(as_json, data, text)

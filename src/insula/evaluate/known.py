@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from insula.bundle.patients import hash_patient
 from insula.bundle.types import Bundle
 from insula.core.types import Case
@@ -37,20 +35,16 @@ class Known:
 
 
 def of_bundle(bundle: Bundle) -> Known:
-    """What this bundle tells; older ones tell less."""
+    """What this bundle tells."""
     base = bundle.baseline
-    codes = getattr(base, "codes", None)
-    medians = getattr(base, "code_medians", None)
-    pictures = None
-    if codes is not None and medians is not None and len(codes):
-        pictures = near.Known(np.asarray(codes, dtype=np.uint64), np.asarray(medians, dtype=np.float32))
+    pictures = near.Known(base.codes, base.code_medians) if len(base.codes) else None
     return Known(
         salt=base.salt,
         patients=frozenset(base.patients),
         patient_ids=base.patient_ids,
         files=frozenset(base.files),
-        chosen_on=frozenset(getattr(bundle.decision, "chosen_on", ())),
-        sites=frozenset(getattr(base, "sites", ())),
+        chosen_on=frozenset(bundle.decision.chosen_on),
+        sites=frozenset(base.sites),
         pictures=pictures,
         shuffled=bool(bundle.provenance.get("shuffled_labels", False)),
     )

@@ -76,7 +76,7 @@ def _finish(runs: Sequence[Run], cohort: Cohort, target: Path, held_out: Measure
         for i, run in enumerate(runs)
         for name, value in run.network.state_dict().items()
     }
-    parts = assemble(cohort, recipe, first.prepared, graphs, save(weights), decided, (train, own), parity, facts)
+    parts = assemble(cohort, recipe, first.prepared, graphs, save(weights), decided, (train, own), parity, facts, val)
     return bundles.save(target, parts), parity
 
 

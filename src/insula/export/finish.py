@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from insula.core.labels import classes, clinical, columns
 from insula.core.provenance import record, sha256_bytes, sha256_file
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort
+from insula.evaluate import known, near
 from insula.export.further import facts as further_facts
 from insula.export.onnx import head_graph, model_graph
 from insula.export.parity import Parity, check
@@ -36,6 +37,8 @@ from insula.model.network import Network, Shape
 from insula.prep.cache import Prepared
 from insula.report.card import model_card
 from insula.train.run import Run
+
+_TRAINING = ("epochs", "best_val_loss", "start", "train_inputs", "val_inputs", "shuffled_labels")
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def finish(run: Run, cohort: Cohort, target: Path) -> tuple[Bundle, Parity]:
     train = measure(engine, even(cohort.of_split("train"), 400), prepared, recipe)
     decision, facts = decide_on(val, train, recipe)
     run_facts: dict[str, Any] = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
-    training = {k: run_facts[k] for k in ("epochs", "best_val_loss", "start", "train_inputs", "val_inputs")}
+    training = {k: run_facts[k] for k in _TRAINING if k in run_facts}
     weights = (run.folder / "weights.safetensors").read_bytes()
     parts = assemble(cohort, recipe, prepared, graphs, weights, (decision, facts), (train, val), parity, training)
     return save(target, parts), parity
@@ -96,10 +99,15 @@ def assemble(
     measured: tuple[Measured, Measured],
     parity: Parity,
     training: dict[str, Any],
+    chosen_on: Measured | None = None,
 ) -> Parts:
-    """All parts of a bundle; measured: of training and of validation cases."""
+    """All parts of a bundle; measured: of training and of validation cases; chosen_on: where it is not the latter."""
     decision, facts = decided
     baseline = _baseline(cohort, recipe, prepared, *measured)
+    if chosen_on is None:
+        chosen_on = measured[1]
+    _, _, owners = chosen_on.of_target(recipe, recipe.target_name)
+    decision = replace(decision, chosen_on=tuple(sorted({hash_patient(baseline.salt, p) for p in owners})))
     return Parts(
         recipe=recipe,
         model_onnx=graphs[0],
@@ -113,7 +121,7 @@ def assemble(
             "training": training,
         },
         model_card=model_card(recipe, _card_data(cohort, baseline, training, facts)),
-        provenance=record(weights_sha256=sha256_bytes(weights), seed=recipe.seed),
+        provenance=record(weights_sha256=sha256_bytes(weights), seed=recipe.seed, **_told(training)),
     )
 
 
@@ -205,6 +213,7 @@ def _baseline(
     first = prepared[recipe.role]
     rows = np.array([i for c in seen for offset, n in first.bags(c) for i in range(offset, offset + n)])
     sample = first.slices[np.sort(rows)[:: max(1, len(rows) // 256)]]
+    pictures = near.of_cases(seen, root)
     return Baseline(
         patients=tuple(sorted({hash_patient(salt, c.patient) for c in seen})),
         files=tuple(sorted(files)),
@@ -217,6 +226,9 @@ def _baseline(
         distances=distances,
         pixel_mean=float(sample.mean()),
         pixel_std=float(sample.std()),
+        sites=tuple(sorted({hash_patient(salt, site) for c in seen if (site := known.site(c))})),
+        codes=pictures.codes,
+        code_medians=pictures.medians,
     )
 
 
@@ -230,6 +242,10 @@ def _card_data(cohort: Cohort, baseline: Baseline, training: dict[str, Any], fac
         "start": training["start"],
         "epochs": training["epochs"],
     }
+
+
+def _told(training: dict[str, Any]) -> dict[str, Any]:
+    return {"shuffled_labels": True} if training.get("shuffled_labels") else {}
 
 
 def even(cases: Sequence[Case], count: int) -> list[Case]:

@@ -51,8 +51,8 @@ def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, floa
 def wilson_modified(successes: float, n: float, level: float = 0.95) -> tuple[float, float]:
     """Wilson's interval with its ends near 0 and 1 let out (Brown, Cai and DasGupta, Statistical Science 16:101, 2001).
 
-    With one to three successes (two up to 50 trials) Wilson's lower end is too high for the smallest shares; there it is
-    Poisson's, χ²(2·successes; 1 − level)/2n. The upper end mirrors it. Errors are those of `wilson`.
+    With one to three successes (two up to 50 trials) Wilson's lower end is too high for the smallest shares; there it
+    is Poisson's, χ²(2·successes; 1 − level)/2n. The upper end mirrors it. Errors are those of `wilson`.
     """
     low, high = wilson(successes, n, level)
     few = 2.0 if n <= 50 else 3.0

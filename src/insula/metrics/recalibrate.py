@@ -47,14 +47,18 @@ def of_dict(data: Mapping[str, Any]) -> Recalibration:
     if how not in ("logistic", "isotonic") or not classes or not np.isfinite(np.concatenate(classes)).all():
         raise EvaluationError(f"A recalibration of the form '{how}' cannot be used; write logistic or isotonic.")
     exclusive(kind)
-    for line in classes:
-        places, heights = np.split(np.asarray(line), 2) if len(line) % 2 == 0 and line else (None, None)
-        rising = how == "logistic" or (
-            places is not None and (np.diff(places) > 0).all() and (np.diff(heights) >= 0).all()
-        )
-        if places is None or not rising or (how == "logistic" and len(line) != 2):
-            raise EvaluationError("A class of the recalibration has the wrong number of values, or steps that fall.")
+    if not all(_sound(how, line) for line in classes):
+        raise EvaluationError("A class of the recalibration has the wrong number of values, or steps that fall.")
     return Recalibration(how, kind, classes)
+
+
+def _sound(how: How, line: tuple[float, ...]) -> bool:
+    if how == "logistic":
+        return len(line) == 2
+    places, heights = np.asarray(line[: len(line) // 2]), np.asarray(line[len(line) // 2 :])
+    if len(places) != len(heights) or len(places) == 0:
+        return False
+    return bool((np.diff(places) > 0).all() and (np.diff(heights) >= 0).all())
 
 
 def fit(y: ArrayLike, p: ArrayLike, how: How, kind: Kind) -> Recalibration:

@@ -118,7 +118,7 @@ class Network(nn.Module):
         flat = mask.amax(1)
         if self.encoders[role].volumetric:
             maps: torch.Tensor = self._maps(role, x, mask)
-            return maps.mean((3, 4)) * flat.unsqueeze(-1)
+            return torch.mul(maps.mean((3, 4)), flat.unsqueeze(-1))
         real = flat > 0.5
         width = int(self.encoders[role].num_features)  # type: ignore[arg-type]
         if not bool(real.any()):

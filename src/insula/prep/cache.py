@@ -116,7 +116,7 @@ def build_all(
         if not any(role in case.scans for case in chosen):
             has = sorted({name for case in chosen for name in case.scans})
             raise CohortError(
-                f"No case of the cohort has a scan for the recipe's input '{role}' (there is {', '.join(has) or 'none'}); "
+                f"No case has a scan for the recipe's input '{role}' (there is {', '.join(has) or 'none'}): "
                 "index with this recipe, or join the tables of its inputs by insula join."
             )
     return {role: build(chosen, root, role, section, folder, progress) for role, section in recipe.inputs.items()}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from insula.evaluate import risk_coverage as risks
+from insula.evaluate import sets
 from insula.evaluate.facts import Facts, answers
-from insula.evaluate.figures import share
+from insula.evaluate.outcome import plain
 from insula.evaluate.table import Sample, by_patient, sample
 from insula.infer import conformal
 from insula.metrics import decision_curve, intervals
@@ -22,10 +24,10 @@ _SHOWN = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 _LARGEST = 40_000_000
 
 
-def derive(table: pd.DataFrame, facts: Facts, replicates: int) -> dict[str, Any]:
+def derive(table: pd.DataFrame, facts: Facts, replicates: int, level: float | None = None) -> dict[str, Any]:
     """Curves and lists by name; one that the table cannot give is None.
 
-    replicates: bootstrap samples of whole patients behind each band.
+    replicates: bootstrap samples of whole patients behind each band. level: the coverage that prediction sets promise.
     """
     cases = sample(table, facts)
     patients, _ = by_patient(cases, facts)
@@ -39,7 +41,7 @@ def derive(table: pd.DataFrame, facts: Facts, replicates: int) -> dict[str, Any]
         "decision_curve": _decision(y, p, patients, replicates, facts.seed),
         "rebased": rebased(p, y, facts),
         "risk_coverage": risk_coverage(cases, facts, min(count, replicates)),
-        "prediction_sets": prediction_sets(table, cases, facts, replicates),
+        "prediction_sets": prediction_sets(table, cases, facts, level, replicates),
         "misses": misses(table, patients, facts, called),
     }
 
@@ -133,10 +135,10 @@ def rebased(p: Values, y: Bools, facts: Facts) -> dict[str, Any] | None:
 
 
 def risk_coverage(rows: Sample, facts: Facts, replicates: int) -> dict[str, Any]:
-    """The share of wrong answers among the surest cases, as fewer of them are answered, with its band over patients.
+    """The share of wrong answers among the surest cases, as fewer of them are answered; see evaluate.risk_coverage.
 
-    Cases are accepted in the order of their confidence (the probability of what was answered), those of equal
-    confidence together (El-Yaniv and Wiener, JMLR 11:1605, 2010). area: the mean risk over all coverages (AURC).
+    Confidence is the probability of what was answered. band: coverage, then the 2.5th and 97.5th percentile over
+    patients of the risk at the first confidence that reaches it.
     """
     called, k = answers(rows.p, facts, rows.limits), facts.positive_index
     if facts.kind == "multilabel":
@@ -145,70 +147,49 @@ def risk_coverage(rows: Sample, facts: Facts, replicates: int) -> dict[str, Any]
     else:
         sure = (rows.p * called).sum(axis=1)
         wrong = (called != rows.y).any(axis=1)
+    found = risks.judge(sure, ~wrong, rows.patients, replicates, facts.seed)
     order = np.argsort(-sure, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(sure[order])), len(sure) - 1)
-    off = wrong[order].astype(np.float64)
-    cover, risk = _risk(np.ones((1, len(off))), off, ends)
     grid = np.linspace(0.05, 1.0, 39)
-    spread, areas = [], []
+    spread = []
     for weights in intervals.replicates(rows.patients, replicates, facts.seed):
-        covers, risks = _risk(weights[:, order], off, ends)
-        areas += [_area(c, r) for c, r in zip(covers, risks, strict=True)]
-        spread += [r[np.searchsorted(c, grid - 1e-9)] for c, r in zip(covers, risks, strict=True)]
+        w = weights[:, order]
+        kept, off = np.cumsum(w, axis=1)[:, ends], np.cumsum(w * wrong[order], axis=1)[:, ends]
+        for cases, errors in zip(kept, off, strict=True):
+            at = np.searchsorted(cases, grid * cases[-1] - 1e-9)
+            spread.append(errors[at] / cases[at])
     low, high = np.quantile(spread, [0.025, 0.975], axis=0)
-    ends_of_area = np.quantile(areas, [0.025, 0.975])
-    return {
-        "coverage": cover[0].tolist(),
-        "risk": risk[0].tolist(),
-        "confidence": sure[order][ends].tolist(),
-        "band": [grid.tolist(), low.tolist(), high.tolist()],
-        "area": _area(cover[0], risk[0]),
-        "area_interval": ends_of_area.tolist(),
-        "n": len(off),
-        "errors": int(off.sum()),
-    }
-
-
-def _risk(weights: Values, off: Values, ends: NDArray[np.intp]) -> tuple[Values, Values]:
-    kept = np.cumsum(weights, axis=1)[:, ends]
-    wrong = np.cumsum(weights * off, axis=1)[:, ends]
-    risk = np.divide(wrong, kept, out=np.zeros_like(kept), where=kept > 0)
-    return kept / kept[:, -1:], risk
-
-
-def _area(coverage: Values, risk: Values) -> float:
-    return float((np.diff(coverage, prepend=0.0) * risk).sum())
+    band = [grid.tolist(), low.tolist(), high.tolist()]
+    return {**plain(found), "band": band, "n": len(sure), "errors": int(wrong.sum())}
 
 
 def with_sets(table: pd.DataFrame, facts: Facts, quantiles: Sequence[float]) -> pd.DataFrame:
-    """The table with a column `set_<class>` for each class: whether the prediction set of the case holds it.
+    """The table with a column `set_<class>` for each exclusive class: whether the prediction set of the case holds it.
 
-    quantiles: one per class, as a bundle holds them. A table that has the columns stays as it is.
+    quantiles: one per class, as a bundle holds them. A table that has the columns stays as it is, and so does one of
+    labels that may stand together, whose sets follow from more than their probabilities.
     """
-    if any(f"set_{name}" in table.columns for name in facts.classes) or len(quantiles) != len(facts.classes):
+    known = any(f"set_{name}" in table.columns for name in facts.classes)
+    if known or facts.kind == "multilabel" or len(quantiles) != len(facts.classes):
         return table
     p = table[[f"p_{name}" for name in facts.classes]].to_numpy(dtype=np.float64)
-    kind: Literal["multiclass", "multilabel"] = "multilabel" if facts.kind == "multilabel" else "multiclass"
-    sets = [conformal.prediction_set(row, quantiles, facts.classes, kind) for row in p]
-    return table.assign(**{f"set_{name}": [name in kept for kept in sets] for name in facts.classes})
+    kept = conformal.members(p, quantiles)
+    return table.assign(**{f"set_{name}": kept[:, k] for k, name in enumerate(facts.classes)})
 
 
-def prediction_sets(table: pd.DataFrame, rows: Sample, facts: Facts, replicates: int) -> dict[str, Any] | None:
-    """How often the prediction set holds the truth, by class, and its size; None without `set_<class>` columns."""
-    if any(f"set_{name}" not in table.columns for name in facts.classes):
+def prediction_sets(
+    table: pd.DataFrame, rows: Sample, facts: Facts, level: float | None, replicates: int
+) -> dict[str, Any] | None:
+    """What the prediction sets are worth; see evaluate.sets. None without `set_<class>` columns.
+
+    level: the coverage promised for each class, None where nobody says. sizes: how many sets hold 0, 1, … classes.
+    """
+    found = sets.of_table(table, rows, facts, 0.5 if level is None else level, None, replicates)
+    if found is None:
         return None
-    kept = table[[f"set_{name}" for name in facts.classes]].to_numpy(dtype=bool)
-    sizes = kept.sum(axis=1)
-    classes = {
-        name: share(kept[:, k], rows.y[:, k], rows.patients, replicates, facts.seed, "no case has this class")
-        for k, name in enumerate(facts.classes)
-    }
-    return {
-        "coverage": classes,
-        "sizes": [int((sizes == s).sum()) for s in range(len(facts.classes) + 1)],
-        "mean_size": float(sizes.mean()),
-        "n": len(sizes),
-    }
+    held = table[[f"set_{name}" for name in facts.classes]].to_numpy(dtype=bool).sum(axis=1)
+    counts = [int((held == size).sum()) for size in range(len(facts.classes) + 1)]
+    return {**plain(found), "level": level, "sizes": counts}
 
 
 def misses(table: pd.DataFrame, patients: Sample, facts: Facts, called: Bools) -> list[dict[str, Any]]:

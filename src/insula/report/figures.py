@@ -133,8 +133,7 @@ def risk_coverage(record: Record) -> Drawing | None:
     accepted, right = shares.get("accepted"), shares.get("accuracy_of_accepted")
     if accepted and right and right["value"] is not None:
         chart.points((accepted["value"],), (1 - right["value"],), "b", "what the policy accepts", hollow=True)
-    ends = held["area_interval"]
-    return chart.done(f"area {number(held['area'])} (95% interval {number(ends[0])} to {number(ends[1])})")
+    return chart.done(_with_interval("area", held["aurc"]))
 
 
 def confusion(record: Record) -> Drawing:

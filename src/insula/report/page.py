@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from os.path import commonprefix
 from typing import Any
 
 from jinja2 import Template
@@ -28,6 +27,7 @@ _SECTIONS = (
     ("decision", "Decision curve", "decision_curve"),
     ("policy", "Policy", "risk_coverage"),
     ("beside", "Beside the model", "baselines permutation seeds readers"),
+    ("further", "Further targets", "further"),
     ("localisation", "Heat and lesion", "localisation"),
     ("gallery", "Cases", "gallery"),
     ("misses", "Missed patients", ""),
@@ -57,7 +57,6 @@ def render(record: Record, pictures: Mapping[str, bytes] | None = None) -> str:
         checklists=answered.answered(record),
         sections=[(i, name) for i, name, keys in _SECTIONS if not keys or any(record.get(k) for k in keys.split())],
         decision_rows=_decision_rows(record),
-        level_of_sets=_level_of_sets(record),
         set_sizes=_set_sizes(record),
         trained_on=_trained_on(record),
         thresholds=_thresholds(record),
@@ -105,14 +104,15 @@ def _cases(cases: Sequence[Any]) -> str:
     """The cases of one patient with their probabilities; what they share in folder and action is said once."""
     if len(cases) == 1:
         return str(cases[0]["case"]) + _action(cases[0])
+    folders = {case["case"].rpartition("/")[0] for case in cases}
+    place = f"{min(folders)}/" if len(folders) == 1 and "" not in folders else ""
     same = len({case.get("action") for case in cases}) == 1
-    folder = commonprefix([case["case"] for case in cases]).rpartition("/")[0]
-    place = f"{folder}/" if folder else ""
     told = [
         f"{case['case'].removeprefix(place)} ({words.number(case['probability'])}){'' if same else _action(case)}"
         for case in cases
     ]
-    return f"{f'in {place}: ' if place else ''}{', '.join(told)}{f'; each{_action(cases[0])[1:]}' if same and _action(cases[0]) else ''}"
+    done = _action(cases[0]).removeprefix(",") if same else ""
+    return f"{f'in {place}: ' if place else ''}{', '.join(told)}{f'; each{done}' if done else ''}"
 
 
 def _action(case: Mapping[str, Any]) -> str:
@@ -122,12 +122,6 @@ def _action(case: Mapping[str, Any]) -> str:
 def _decision_rows(record: Record) -> list[int]:
     held = record.get("decision_curve")
     return [held["thresholds"].index(t) for t in _NET_BENEFIT_AT if t in held["thresholds"]] if held else []
-
-
-def _level_of_sets(record: Record) -> float | None:
-    model = record.get("model")
-    level: float | None = model["recipe"]["policy"]["conformal_level"] if model else None
-    return level
 
 
 def _trained_on(record: Record) -> str:

@@ -31,7 +31,8 @@ def of_report(report: EvaluationReport, bundle: Bundle | None = None, pictures: 
     """
     held = report.to_dict()
     table = cases(report, bundle)
-    derived = derive(table, report.facts, report.patient.replicates)
+    level = bundle.recipe.policy.conformal_level if bundle else None
+    derived = derive(table, report.facts, report.patient.replicates, level)
     record = {
         "schema": SCHEMA,
         **plain(derived),

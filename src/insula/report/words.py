@@ -27,6 +27,14 @@ NAMES = {
     "log_loss": "Log loss",
     "log_loss_balanced": "Log loss, classes weighted equally",
     "ece": "Calibration error (ECE)",
+    "c_index": "C-index (concordance)",
+    "mae": "Mean absolute error",
+    "rmse": "Root mean squared error",
+    "bias": "Bias (mean error)",
+    "pearson": "Pearson's correlation",
+    "r2": "R²",
+    "mean_steps": "Steps off, on average",
+    "within_one": "Within one step",
     "calibration_slope": "Calibration slope",
     "calibration_intercept": "Calibration intercept",
 }
@@ -51,13 +59,15 @@ OUTCOMES = {
     "FP": "False alarm (false positive)",
     "TN": "Rightly negative (true negative)",
 }
-_SHARES = frozenset({"accuracy", "sensitivity", "specificity", "ppv", "npv", "share"})
+_SHARES = frozenset({"accuracy", "within_one", "sensitivity", "specificity", "ppv", "npv", "share"})
 
 
 def name(key: str) -> str:
     """What a figure, a share or a fact is called; one that has no name here is its own key in words."""
-    known = NAMES.get(key) or COVERAGE.get(key) or DOMAIN.get(key)
-    return known or key.replace("_", " ").capitalize()
+    label, _, figure = key.rpartition("/")
+    known = NAMES.get(figure) or COVERAGE.get(key) or DOMAIN.get(key)
+    said = known or figure.replace("_", " ").capitalize()
+    return f"{said}, {label}" if label else said
 
 
 def ordered(figures: Said) -> list[tuple[str, Said]]:
@@ -126,7 +136,7 @@ def flat(value: Any) -> str:
 
 
 def gathered(notes: Iterable[str]) -> list[str]:
-    """Notes in their order, each kind once: of those that differ in numbers alone the first, with how many there are."""
+    """Notes in their order, each kind once: of those that differ in numbers alone the first, and how many there are."""
     kinds: dict[str, list[str]] = {}
     for note in notes:
         kinds.setdefault(re.sub(r"\d+", "0", note), []).append(note)

@@ -35,6 +35,7 @@ from insula.train.primary import groups
 from insula.train.rounds import Rounds
 from insula.train.run import Run, keep, shapes
 from insula.train.sampling import EpochSampler, balanced_draws, rows_per_process
+from insula.train.shuffle import shuffle_labels
 from insula.train.stages import plan
 
 
@@ -54,13 +55,15 @@ def fit(
     devices: int = 1,
     nodes: int = 1,
     accelerator: str = "auto",
+    shuffled: bool = False,
 ) -> Run:
     """Train on the cohort's train split, choose the epoch with the lowest loss on its val split.
 
     prepared: open caches by role that hold these cases already; without them they are built under `cache`. Writes
     `recipe.yaml`, `run.json`, `checkpoints/{best,last}.ckpt`, `curves/metrics.csv` and `weights.safetensors`. The same
     recipe, cohort and machine give the same weights, and so does a run that was stopped anywhere and resumed.
-    devices, nodes: processes on each machine, and machines; `train.batch` is that of all of them together. Raises
+    shuffled: deal the labels of train and val out anew among patients, to see what is learnt of nothing. devices,
+    nodes: processes on each machine, and machines; `train.batch` is that of all of them together. Raises
     TrainingError when a split lacks what it needs.
     """
     first = _begin(folder, recipe, resume, devices)
@@ -68,6 +71,9 @@ def fit(
         say = _silent
     for role in recipe.inputs:
         refuse_seen(recipe.model.of(role).pretrained or False, cohort)
+    if shuffled:
+        cohort = shuffle_labels(cohort, recipe)
+        say("The labels are shuffled over patients: whatever is learnt here is no medicine.")
     train_cases, val_cases = cohort.of_split("train"), cohort.of_split("val")
     if not train_cases or not val_cases:
         raise TrainingError(
@@ -155,7 +161,7 @@ def fit(
         "processes": world,
         "train_inputs": len(rows),
         "val_inputs": len(val_rows),
-    }
+    } | ({"shuffled_labels": True} if shuffled else {})
     return keep(folder, recipe, network, prepared, told)
 
 

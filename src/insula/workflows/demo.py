@@ -15,9 +15,11 @@ from insula.cohort import table
 from insula.cohort.phantom.make import make
 from insula.core import recipe as recipes
 from insula.core.errors import UsageError
-from insula.core.provenance import record, write_json
+from insula.core.provenance import write_json
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort
+from insula.evaluate import looks
+from insula.evaluate.around import Asked
 from insula.evaluate.outcome import EvaluationReport
 from insula.evaluate.run import evaluate
 from insula.export.finish import finish
@@ -103,7 +105,9 @@ def demo(
         notes.append(f"bundle {bundle.id} equals the network within {parity.logits:.1e} on {parity.cases} cases")
     with stages.stage("evaluate", "predicting the test patients with the bundle"):
         predictor = Predictor(bundle)
-        report = evaluate(bundle, cohort, "test", predictor=predictor)
+        counted = looks.place(folder / "cohort.parquet", folder)
+        asked = Asked(record=counted, plan=folder / "evaluation-plan.json", baselines=True)
+        report = evaluate(bundle, cohort, "test", predictor=predictor, asked=asked)
         page = reports.write(report, bundle, cohort, folder, predictor=predictor)
     with stages.stage("explain", "drawing heat maps of one test patient") as notes:
         case = _example(cohort, recipe)

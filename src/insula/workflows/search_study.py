@@ -162,8 +162,8 @@ def opened(
         study.set_user_attr(_FACTS, wanted)
     elif differing := [key for key in {**held, **wanted} if held.get(key) != wanted.get(key)]:
         raise UsageError(
-            f"The study '{name}' in {shown(address)} was made with another {', '.join(differing)}; its trials cannot be "
-            "compared with new ones: give another --study-name, or another --out."
+            f"The study '{name}' in {shown(address)} was made with another {', '.join(differing)}; its trials cannot "
+            "be compared with new ones: give another --study-name, or another --out."
         )
     return study
 
@@ -203,8 +203,9 @@ def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 def is_surplus(trial: optuna.Trial, total: int) -> bool:
     """Whether workers that asked at the same moment have begun one trial too many, and it is this one."""
-    others = [t for t in counted(trial.study.get_trials(deepcopy=False)) if t.number < trial.number]
-    point = trial.system_attrs.get("grid_id")
+    known = counted(trial.study.get_trials(deepcopy=False))
+    others = [t for t in known if t.number < trial.number]
+    point = next((t.system_attrs.get("grid_id") for t in known if t.number == trial.number), None)
     twice = point is not None and any(t.system_attrs.get("grid_id") == point for t in others)
     if len(others) >= total or twice:
         trial.set_user_attr(_SURPLUS, True)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from insula.metrics import interval_choice
+
+_BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
+_PAGE = Path(__file__).parents[2] / "docs" / "results" / "intervals.md"
+
+
+@pytest.fixture(scope="module")
+def simulation() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("coverage_of_intervals", _BENCHMARK)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = made
+    spec.loader.exec_module(made)
+    return made
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_intervals_hold_the_truth_of_made_patients_about_as_often_as_they_say(
+    simulation: ModuleType, several: bool
+) -> None:
+    tallies = simulation.simulate(simulation.WORLDS[0], several, 60, 60, seed=1)
+    chosen = {name: tally for (name, method), tally in tallies.items() if method == "chosen"}
+    assert set(interval_choice.CHOICE) - set(chosen) <= {"log_loss_balanced", "kappa_linear", "c_index"}
+    for name, tally in chosen.items():
+        assert tally.coverage >= 0.83, name  # of 60 samples at 95%, fewer than 50 hold the truth once in 5,000 times
+        assert tally.given >= 0.9 * tally.asked, name
+    assert tallies["ece", "percentile"].coverage < 0.5  # which is why it has another interval
+
+
+def test_the_page_names_each_figure_with_its_interval() -> None:
+    page = _PAGE.read_text()
+    for name, choice in interval_choice.CHOICE.items():
+        if name not in ("log_loss_balanced", "kappa_linear"):
+            assert f"| {name} | {interval_choice.SAID[choice.form]} |" in page, f"write the page again: {name}"

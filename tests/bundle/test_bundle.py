@@ -63,7 +63,7 @@ def test_facts_of_further_targets_come_back_and_what_is_unknown_stays_unknown(tm
         "death": FurtherFacts(hazards=(0.25, float("nan"))),
         "volume": FurtherFacts(),
     }
-    facts = replace(made.decision, further=further, accept_from=np.float32(0.8125))
+    facts = replace(made.decision, further=further, accept_from=np.float32(0.8125))  # type: ignore[arg-type]
     again = save(tmp_path / "b", replace(made, decision=facts)).decision
     assert dict(again.thresholds) == dict(facts.thresholds)
     assert (again.temperature, again.conformal, again.accept_from) == (1.5, (0.9, 0.9), 0.8125)

@@ -54,15 +54,15 @@ def test_phantoms_are_indexed_by_role_and_joined(tmp_path: Path) -> None:
         assert "6 cases, 6 patients" in made.output
     clinical = tmp_path / "clinical.csv"
     clinical.write_text("MRN,nihss\nPH-0000,4\nPH-9999,7\n")
-    out = tmp_path / "joined.parquet"
+    joined = tmp_path / "joined.parquet"
     given = [str(tmp_path / f"{role}.parquet") for role in ("ct", "mri")]
     made = run(
-        join, [*given, "--out", str(out), "--table", str(clinical), "--id", "MRN", "--json"], catch_exceptions=False
+        join, [*given, "--out", str(joined), "--table", str(clinical), "--id", "MRN", "--json"], catch_exceptions=False
     )
     data = json.loads(made.output)
     assert (data["cases"], data["complete"], data["roles"]) == (6, 6, {"ct": 6, "mri": 6})
     assert data["table"] == {"columns": ["nihss"], "cases_without_row": 5, "rows_without_case": 1}
-    first = load(out).cases[0]
+    first = load(joined).cases[0]
     assert list(first.scans) == ["ct", "mri"]
     assert first.attributes["nihss"] == "4"
 

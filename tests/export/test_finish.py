@@ -131,8 +131,8 @@ def test_a_target_that_no_validation_case_is_labelled_for_is_refused_by_name() -
 def test_a_case_that_is_not_labelled_for_the_first_target_still_counts_for_the_others() -> None:
     settings = recipe("targets.grade={kind: ordinal, classes: [I, II, III]}")
     logits = np.arange(18, dtype=np.float32).reshape(3, 6)
-    cases = (case("a", "malignant"), case("b", ""), case("c", "healthy"))
-    cases = tuple(replace(c, attributes={"grade": g}) for c, g in zip(cases, ("", "II", "I"), strict=True))
+    plain = (case("a", "malignant"), case("b", ""), case("c", "healthy"))
+    cases = tuple(replace(c, attributes={"grade": g}) for c, g in zip(plain, ("", "II", "I"), strict=True))
     val = Measured(logits, logits, ("a", "b", "c"), cases)
     columns, labels, owners = val.of_target(settings, "tumour")
     assert (columns.tolist(), owners) == ([[0, 1, 2], [12, 13, 14]], ("a", "c"))

@@ -159,4 +159,9 @@ def test_lists_that_do_not_fit_are_refused() -> None:
     with pytest.raises(EvaluationError, match=r"risk is 0\.0"):
         control(np.ones(3), np.ones(3, bool), 0.0)
     with pytest.raises(EvaluationError, match=r"\(n, 2\)"):
-        judged(np.ones((2, 3)), np.ones((2, 3)), Target(kind="multilabel", classes=("a", "b"), primary="a"), 0.5)
+        judged(
+            np.ones((2, 3)),
+            np.ones((2, 3)),
+            Target.model_validate({"kind": "multilabel", "classes": ["a", "b"], "primary": "a"}),
+            0.5,
+        )

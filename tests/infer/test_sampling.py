@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.tiny_bundle import FEATURES, head_graph, model_graph, weights
+from tests.tiny_bundle import FEATURES, head_graph, model_graph, recipe, weights
 
 from insula.infer.engine import Engine
 from insula.infer.sampling import keep_masks, sample, summary
@@ -12,7 +12,7 @@ W = weights(1, 2)
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return Engine.of_graphs(model_graph(W), head_graph(W), "ct", threads=1)
+    return Engine.of_graphs(model_graph(W), head_graph(W), recipe(), threads=1)
 
 
 def test_masks_hold_the_two_values_in_the_right_share_and_keep_the_mean() -> None:

@@ -44,7 +44,7 @@ def test_the_heads_alone_give_the_same_columns_and_take_a_mask_of_all_members() 
         assert ensemble.heads.in_features == out.embedding.shape[1] == 3 * 24
         torch.testing.assert_close(head(out.embedding, torch.ones_like(out.embedding)), out.logits)
         keep = (torch.rand_like(out.embedding) > 0.3).float() / 0.7
-        parts = (out.embedding * keep).split(24, dim=1)
+        parts = torch.split(out.embedding * keep, 24, dim=1)
         mean = sum(net.heads(part) for net, part in zip(nets, parts, strict=True)) / 3
         torch.testing.assert_close(head(out.embedding, keep), mean)
 

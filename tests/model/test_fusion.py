@@ -46,7 +46,7 @@ def test_what_lies_where_an_input_is_missing_changes_nothing_and_its_vector_does
 def test_the_vector_of_a_missing_input_is_learnt() -> None:
     fusion, z, there = made()
     fusion(z, there).sum().backward()
-    assert all(float(p.grad.abs().max()) > 0 for p in fusion.missing.values())  # type: ignore[union-attr]
+    assert all(float(p.grad.abs().max()) > 0 for p in fusion.missing.values())
 
 
 @pytest.mark.parametrize("name", list(WIDTHS))

@@ -92,6 +92,18 @@ def test_so_they_do_for_the_other_ways_to_join_bags(outer: str) -> None:
         torch.testing.assert_close(exact.maps[role], cams[role], atol=1e-8, rtol=1e-8)
 
 
+def test_clinical_columns_beside_one_role_are_fused_with_it() -> None:
+    settings = recipe(("ct",), True, EVERY, pool="attention")
+    net = network(settings).double()
+    x, mask, clinical = double(*given(settings, BAGS))
+    exact, cams = grad_cam(net, x, mask, clinical)
+    torch.testing.assert_close(exact.maps["ct"], cams["ct"], atol=1e-8, rtol=1e-8)
+    with torch.no_grad():
+        torch.testing.assert_close(net(x, mask, clinical), exact.logits.detach())
+        other = net(x, mask, clinical + 1.0)
+    assert float((other - exact.logits).detach().abs().max()) > 1e-3
+
+
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "alone"])
 @pytest.mark.parametrize("pool", POOLS)
 def test_padding_is_never_seen_and_training_sees_what_explaining_does(pool: str, fused: bool) -> None:

@@ -9,6 +9,7 @@ from tests.report.made_report import held, make, plain, record, without_positive
 from tests.report.parsed import Page
 
 from insula.evaluate.evidence import Baselines, Guard, Permutation, Seeds, Site, Spread, TrivialModel
+from insula.evaluate.further import Further
 from insula.evaluate.outcome import LIMITS
 from insula.metrics.intervals import Figure
 from insula.report import page, words
@@ -92,6 +93,15 @@ def test_the_threshold_in_use_is_marked_once_in_the_table_of_thresholds() -> Non
     assert marked[0][5:] == [str(found()["fn"]), str(found()["fp"])]
 
 
+def test_prediction_sets_and_what_confidence_saves_are_those_of_the_record() -> None:
+    sets, curve = record()["prediction_sets"], record()["risk_coverage"]
+    for name, figure in sets["of_class"].items():
+        want = [f"{100 * figure['value']:.1f}%", f"{figure['events']} of {figure['n']} cases"]
+        assert [[c[1], c[3]] for c in shown().rows if c[0] == name and len(c) == 4] == [want]
+    assert f"Sets hold {sets['size']['value']:.2f} classes on average" in shown().text
+    assert f"confidence saves {said(curve['gain']['value'])} of error on average" in shown().text
+
+
 def test_every_missed_patient_is_listed() -> None:
     misses = record()["misses"]
     assert len(misses) == found()["fn"] > 0
@@ -167,6 +177,7 @@ def test_guards_site_trivial_models_chance_and_seeds_are_shown_where_they_are() 
         baselines=Baselines((trivial,), {"metadata": "no column"}, "Far below."),
         permutation=Permutation(0.8, 0.4, 0.6, 0.0005, 1000),
         seeds=Seeds(("x", "y"), (1, 2), {"roc_auc": Spread((0.7, 0.8), 0.75, 0.7, 0.8, 0.07)}),
+        further={"delay": Further("regression", 20, 18, {"mae": area})},
     )
     html = Page(page.render(held(report)))
     assert row(html, "patients")[1:] == ["pass", "no patient was seen"]
@@ -176,7 +187,9 @@ def test_guards_site_trivial_models_chance_and_seeds_are_shown_where_they_are() 
     assert "metadata: no column" in html.text
     assert "lie between 0.400 and 0.600; that of the model is 0.800 (p < 0.001)" in html.text
     assert ["ROC-AUC", "0.750", "0.700 to 0.800", "0.070"] in html.rows
-    for heading in ("Guards", "Beside the model"):
+    assert "delay (regression; 20 cases, 18 patients)" in html.text
+    assert row(html, "Mean absolute error")[1:3] == ["0.610", "0.500 to 0.700 (DeLong)"]
+    for heading in ("Guards", "Beside the model", "Further targets"):
         assert heading not in shown().text
 
 

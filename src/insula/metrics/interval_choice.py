@@ -21,6 +21,7 @@ Form = Literal["share", "auc", "score", "signed score", "logit", "log", "fisher"
 Freedom = Literal["patients", "rarest"]
 LEVEL = 0.95
 JACKKNIFE_UP_TO = 1000
+FEWEST = 3  # with one degree of freedom Student's t says next to nothing
 SAID: Mapping[Form, str] = {
     "share": "Wilson",
     "auc": "Wilson's form, jackknife",
@@ -70,7 +71,7 @@ CHOICE: Mapping[str, Choice] = {
     "ppv": Choice("share"),
     "npv": Choice("share"),
     "within_one": Choice("share"),
-    "balanced_accuracy": Choice("score"),
+    "balanced_accuracy": Choice("score", "rarest"),
     "f1": Choice("score"),
     "f2": Choice("score", "rarest"),
     "roc_auc": Choice("auc", "rarest"),
@@ -96,11 +97,13 @@ CHOICE: Mapping[str, Choice] = {
 def of(name: str, averaged: bool = False) -> Choice:
     """The choice for a figure; averaged: it is a mean over classes, so that a share is no share any more."""
     choice = CHOICE.get(name, Choice("bca"))
-    return replace(choice, form="score") if averaged and choice.form in ("share", "auc") else choice
+    if averaged and choice.form in ("share", "auc"):  # a mean of sensitivities is the balanced accuracy
+        return replace(CHOICE["balanced_accuracy"], note=choice.note)
+    return choice
 
 
 def ends(choice: Choice, e: Evidence) -> Ends | None:
-    """The 95% interval in the chosen form; None where it has no width or too few patients to have one."""
+    """The 95% interval in the chosen form; None where it has no width or fewer than FEWEST patients behind it."""
     if choice.form == "share":
         n = effective_n(e)
         return intervals.wilson_modified(e.value * n, n, LEVEL)
@@ -111,8 +114,10 @@ def ends(choice: Choice, e: Evidence) -> Ends | None:
     error = standard_error(e)
     if not error > 1e-12:
         return None
-    freedom = e.patients if choice.freedom == "patients" or e.rarest == 0 else e.rarest
-    quantile = float(stdtrit(max(freedom - 1, 1), 0.5 + LEVEL / 2))
+    freedom = counted(choice, e)
+    if freedom < FEWEST:
+        return None
+    quantile = float(stdtrit(freedom - 1, 0.5 + LEVEL / 2))
     if choice.form in ("auc", "score"):
         return score(e.value, error, quantile)
     if choice.form == "signed score":
@@ -125,6 +130,11 @@ def ends(choice: Choice, e: Evidence) -> Ends | None:
         return None
     half = quantile * error * slope(e.value)
     return float(back(centre - half)), float(back(centre + half))
+
+
+def counted(choice: Choice, e: Evidence) -> int:
+    """The patients whose number, less one, is the degrees of freedom."""
+    return e.patients if choice.freedom == "patients" or e.rarest == 0 else e.rarest
 
 
 def score(value: float, error: float, quantile: float) -> Ends | None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from insula.metrics import interval_choice, intervals
-from insula.metrics.interval_choice import JACKKNIFE_UP_TO, Choice, Evidence
+from insula.metrics.interval_choice import FEWEST, JACKKNIFE_UP_TO, Choice, Evidence
 from insula.metrics.intervals import Figure
 
 Values = NDArray[np.float64]
@@ -63,6 +63,9 @@ def judged(choice: Choice, evidence: Evidence, counts: tuple[int, int, int]) -> 
     if found is None and choice.form == "auc" and 0 < evidence.rarest < evidence.patients and value in (0.0, 1.0):
         ends = intervals.newcombe_auc(value, evidence.rarest, evidence.patients - evidence.rarest)
         return Figure(value, ends, "Newcombe", *counts)
+    if found is None and choice.form not in ("bca", "gaps") and interval_choice.counted(choice, evidence) < FEWEST:
+        of = "of a class" if choice.freedom == "rarest" and evidence.rarest else "behind it"
+        return Figure(value, None, "", *counts, f"fewer than {FEWEST} patients {of}: too few for an interval")
     if found is None and not np.isfinite(evidence.jackknife).all():
         return Figure(value, None, "", *counts, "a single patient decides whether it is defined: too few patients")
     if found is None or intervals.is_degenerate(found):

@@ -125,7 +125,7 @@ class Network(nn.Module):
             return x.new_zeros((*flat.shape, width))
         pictures = self._scaled(role, x[real].contiguous(memory_format=torch.channels_last))
         pooled = self.encoders[role](pictures).mean((2, 3))
-        f = pooled.new_zeros((*flat.shape, width))
+        f: torch.Tensor = pooled.new_zeros((*flat.shape, width))
         f[real] = pooled
         return f
 
@@ -139,7 +139,7 @@ class Network(nn.Module):
         volume = torch.unflatten(scaled, 0, (n, s)).transpose(1, 2)
         b, rest = mask.shape[1], volume.shape[1:]
         each = volume.unsqueeze(1).expand(n, b, *rest).reshape(n * b, *rest)
-        out = self.encoders[role](each, mask.reshape(n * b, s)) * mask.reshape(n * b, 1, s, 1, 1)
+        out: torch.Tensor = self.encoders[role](each, mask.reshape(n * b, s)) * mask.reshape(n * b, 1, s, 1, 1)
         return torch.unflatten(out, 0, (n, b)).sum(1).transpose(1, 2)
 
     def _scaled(self, role: str, pictures: torch.Tensor) -> torch.Tensor:

@@ -197,7 +197,8 @@ def misses(table: pd.DataFrame, patients: Sample, facts: Facts, called: Bools) -
     k = facts.positive_index
     missed = np.flatnonzero(patients.y[:, k] & ~called)
     missed = missed[np.lexsort((patients.keys[missed], patients.p[missed, k]))]
-    of = {str(key): rows for key, rows in table.astype({"patient": str}).groupby("patient", sort=False)}
+    theirs = table[table["patient"].astype(str).isin(patients.keys[missed])].astype({"patient": str})
+    of = {str(key): rows for key, rows in theirs.groupby("patient", sort=False)}
     found = []
     for i in missed:
         key = str(patients.keys[i])

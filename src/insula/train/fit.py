@@ -11,8 +11,8 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.loggers import Logger
 from torch.utils.data import DataLoader
 
 from insula.core import recipe as recipes
@@ -23,9 +23,9 @@ from insula.core.types import Case, Cohort
 from insula.model.memory import channels_last, use_checkpoints
 from insula.model.network import Network
 from insula.prep.cache import Prepared, build_all
-from insula.train import hard_negatives
+from insula.train import checkpoints, hard_negatives
 from insula.train.data import Collate, Sample, SliceDataset, check_classes, labels, samples
-from insula.train.lines import EpochLines, curves, quiet_lightning
+from insula.train.lines import EpochLines, csv_curves, quiet_lightning
 from insula.train.losses import label_facts
 from insula.train.module import TrainingModule
 from insula.train.pace import Pace, Patience, best_weights, several_parts, total_epochs
@@ -116,13 +116,12 @@ def fit(
     steps = -(-len(loader) // section.accumulate)
     pace = Pace(network, section, steps, hard=rounds.find, draw=rounds.draw, say=say)
     rounds.shown = pace.shown
-    best = ModelCheckpoint(
-        folder / "checkpoints", "best", monitor="val_loss", save_last=True, enable_version_counter=False
-    )
+    best, newest = checkpoints.keepers(folder)
+    patience = Patience(section)
     shown: Callback = TQDMProgressBar(refresh_rate=1, leave=False) if bars else EpochLines(say)
     precision = here(section.precision, accelerator)
     say(precision.reason)
-    last = folder / "checkpoints" / "last.ckpt"
+    last = folder / checkpoints.FOLDER / "last.ckpt"
     with quiet_lightning():
         trainer = lightning.Trainer(
             max_epochs=total_epochs(section),
@@ -137,8 +136,9 @@ def fit(
             deterministic=True,
             benchmark=False,
             gradient_clip_val=section.clip or None,
-            callbacks=[pace, best, Patience(section), *callbacks, shown],
-            logger=[CSVLogger(folder, name="", version=curves(folder)), *_trackers(trackers, folder, recipe)],
+            callbacks=[pace, best, newest, patience, checkpoints.Resumed(patience), *callbacks, shown],
+            plugins=[checkpoints.WholeFiles()],
+            logger=[csv_curves(folder), *_trackers(trackers, folder, recipe)],
             enable_progress_bar=bars,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -169,11 +169,12 @@ def _begin(folder: Path, recipe: Recipe, resume: bool, devices: int) -> bool:
     """Whether this is the first process of the run, which looks after its folder."""
     if _rank(devices) != 0:
         return False
-    if (folder / "checkpoints").exists() and not resume:
+    if (folder / checkpoints.FOLDER).exists() and not resume:
         raise TrainingError(f"'{folder}' holds an earlier run; give another --out, or go on with it by --resume.")
     if resume and not (folder / "recipe.yaml").is_file():
         raise TrainingError(f"'{folder}' holds no run to resume; train without --resume.")
     write_text(folder / "recipe.yaml", recipes.dump(recipe))
+    checkpoints.sweep(folder)
     return True
 
 

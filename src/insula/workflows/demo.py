@@ -15,7 +15,7 @@ from insula.cohort import table
 from insula.cohort.phantom.make import make
 from insula.core import recipe as recipes
 from insula.core.errors import UsageError
-from insula.core.provenance import write_json
+from insula.core.provenance import record, write_json
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort
 from insula.evaluate import looks

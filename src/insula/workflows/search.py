@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from insula.core import recipe as recipes
-from insula.core.errors import InsulaError, TrainingError
+from insula.core.errors import TrainingError
 from insula.core.provenance import sha256_text
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort

@@ -35,13 +35,20 @@ from insula.metrics import (
     survival,
 )
 from insula.metrics import classification as cl
-from insula.metrics.compare import delong_interval
+from insula.metrics.compare import delong, delong_interval, paired_bootstrap
 from insula.metrics.interval_choice import Evidence
 from insula.metrics.intervals import Figure
 
 REPLICATES, SIZES = 1000, (30, 60, 200)
 GOALS = {"least_covered": 0.93}
 SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
+OWN = {
+    "calibration_slope": "Student's t, sandwich variance over patients",
+    "calibration_intercept": "Student's t, sandwich variance over patients",
+    "difference of ROC-AUC": "Student's t, DeLong's variance over patients",
+    "difference of Brier scores": "Student's t, variance of the paired bootstrap",
+    "difference of accuracies": "Student's t, variance of the paired bootstrap",
+}
 Values = np.ndarray
 
 
@@ -100,6 +107,7 @@ class Case:
     said: Values
     value: Values
     guess: Values
+    second: Values
 
 
 def draw(world: World, patients: int, several: bool, rng: np.random.Generator, limit: float) -> Case:
@@ -124,6 +132,7 @@ def draw(world: World, patients: int, several: bool, rng: np.random.Generator, l
     return Case(
         owner, y, p, p >= limit, np.minimum(ends, stops), ends <= stops, hazard,
         np.searchsorted(cuts, truth), np.searchsorted(cuts, guess), truth, guess,
+        expit(0.8 * (logit(p) + 1.5 * noise())),
     )  # fmt: skip
 
 
@@ -159,6 +168,25 @@ def everything(case: Case) -> tuple[Callable[[Values], dict[str, Values]], panel
     return compute, ready
 
 
+def differences(case: Case) -> dict[str, tuple[Callable[[Values], Values], Callable[[Values], Values]]]:
+    """The functions from weights over rows (R, n) to a figure of the model and of a second, noisier one."""
+    right, also = case.called == case.y, (case.second >= 0.5) == case.y
+    return {
+        "difference of ROC-AUC": (
+            lambda w: cl.roc_auc(case.y, case.p, w),
+            lambda w: cl.roc_auc(case.y, case.second, w),
+        ),
+        "difference of Brier scores": (
+            lambda w: cl.brier(case.y, case.p, w),
+            lambda w: cl.brier(case.y, case.second, w),
+        ),
+        "difference of accuracies": (
+            lambda w: cl.ratio(w @ right, w.sum(axis=1)),
+            lambda w: cl.ratio(w @ also, w.sum(axis=1)),
+        ),
+    }
+
+
 @cache
 def known(world: World, several: bool) -> tuple[dict[str, float], float]:
     """The true figures, of very many patients, and the threshold for a sensitivity of 0.8."""
@@ -170,6 +198,8 @@ def known(world: World, several: bool) -> tuple[dict[str, float], float]:
     truth = {name: float(v[0]) for name, v in compute(np.ones((1, 200_000))).items()}
     truth["calibration_slope"] = calibration_slope.slope(large.y, large.p, large.owner).value
     truth["calibration_intercept"] = calibration_slope.intercept(large.y, large.p, large.owner).value
+    whole = np.ones((1, len(large.y)))
+    truth |= {name: float((one(whole) - two(whole))[0]) for name, (one, two) in differences(large).items()}
     return truth, limit
 
 
@@ -223,6 +253,15 @@ def simulate(world: World, several: bool, patients: int, count: int, seed: int =
         for name, figure in fitted.items():
             if np.isfinite(figure.value):
                 note(name, "chosen", figure.interval)
+        rows = weights[:, case.owner]
+        for name, (one, two) in differences(case).items():
+            if name.endswith("ROC-AUC"):
+                compared = delong(case.y, case.p, case.second, case.owner)
+            else:
+                compared = paired_bootstrap(one, two, case.owner, int(case.y.sum()), REPLICATES, number)
+            if np.isfinite(compared.difference.value):
+                note(name, "chosen", compared.difference.interval)
+                note(name, "percentile", intervals.percentile(one(rows) - two(rows)))
     return tallies
 
 
@@ -250,8 +289,7 @@ def page(found: dict[tuple[str, bool, int], dict[tuple[str, str], Tally]], count
     chosen = sorted({name for tallies in found.values() for name, method in tallies if method == "chosen"})
     forms = []
     for name in chosen:
-        own = "Student's t, sandwich variance over patients"
-        said = own if name.startswith("calibration_") else interval_choice.SAID[interval_choice.of(name).form]
+        said = OWN.get(name) or interval_choice.SAID[interval_choice.of(name).form]
         covered = [t[name, "chosen"].coverage for t in found.values() if (name, "chosen") in t]
         forms.append(f"| {name} | {said} | {100 * min(covered):.1f} to {100 * max(covered):.1f} |")
     worlds = "\n".join(

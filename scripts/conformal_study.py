@@ -1,9 +1,9 @@
 """Write docs/results/conformal.md: what prediction sets and risk-controlled referral promise, measured.
 
-    .venv/bin/python scripts/conformal_study.py --work runs/conformal [--table NAME=predictions.parquet ...]
+    .venv/bin/python scripts/conformal_study.py --work runs/conformal [--table NAME=cases.parquet ...]
 
 Predictions are kept in the work folder, so that a second run takes up where the first one stopped. --table adds the
-out-of-fold predictions of a cross-validation (its predictions.parquet) to those of the plain reader below.
+out-of-fold predictions of a cross-validation (its cases.parquet) to those of the plain reader below.
 """
 
 from __future__ import annotations
@@ -321,7 +321,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "conformal")
     parser.add_argument("--phantoms", type=int, default=400, help="patients of each kind")
     parser.add_argument("--repetitions", type=int, default=4000)
-    parser.add_argument("--table", action="append", default=[], metavar="NAME[,POSITIVE]=predictions.parquet")
+    parser.add_argument("--table", action="append", default=[], metavar="NAME[,POSITIVE]=cases.parquet")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "conformal.md")
     options = parser.parse_args()
     warnings.simplefilter("error")

@@ -45,7 +45,7 @@ def test_every_recipe_trains_evaluates_and_explains_its_own_phantoms(
     assert content["failures"] == []
     assert "Research use only" in done.page.read_text()
     assert list((tmp_path / "demo/heatmaps/example").glob("*.png"))
-    rows = pd.read_parquet(tmp_path / "demo/predictions.parquet")
+    rows = pd.read_parquet(tmp_path / "demo/cases.parquet")
     assert len(rows) >= 4
     demo_again = pytest.raises(UsageError, match="no earlier demo")
     (tmp_path / "other").mkdir()

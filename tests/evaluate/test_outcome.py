@@ -3,13 +3,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from tests.evaluate.made_tables import binary, binary_facts, facts, table
 
-from insula.evaluate.outcome import LIMITS, save
+from insula.evaluate.outcome import LIMITS
 from insula.evaluate.run import evaluate_table
 
 
@@ -51,10 +49,3 @@ def test_values_survive_the_way_through_json() -> None:
     assert again["coverage"] is None
     assert again["domain"] is None
     assert again["localisation"] is None
-
-
-def test_the_saved_table_gives_the_report_again(tmp_path: Path) -> None:
-    report = evaluate_table(table(), facts(), 30)
-    path = save(report, tmp_path)
-    assert path == tmp_path / "predictions.parquet"
-    assert evaluate_table(pd.read_parquet(path), facts(), 30) == report

@@ -95,8 +95,8 @@ def scattered(true: float, rows: int, rng: np.random.Generator) -> tuple[np.ndar
     return gap, gap + noise * rng.normal(size=(1000, 10))
 
 
-@pytest.mark.parametrize("true", [0.0, 0.1, 0.4])
-def test_the_interval_of_the_calibration_error_holds_the_truth_where_percentiles_do_not(true: float) -> None:
+@pytest.mark.parametrize(("true", "lost"), [(0.0, 150), (0.1, 50), (0.4, 0)])
+def test_the_interval_of_the_calibration_error_holds_the_truth_where_percentiles_do_not(true: float, lost: int) -> None:
     rng = np.random.default_rng(3)
     held, plain = 0, 0
     for _ in range(200):
@@ -106,7 +106,7 @@ def test_the_interval_of_the_calibration_error_holds_the_truth_where_percentiles
         a, b = np.quantile(np.abs(replicates).sum(axis=1), [0.025, 0.975])
         plain += a <= true <= b
     assert held >= 178
-    assert plain < held - 20
+    assert 200 - plain >= lost  # by percentiles, the more so the smaller the error is
 
 
 def test_the_interval_of_a_large_calibration_error_excludes_0_and_undefined_replicates_are_left_out() -> None:

@@ -51,13 +51,13 @@ def test_shares_that_are_the_probabilities_have_slope_1_and_intercept_0() -> Non
 @pytest.mark.parametrize(
     ("y", "p", "reason"),
     [
-        ([True, True, False, False], [0.9, 0.8, 0.2, 0.1], "separate"),
-        ([True, True, False, False], [0.5, 0.5, 0.5, 0.5], "all the same"),
-        ([True, False, False, False], [0.9, 0.8, 0.2, 0.1], "fewer than two patients"),
+        ([True, True, True, False, False, False], [0.9, 0.8, 0.7, 0.3, 0.2, 0.1], "separate"),
+        ([True, True, True, False, False, False], [0.5] * 6, "all the same"),
+        ([True, True, False, False, False, False], [0.9, 0.3, 0.7, 0.3, 0.2, 0.1], "fewer than 3 patients"),
     ],
 )
 def test_what_has_no_slope_says_why(y: list[bool], p: list[float], reason: str) -> None:
-    got = calibration_slope.slope(y, p, np.arange(4))
+    got = calibration_slope.slope(y, p, np.arange(6))
     assert np.isnan(got.value)
     assert got.interval is None
     assert reason in got.reason

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
 from statsmodels.stats.multitest import multipletests
@@ -38,8 +38,9 @@ def test_delong_by_mid_ranks_is_delong_over_all_pairs(rows: list[tuple[bool, int
         assert "both positives and negatives" in got.difference.reason
         return
     assert (got.first, got.second) == pytest.approx([roc_auc_score(y, s) for s in scores])
-    if min(y.sum(), (~y).sum()) == 1:
-        assert "fewer than two" in got.difference.reason
+    rarest = min(y.sum(), (~y).sum())
+    if rarest < 3:
+        assert "fewer than 3 patients of a class" in got.difference.reason
         return
     area, covariance = slow_covariance(y, scores)
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
@@ -49,6 +50,7 @@ def test_delong_by_mid_ranks_is_delong_over_all_pairs(rows: list[tuple[bool, int
     error = np.sqrt(variance)
     assert got.difference.value == pytest.approx(area[0] - area[1])
     assert got.difference.interval is not None
+    error *= t.ppf(0.975, rarest - 1) / 1.959964
     inner = [end for end in got.difference.interval if abs(end) < 1]
     want = [area[0] - area[1] - 1.959964 * error, area[0] - area[1] + 1.959964 * error]
     assert inner == pytest.approx([end for end in want if abs(end) < 1], abs=1e-6)
@@ -73,7 +75,9 @@ def test_clustered_variance_is_that_of_obuchowski_from_all_pairs() -> None:
         + 2 * total / (total - 1) * (d10 * d01).sum() / (m * n)
     )
     got = compare.delong(y, scores[0], scores[1], patients).difference
-    assert got.interval == pytest.approx((area[0] - area[1]) + np.array([-1, 1]) * 1.959964 * np.sqrt(variance))
+    assert got.interval == pytest.approx(
+        (area[0] - area[1]) + np.array([-1, 1]) * t.ppf(0.975, min(with_m, with_n) - 1) * np.sqrt(variance)
+    )
     assert (got.patients, got.n, got.events) == (total, 40, m)
 
 
@@ -112,8 +116,8 @@ def test_one_area_has_ends_that_are_symmetrical_in_the_logit_and_an_area_of_1_ne
 
 
 def test_the_same_scores_differ_by_nothing_with_p_1() -> None:
-    y = np.array([True, False, True, False])
-    got = compare.delong(y, [0.1, 0.2, 0.3, 0.1], [1.0, 2.0, 3.0, 1.0])
+    y = np.array([True, False] * 3)
+    got = compare.delong(y, [0.1, 0.2, 0.3, 0.1, 0.5, 0.2], [1.0, 2.0, 3.0, 1.0, 5.0, 2.0])
     assert (got.difference.value, got.difference.interval, got.p_value) == (0.0, None, 1.0)
     assert "alike" in got.difference.reason
 
@@ -168,7 +172,7 @@ def test_the_paired_bootstrap_agrees_with_delong_and_resamples_both_at_once() ->
     assert got.difference.value == pytest.approx(want.difference.value)
     assert got.difference.interval == pytest.approx(want.difference.interval, abs=0.01)
     assert got.p_value == pytest.approx(want.p_value, abs=0.01)
-    itself = compare.paired_bootstrap(lambda w: cl.roc_auc(y, a, w), lambda w: cl.roc_auc(y, a, w), keys, 1, 50)
+    itself = compare.paired_bootstrap(lambda w: cl.roc_auc(y, a, w), lambda w: cl.roc_auc(y, a, w), keys, 160, 50)
     assert (itself.difference.value, itself.difference.interval, itself.p_value) == (0.0, None, 1.0)
 
 

@@ -83,6 +83,9 @@ def test_too_few_patients_are_said_with_the_reason() -> None:
         "half of the bootstrap" in resample.judged(Choice("log"), Evidence(1.0, most, most, 3, 3, 1), (3, 3, 1)).reason
     )
     one = Evidence(0.5, np.ones(3), most, 3, 3, 1)
+    two = Evidence(0.5, np.linspace(0.4, 0.6, 9), np.linspace(0.49, 0.51, 9), 9, 9, 2)
+    assert "fewer than 3 patients of a class" in resample.judged(Choice("auc", "rarest"), two, (9, 9, 2)).reason
+    assert resample.judged(Choice("auc"), two, (9, 9, 2)).interval is not None
     assert "a single patient decides" in resample.judged(Choice("log"), one, (3, 3, 1)).reason
     nothing = resample.figure("mae", lambda w: np.full(len(w), np.nan), ["a"], 0, "nobody was measured")
     assert (nothing.interval, nothing.reason) == (None, "nobody was measured")

@@ -1,6 +1,5 @@
 """Whole runs on small made cohorts."""
 
-import csv
 import json
 import math
 from dataclasses import replace
@@ -10,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.made_arrays import cohort, recipe
-from tests.train import made_patients
+from tests.train import curves, made_patients
 
 from insula.core.errors import TrainingError
 from insula.train.fit import fit
@@ -21,16 +20,6 @@ PATIENTS = made_patients.cohort(18)
 CACHES = made_patients.prepared(PATIENTS)
 
 
-def curves(folder: Path) -> list[dict[str, float]]:
-    """One line an epoch of all parts of a run."""
-    found: dict[float, dict[str, float]] = {}
-    for path in sorted(folder.glob("curves*/metrics.csv")):
-        for line in csv.DictReader(path.read_text().splitlines()):
-            known = {k: float(v) for k, v in line.items() if v}
-            found.setdefault(known["epoch"], {}).update(known)
-    return [found[epoch] for epoch in sorted(found)]
-
-
 def test_one_seed_gives_one_set_of_weights_and_another_gives_another(tmp_path: Path) -> None:
     table = cohort(tmp_path)
     runs = [fit(table, recipe(f"seed={s}"), tmp_path / f"run{i}", tmp_path / "cache") for i, s in enumerate((0, 0, 1))]
@@ -38,7 +27,7 @@ def test_one_seed_gives_one_set_of_weights_and_another_gives_another(tmp_path: P
     facts = json.loads((tmp_path / "run0/run.json").read_text())
     assert facts["weights_sha256"] == runs[0].weights_sha256
     assert "random weights" in facts["start"]
-    losses = [line["val_loss"] for line in curves(tmp_path / "run0")]
+    losses = [line["val_loss"] for line in curves.read(tmp_path / "run0")]
     assert len(losses) == runs[0].epochs == 3
     assert min(losses) == pytest.approx(runs[0].best_loss)
     assert {p.name for p in (tmp_path / "run0/checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
@@ -51,7 +40,7 @@ def test_a_finished_run_goes_on_when_its_recipe_asks_for_more_epochs(tmp_path: P
     fit(table, short, tmp_path / "broken", tmp_path / "cache")
     resumed = fit(table, recipe("train.schedule=constant"), tmp_path / "broken", tmp_path / "cache", resume=True)
     assert resumed.weights_sha256 == whole.weights_sha256
-    assert [line["epoch"] for line in curves(tmp_path / "broken")] == [0.0, 1.0, 2.0]
+    assert [line["epoch"] for line in curves.read(tmp_path / "broken")] == [0.0, 1.0, 2.0]
 
 
 def test_a_run_can_be_opened_again(tmp_path: Path) -> None:
@@ -104,7 +93,7 @@ def fused(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 
 
 def test_the_curves_hold_each_targets_loss_the_rate_and_the_stage(fused: tuple[Path, list[str]]) -> None:
-    lines = curves(fused[0])
+    lines = curves.read(fused[0])
     assert [line["stage"] for line in lines] == [1.0, 2.0, 2.0]
     # three steps an epoch, half an epoch of warm-up in each stage, then half a cosine up to the stage's last step
     assert lines[0]["lr"] == pytest.approx(0.003 * 0.5 * (1 + math.cos(math.pi * (2 - 1.5) / (3 - 1.5))))
@@ -142,6 +131,6 @@ def test_a_run_tells_of_its_start_and_its_stages(fused: tuple[Path, list[str]]) 
 def test_the_curves_hold_the_share_of_mixing(kind: str, tmp_path: Path) -> None:
     settings = recipe("train.epochs=2", f"train.{kind}=0.4")
     fit(cohort(tmp_path), settings, tmp_path / "run", tmp_path / "cache")
-    shares = [line["mix_lambda"] for line in curves(tmp_path / "run")]
+    shares = [line["mix_lambda"] for line in curves.read(tmp_path / "run")]
     assert len(shares) == 2
     assert all(0.0 < share < 1.0 for share in shares)

@@ -12,10 +12,10 @@ from typing import Any
 import optuna
 from tests.made_arrays import recipe
 
-from insula.workflows import search_space, search_study
+from insula.workflows import search_study
+from insula.workflows.search_metric import METRICS
 from insula.workflows.search_results import Search, of_study
 from insula.workflows.search_run import Objective, run
-from insula.workflows.search_score import METRICS
 from insula.workflows.search_space import Choices, Range
 
 SPACE: dict[str, Range | Choices] = {
@@ -27,8 +27,8 @@ SMALL: dict[str, Range | Choices] = {"train.slices": Range(1, 3, whole=True), "m
 
 
 def bowl(values: Mapping[str, Any]) -> float:
-    away = math.log10(values["train.lr"]) + 3
-    return away**2 + 0.1 * values["model.dropout"] + (values["model.encoder"] == "resnet18")
+    lr, dropout = float(values["train.lr"]), float(values["model.dropout"])
+    return float((math.log10(lr) + 3) ** 2 + 0.1 * dropout + (values["model.encoder"] == "resnet18"))
 
 
 def objective(trial: optuna.Trial, values: Mapping[str, Any]) -> float:
@@ -62,16 +62,23 @@ def searched(
 
 
 def worker() -> None:
-    """`python made_search.py STORE TOTAL KIND SECONDS FOLDER`: a worker whose trials take that long, each in a file."""
-    store, total, kind, seconds, folder = sys.argv[1:]
+    """A worker that waits for as many as are wanted, then leaves a file in its folder for each trial that it begins.
+
+    `python made_search.py STORE TOTAL KIND SECONDS FOLDER WORKERS`; SECONDS: how long a trial takes.
+    """
+    store, total, kind, seconds, folder, workers = sys.argv[1:]
+    place = Path(folder)
+    (place.parent / f"{place.name}.ready").touch()
+    while len(list(place.parent.glob("*.ready"))) < int(workers):
+        time.sleep(0.01)
 
     def slow(trial: optuna.Trial, values: Mapping[str, Any]) -> float:
-        (Path(folder) / f"{trial.number}").write_text("begun")
+        (place / f"{trial.number}").touch()
         time.sleep(float(seconds))
         return bowl(values) if "train.lr" in values else float(values["train.slices"])
 
     space = SMALL if kind == "grid" else SPACE
-    searched(store, int(total), slow, space=space, kind=kind, say=lambda line: print(line, flush=True))
+    searched(store, int(total), slow, space=space, kind=kind)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ VERBS = {
     "export": ("insula.cli.training:export", "Write the bundle of a finished run."),
     "evaluate": ("insula.cli.evaluate:evaluate", "Evaluate a bundle on a cohort, with intervals and a report."),
     "compare": ("insula.cli.compare:compare", "Compare two bundles or tables of predictions on the same cases."),
+    "report": ("insula.cli.report:report", "Write the pages of an evaluation anew from its folder."),
     "predict": ("insula.cli.predict:predict", "Predict scans with a bundle."),
     "explain": ("insula.cli.predict:explain", "Show where on a scan a prediction's score comes from."),
     "serve": ("insula.cli.serve:serve", "Serve a bundle over HTTP."),

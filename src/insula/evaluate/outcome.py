@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from insula.core import provenance
 from insula.evaluate.evidence import Baselines, Guard, Looks, Permutation, Readers, Seeds, Site
 from insula.evaluate.facts import Facts
 from insula.evaluate.further import Further
@@ -131,13 +129,6 @@ class EvaluationReport:
         """The report as plain JSON data, without the table; what is not a number becomes null, with its reason."""
         content = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "table"}
         return {"limits": LIMITS, **content}
-
-
-def save(report: EvaluationReport, folder: Path) -> Path:
-    """Write the table of predictions to `predictions.parquet` in the folder and return its path."""
-    path = folder / "predictions.parquet"
-    provenance.write_bytes(path, report.table.to_parquet(index=False))
-    return path
 
 
 def plain(value: Any) -> Any:

@@ -98,7 +98,7 @@ class _Ready:
         after, errors = np.cumsum(n, axis=1), np.cumsum(k, axis=1)
         before = after - n
         total = after[:, -1]
-        harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, int(total.max()) + 1))])
+        harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, int(total.max(initial=0)) + 1))])
         rate = k / np.maximum(n, 1.0)
         span = harmonic[after.astype(np.intp)] - harmonic[before.astype(np.intp)]
         area: Floats = (k + (errors - k - before * rate) * span).sum(axis=1) / total

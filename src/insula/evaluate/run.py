@@ -188,6 +188,7 @@ def _row(
     row["domain_score"] = float(prediction.domain_score)
     for k, name in enumerate(facts.classes):
         row[f"spread_{name}"] = float("nan") if prediction.spread is None else float(prediction.spread[k])
+    row |= {f"set_{name}": name in prediction.prediction_set for name in facts.classes}
     row |= further.columns(case, prediction, bundle.recipe)
     row |= {"peak_inside": float("nan"), "heat_inside": float("nan"), "lesion_share": float("nan")}
     k, role = facts.positive_index, bundle.recipe.role

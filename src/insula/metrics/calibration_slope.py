@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, stdtrit
 
 from insula.core.errors import EvaluationError
+from insula.metrics.interval_choice import FEWEST
 from insula.metrics.intervals import Figure
 
 Values = NDArray[np.float64]
@@ -63,8 +64,8 @@ def _figure(y: ArrayLike, p: ArrayLike, patients: ArrayLike, slope: bool) -> Fig
     unique, owner = np.unique(keys, return_inverse=True)
     counts = (len(unique), len(truth), int(truth.sum()))
     rarer = min(len(np.unique(keys[truth])), len(np.unique(keys[~truth])))
-    if rarer < 2:
-        return Figure(float("nan"), None, "", *counts, "fewer than two patients of a class")
+    if rarer < FEWEST:
+        return Figure(float("nan"), None, "", *counts, f"fewer than {FEWEST} patients of a class")
     x = logit(np.clip(score, _EDGE, 1 - _EDGE))
     ones = np.ones((len(x), 1))
     columns, offset = (np.column_stack([ones, x]), np.zeros(len(x))) if slope else (ones, x)

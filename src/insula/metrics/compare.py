@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom, norm, rankdata
+from scipy.stats import binom, rankdata, t
 
 from insula.core.errors import EvaluationError
 from insula.metrics import intervals
+from insula.metrics.interval_choice import FEWEST
 from insula.metrics.intervals import Figure
 from insula.metrics.resample import TOO_FEW
 
@@ -45,13 +46,17 @@ class Discordance:
 
 @dataclass(frozen=True)
 class _Areas:
-    """AUCs (models,) of the same rows and their covariance (models, models); None where it has no estimate."""
+    """AUCs (models,) of the same rows and their covariance (models, models); None where it has no estimate.
+
+    rarest: patients of the rarer class.
+    """
 
     values: Values
     covariance: Values | None
     patients: int
     n: int
     positives: int
+    rarest: int
 
 
 def delong(y: ArrayLike, p_a: ArrayLike, p_b: ArrayLike, patients: ArrayLike | None = None) -> Comparison:
@@ -59,7 +64,9 @@ def delong(y: ArrayLike, p_a: ArrayLike, p_b: ArrayLike, patients: ArrayLike | N
 
     DeLong's test (Biometrics 44:837, 1988) by mid-ranks (Sun and Xu, IEEE Signal Processing Letters 21:1389, 2014);
     where patients (n,) have several rows, with the variance of clustered data (Obuchowski, Biometrics 53:567, 1997),
-    which is DeLong's own where each has one. Raises EvaluationError for lists that do not fit together.
+    which is DeLong's own where each has one. Student's t, with as many degrees of freedom as the rarer class has
+    patients less one, stands for the normal distribution, with which the interval was too short for 60 patients
+    (docs/results/intervals.md). Raises EvaluationError for lists that do not fit together.
     """
     areas = _areas(y, np.stack([_scores(p_a), _scores(p_b)]), patients)
     first, second = (float(v) for v in areas.values)
@@ -68,8 +75,8 @@ def delong(y: ArrayLike, p_a: ArrayLike, p_b: ArrayLike, patients: ArrayLike | N
     if not np.isfinite(gap):
         nothing = Figure(gap, None, "", *counts, ONE_CLASS)
         return Comparison(first, second, nothing, float("nan"), "DeLong")
-    if areas.covariance is None:
-        few = "fewer than two patients are positive or fewer than two negative"
+    if areas.covariance is None or areas.rarest < FEWEST:
+        few = f"fewer than {FEWEST} patients of a class: too few for an interval"
         return Comparison(first, second, Figure(gap, None, "", *counts, few), float("nan"), "DeLong")
     contrast = np.array([1.0, -1.0])
     error = float(np.sqrt(max(contrast @ areas.covariance @ contrast, 0.0)))
@@ -77,9 +84,9 @@ def delong(y: ArrayLike, p_a: ArrayLike, p_b: ArrayLike, patients: ArrayLike | N
         why = "the two models order positives against negatives alike" if abs(gap) < 1e-12 else "its variance is 0"
         p = 1.0 if abs(gap) < 1e-12 else float("nan")
         return Comparison(first, second, Figure(gap, None, "", *counts, why), p, "DeLong")
-    z = float(norm.ppf(0.975))
-    ends = (max(gap - z * error, -1.0), min(gap + z * error, 1.0))
-    p_value = float(2 * norm.sf(abs(gap) / error))
+    half = float(t.ppf(0.975, areas.rarest - 1)) * error
+    ends = (max(gap - half, -1.0), min(gap + half, 1.0))
+    p_value = float(2 * t.sf(abs(gap) / error, areas.rarest - 1))
     return Comparison(first, second, Figure(gap, ends, "DeLong", *counts), p_value, "DeLong")
 
 
@@ -136,8 +143,10 @@ def paired_bootstrap(
     """Difference of any figure of two models, resampling whole patients for both at once.
 
     first, second: weights (R, n) → (R,) values, as in insula.metrics.classification with labels and answers bound.
-    events: the positives among the rows. The interval is the percentile one; p is twice the smaller share of replicates
-    on either side of 0, the replicates being counted with one added (Davison and Hinkley 1997, section 4.2).
+    events: the positives among the rows. The interval and the p-value are Student's t with the standard deviation of
+    the replicates, times √(P/(P − 1)) for P patients, which held the truth more often than their percentiles
+    (docs/results/intervals.md); degrees of freedom: patients less one, or patients of the rarer class where each
+    patient has one row.
     """
     keys = np.asarray(patients)
     whole = np.ones((1, len(keys)))
@@ -148,16 +157,19 @@ def paired_bootstrap(
         nothing = Figure(gap, None, "", *counts, "it is not defined for both models")
         return Comparison(a, b, nothing, float("nan"), "bootstrap")
     spread = np.concatenate([first(w) - second(w) for w in intervals.replicates(keys, replicates, seed)])
-    ends = intervals.percentile(spread)
-    if ends is None:
-        return Comparison(a, b, Figure(gap, None, "", *counts, TOO_FEW), float("nan"), "bootstrap")
     defined = spread[np.isfinite(spread)]
-    tails = (np.sum(defined <= 1e-12), np.sum(defined >= -1e-12))
-    p_value = min(1.0, 2 * (float(min(tails)) + 1) / (len(defined) + 1))
-    if intervals.is_degenerate(ends):
+    total, n = counts[0], counts[1]
+    counted = min(events, n - events) if n == total and 0 < events < n else total
+    if len(defined) * 2 < len(spread) or counted < FEWEST:
+        few = TOO_FEW if counted >= FEWEST else f"fewer than {FEWEST} patients: too few for an interval"
+        return Comparison(a, b, Figure(gap, None, "", *counts, few), float("nan"), "bootstrap")
+    error = float(defined.std()) * np.sqrt(total / (total - 1))
+    if error < 1e-9:
         same = Figure(gap, None, "", *counts, "all bootstrap samples agree")
-        return Comparison(a, b, same, p_value if abs(gap) < 1e-12 else float("nan"), "bootstrap")
-    return Comparison(a, b, Figure(gap, ends, "bootstrap", *counts), p_value, "bootstrap")
+        return Comparison(a, b, same, 1.0 if abs(gap) < 1e-12 else float("nan"), "bootstrap")
+    half = float(t.ppf(0.975, counted - 1)) * error
+    p_value = float(2 * t.sf(abs(gap) / error, counted - 1))
+    return Comparison(a, b, Figure(gap, (gap - half, gap + half), "bootstrap", *counts), p_value, "bootstrap")
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -194,7 +206,7 @@ def _areas(y: ArrayLike, scores: Values, patients: ArrayLike | None) -> _Areas:
     _, owner = np.unique(keys, return_inverse=True)
     total = int(owner.max()) + 1 if len(owner) else 0
     if m == 0 or n == 0:
-        return _Areas(np.full(len(scores), np.nan), None, total, len(truth), m)
+        return _Areas(np.full(len(scores), np.nan), None, total, len(truth), m, 0)
     wins, losses = [], []  # of each positive its share of negatives below it, of each negative of positives above it
     for score in scores:
         rank = rankdata(score)
@@ -203,8 +215,9 @@ def _areas(y: ArrayLike, scores: Values, patients: ArrayLike | None) -> _Areas:
     v10, v01 = np.stack(wins), np.stack(losses)
     area = v10.mean(axis=1)
     patients_m, patients_n = len(np.unique(owner[truth])), len(np.unique(owner[~truth]))
-    if min(patients_m, patients_n) < 2:
-        return _Areas(area, None, total, len(truth), m)
+    rarest = min(patients_m, patients_n)
+    if rarest < 2:
+        return _Areas(area, None, total, len(truth), m, rarest)
     off10 = _per_patient(v10 - area[:, None], owner[truth], total)
     off01 = _per_patient(v01 - area[:, None], owner[~truth], total)
     cross = off10 @ off01.T
@@ -213,7 +226,7 @@ def _areas(y: ArrayLike, scores: Values, patients: ArrayLike | None) -> _Areas:
         + patients_n / (patients_n - 1) * (off01 @ off01.T) / n**2
         + total / (total - 1) * (cross + cross.T) / (m * n)
     )
-    return _Areas(area, covariance, total, len(truth), m)
+    return _Areas(area, covariance, total, len(truth), m, rarest)
 
 
 def _per_patient(values: Values, owner: NDArray[np.intp], total: int) -> Values:

@@ -52,8 +52,8 @@ def wilson_modified(successes: float, n: float, level: float = 0.95) -> tuple[fl
     """Wilson's interval with its ends near 0 and 1 let out (Brown, Cai and DasGupta, Statistical Science 16:101, 2001).
 
     With one to three successes (two up to 50 trials) Wilson's lower end is too high for the smallest shares; there it
-    is Poisson's, χ²(2·successes; 1 − level)/2n. The upper end mirrors it. Below 10 trials, for which it was not made, it
-    is Wilson's own. Errors are those of `wilson`.
+    is Poisson's, χ²(2·successes; 1 − level)/2n. The upper end mirrors it. Below 10 trials it is Wilson's own, since
+    the two corrections would meet. Errors are those of `wilson`.
     """
     low, high = wilson(successes, n, level)
     if n < 10:

@@ -13,25 +13,21 @@ from insula.core.errors import UsageError
 def needed() -> Any:
     """WeasyPrint; UsageError says how to come by it, or how to do without."""
     try:
-        return import_module("weasyprint")
-    except (ImportError, OSError) as error:  # OSError: its own libraries (Pango) are missing
+        found = import_module("weasyprint")
+        found.URLFetcher  # noqa: B018 (what keeps it from reading beside the page; older ones lack it)
+    except (ImportError, OSError, AttributeError) as error:  # OSError: its own libraries (Pango) are missing
         raise UsageError(
-            "A PDF needs WeasyPrint, which cannot be loaded here; pip install weasyprint, or print report.html from a "
-            "browser, which gives the same pages."
+            "A PDF needs a recent WeasyPrint, which cannot be loaded here; pip install 'weasyprint>=68', or print "
+            "report.html from a browser, which gives the same pages."
         ) from error
+    return found
 
 
 def write(page: Path) -> Path:
-    """Write `report.pdf` beside a page and return its path; nothing but the page itself is read."""
-    paper: bytes = needed().HTML(filename=str(page), url_fetcher=_nothing).write_pdf()
+    """Write `report.pdf` beside a page and return its path; no other file and no address is read for it."""
+    made = needed()
+    inside_only = made.URLFetcher(allowed_protocols=("data",), fail_on_errors=True)
+    paper: bytes = made.HTML(string=page.read_text(encoding="utf-8"), url_fetcher=inside_only).write_pdf()
     path = page.with_suffix(".pdf")
     provenance.write_bytes(path, paper)
     return path
-
-
-def _nothing(url: str, *more: Any, **options: Any) -> dict[str, Any]:
-    """A fetcher that gives pictures inside the page and no address of anything else."""
-    if not url.startswith("data:"):
-        raise ValueError(f"The page asks for '{url[:60]}', and it must need nothing beside itself.")
-    found: dict[str, Any] = needed().default_url_fetcher(url, *more, **options)
-    return found

@@ -12,7 +12,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import CSVLogger, Logger
 from torch.utils.data import DataLoader
 
 from insula.core import recipe as recipes
@@ -25,7 +25,7 @@ from insula.model.network import Network
 from insula.prep.cache import Prepared, build_all
 from insula.train import checkpoints, hard_negatives
 from insula.train.data import Collate, Sample, SliceDataset, check_classes, labels, samples
-from insula.train.lines import EpochLines, csv_curves, quiet_lightning
+from insula.train.lines import EpochLines, curves, quiet_lightning
 from insula.train.losses import label_facts
 from insula.train.module import TrainingModule
 from insula.train.pace import Pace, Patience, best_weights, several_parts, total_epochs
@@ -138,7 +138,7 @@ def fit(
             gradient_clip_val=section.clip or None,
             callbacks=[pace, best, newest, patience, checkpoints.Resumed(patience), *callbacks, shown],
             plugins=[checkpoints.WholeFiles()],
-            logger=[csv_curves(folder), *_trackers(trackers, folder, recipe)],
+            logger=[_curves(folder), *_trackers(trackers, folder, recipe)],
             enable_progress_bar=bars,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -196,6 +196,11 @@ def _strategy(recipe: Recipe, world: int) -> Any:
 
     some_unused = recipe.fused or several_parts(plan(recipe.train))
     return DDPStrategy(find_unused_parameters=some_unused)
+
+
+def _curves(folder: Path) -> Logger:
+    """Written line by line: a killed run keeps the epochs that it goes on after, and a page can follow."""
+    return CSVLogger(folder, name="", version=curves(folder), flush_logs_every_n_steps=1)
 
 
 def _trackers(names: Sequence[str], folder: Path, recipe: Recipe) -> list[Logger]:

@@ -45,7 +45,7 @@ class TrainingModule(lightning.LightningModule):
         mixed = mix(x, batch.mask, batch.y, batch.known, section, generator, batch.clinical)
         size = len(batch.clinical)
         if mixed.share is not None:
-            self.log("mix_lambda", mixed.share.mean(), on_step=False, on_epoch=True, batch_size=size)
+            self.log("mix_lambda", mixed.share.mean(), on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
         columns = self._by_target(self.network(mixed.x, batch.mask, mixed.clinical))
         loss: torch.Tensor
         loss, parts = self.loss(columns, mixed.y, mixed.known)

@@ -12,9 +12,9 @@ from insula.core.provenance import sha256_text
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort
 from insula.workflows import search_space, search_study
+from insula.workflows.search_metric import check_keys, check_metric
 from insula.workflows.search_results import Search, of_study, write
 from insula.workflows.search_run import run
-from insula.workflows.search_score import check_keys, check_metric
 from insula.workflows.search_space import Space
 from insula.workflows.search_study import counted
 from insula.workflows.search_training import seen, training

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from insula.core import provenance
 from insula.core import recipe as recipes
 from insula.core.recipe import Recipe
-from insula.workflows.search_score import Metric
+from insula.workflows.search_metric import Metric
 from insula.workflows.search_space import Space, decoded, with_values
 from insula.workflows.search_study import counted
 

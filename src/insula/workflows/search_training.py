@@ -18,7 +18,8 @@ from insula.core.types import Case, Cohort
 from insula.prep.cache import Prepared, build_all
 from insula.train.fit import fit
 from insula.train.pace import total_epochs
-from insula.workflows.search_score import Metric, Watch
+from insula.workflows.search_metric import Metric
+from insula.workflows.search_score import Watch
 from insula.workflows.search_space import Space, with_values
 
 

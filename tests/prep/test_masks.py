@@ -104,6 +104,15 @@ def test_masks_that_cannot_belong_are_refused_with_the_reason() -> None:
         onto(volume(blocks((8, 48, 60)), np.eye(4)), scan)
 
 
+def test_one_slice_takes_its_part_of_the_mask_of_its_series() -> None:
+    mask = blocks((8, 24, 30))
+    for z in range(8):
+        place = PLACE.copy()
+        place[:3, 3] = (PLACE @ np.array([0, 0, z, 1]))[:3]
+        moved = onto(volume(mask), volume(np.zeros((1, 1, 24, 30)), place))
+        np.testing.assert_array_equal(moved.array[0, 0], mask[0, z])
+
+
 def test_a_mask_without_a_place_fits_voxel_by_voxel() -> None:
     mask = blocks((8, 24, 30))
     moved = onto(volume(mask, np.eye(4)), volume(np.zeros((1, 8, 24, 30))))

@@ -61,9 +61,7 @@ def recipe(*more: str) -> Recipe:
 
 def train(folder: Path, resume: bool = False, callbacks: tuple[Callback, ...] = (), asked: Recipe | None = None) -> Run:
     """One run in this process."""
-    return fit(
-        PATIENTS, asked or recipe(), folder, folder, prepared=CACHES, callbacks=callbacks, resume=resume
-    )
+    return fit(PATIENTS, asked or recipe(), folder, folder, prepared=CACHES, callbacks=callbacks, resume=resume)
 
 
 def killed_at(folder: Path, event: int, resume: bool = False) -> int:

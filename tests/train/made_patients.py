@@ -1,7 +1,7 @@
 """Patients in memory with two kinds of scans, several series of one kind, gaps, and targets of three kinds.
 
-Of each four patients the last lacks t2; each third has a second t1 series; each fifth an unknown age; each sixth was not
-asked for its volume and each seventh not followed up.
+Of each four patients the last lacks t2; each third has a second t1 series; each fifth an unknown age; each sixth was
+not asked for its volume and each seventh not followed up.
 """
 
 from __future__ import annotations

@@ -52,6 +52,6 @@ def test_the_best_file_is_known_again_in_a_moved_folder(tmp_path: Path) -> None:
     new.load_state_dict(state)
     here = str(tmp_path / "new/checkpoints/best.ckpt")
     assert (new.best_model_path, new.kth_best_model_path, list(new.best_k_models)) == (here, here, [here])
-    assert float(new.best_model_score) == 0.25
+    assert new.best_model_score == torch.tensor(0.25)
     assert new.last_model_path == ""
     assert new.state_key != newest.state_key

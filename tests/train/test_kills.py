@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 from tests.train import curves, killed, made_patients
 
+from insula.core import provenance
 from insula.core.errors import TrainingError
 from insula.train import checkpoints, fit
 from insula.train.run import Run
@@ -16,12 +18,12 @@ from insula.train.run import Run
 pytestmark = pytest.mark.train
 
 
-class Cut(RuntimeError):
+class CutError(RuntimeError):
     """What ends a run within this process."""
 
 
 def cut(*args: object, **kwargs: object) -> None:
-    raise Cut
+    raise CutError
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,7 @@ def test_fifty_kills_give_one_hash(unbroken: tuple[Run, int], tmp_path: Path) ->
 
 
 def test_a_kill_before_the_first_checkpoint_starts_anew(unbroken: tuple[Run, int], tmp_path: Path) -> None:
-    with pytest.raises(Cut):
+    with pytest.raises(CutError):
         killed.train(tmp_path / "run", callbacks=(killed.Count(3, cut),))
     assert (tmp_path / "run/recipe.yaml").is_file()
     assert not (tmp_path / "run/checkpoints/last.ckpt").exists()
@@ -87,7 +89,7 @@ def test_a_kill_before_the_first_checkpoint_starts_anew(unbroken: tuple[Run, int
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
     file: str, unbroken: tuple[Run, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = checkpoints.write_bytes
+    whole = provenance.write_bytes
     written = 0
 
     def half(path: Path, data: bytes) -> None:
@@ -95,11 +97,11 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
         written += path.name == file
         if written == 2:
             (path.parent / f".{path.name}.abcd").write_bytes(data[: len(data) // 2])
-            raise Cut
+            raise CutError
         whole(path, data)
 
     monkeypatch.setattr(checkpoints, "write_bytes", half)
-    with pytest.raises(Cut):
+    with pytest.raises(CutError):
         killed.train(tmp_path / "run")
     monkeypatch.undo()
     assert killed.train(tmp_path / "run", resume=True).weights_sha256 == unbroken[0].weights_sha256
@@ -110,7 +112,7 @@ def test_a_kill_after_the_last_epoch_costs_no_further_one(
     unbroken: tuple[Run, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fit, "keep", cut)
-    with pytest.raises(Cut):
+    with pytest.raises(CutError):
         killed.train(tmp_path / "run")
     monkeypatch.undo()
     count = killed.Count()
@@ -119,15 +121,13 @@ def test_a_kill_after_the_last_epoch_costs_no_further_one(
     assert resumed.weights_sha256 == unbroken[0].weights_sha256
 
 
-def test_a_run_that_had_lost_patience_does_not_find_it_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_had_lost_patience_does_not_find_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ("train.epochs=12", "train.patience=2", "train.lr=0.02", "train.warmup_epochs=0")
     asked = made_patients.recipe(*settings)
     whole = killed.train(tmp_path / "whole", asked=asked)
     assert whole.epochs < 12
     monkeypatch.setattr(fit, "keep", cut)
-    with pytest.raises(Cut):
+    with pytest.raises(CutError):
         killed.train(tmp_path / "run", asked=asked)
     monkeypatch.undo()
     count = killed.Count()
@@ -142,7 +142,7 @@ def test_a_run_whose_folder_was_moved_keeps_its_best_epoch(tmp_path: Path) -> No
     whole = killed.train(tmp_path / "whole", asked=asked)
     losses = [line["val_loss"] for line in curves.read(whole.folder)]
     assert losses.index(min(losses)) < 4
-    with pytest.raises(Cut):
+    with pytest.raises(CutError):
         killed.train(tmp_path / "run", callbacks=(At(4),), asked=asked)
     (tmp_path / "run").rename(tmp_path / "moved")
     moved = killed.train(tmp_path / "moved", resume=True, asked=asked)
@@ -155,7 +155,7 @@ def test_resuming_asks_for_a_run(tmp_path: Path) -> None:
         killed.train(tmp_path / "none", resume=True)
 
 
-class At(killed.Callback):
+class At(Callback):  # type: ignore[misc]
     """Ends the run at the start of an epoch, counted from 0."""
 
     def __init__(self, epoch: int) -> None:
@@ -163,4 +163,4 @@ class At(killed.Callback):
 
     def on_train_epoch_start(self, trainer: object, pl_module: object) -> None:
         if trainer.current_epoch == self.epoch:  # type: ignore[attr-defined]
-            raise Cut
+            raise CutError

@@ -26,9 +26,7 @@ def started(*words: object) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, one thread a process, without what pytest's own process has been told."""
     kept = {k: v for k, v in os.environ.items() if k not in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK")}
     environment = {**kept, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*map(str, words)], env=environment, capture_output=True, text=True, timeout=250, check=False
-    )
+    return subprocess.run([*map(str, words)], env=environment, capture_output=True, text=True, timeout=250, check=False)
 
 
 def furthest(one: Path, other: Path) -> float:

@@ -14,7 +14,7 @@ from insula.train.fit import fit
 from insula.train.run import Run
 
 PATIENTS = made_patients.cohort(18)
-# Nothing is drawn by the process, no batch norm, and SGD: Adam turns gradients that are nothing but rounding into steps.
+# Nothing is drawn by the process, no batch norm, and SGD: Adam turns gradients of mere rounding into steps.
 STILL = (
     *(f"train.augment.{key}=0" for key in ("flip", "rotate", "shift", "scale", "brightness", "contrast", "noise")),
     "model.dropout=0",

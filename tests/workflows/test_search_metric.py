@@ -67,7 +67,7 @@ def test_separate_labels_are_averaged() -> None:
 def test_what_is_not_defined_is_nan() -> None:
     sample, _, _ = rows("multiclass")
     only = sample.y[:, 0]
-    some = Sample(*(array[only] for array in (sample.keys, sample.patients, sample.y, sample.p, sample.limits)))
+    some = Sample(sample.keys[only], sample.patients[only], sample.y[only], sample.p[only], sample.limits[only])
     for name in ("auc", "pr_auc", "balanced_accuracy"):
         assert np.isnan(value(METRICS[name], some, of_kind("multiclass")))
 

@@ -64,13 +64,11 @@ def test_every_drawn_value_makes_a_recipe_that_holds_it(tmp_path: Path) -> None:
         made = search_space.with_values(recipe(), values)
         assert (made.train.lr, made.train.batch) == (values["train.lr"], values["train.batch"])
         assert made.train.class_weights is values["train.class_weights"]
-        assert [list(s.params.values())[0] for s in made.inputs["mri"].prep][0] == values["inputs.mri.prep"][0][
-            "percentile"
-        ]
+        assert made.inputs["mri"].prep[0].params["value"] == values["inputs.mri.prep"][0]["percentile"]
         assert search_space.decoded(trial.params, space) == values
         assert made.seed == recipe().seed
         batches.add(made.train.batch)
-        preps.add(made.inputs["mri"].prep)
+        preps.add(repr(made.inputs["mri"].prep))
     assert batches == {4, 8, 12, 16}
     assert len(preps) == 2
 
@@ -171,7 +169,7 @@ def test_keys_that_would_make_scores_meaningless_are_refused(key: str, metric: s
 def test_other_keys_and_metrics_are_taken() -> None:
     check_keys(["train.focal", "train.lr", "model.encoder", "inputs.mri.prep"], METRICS["auc"], recipe())
     check_keys(["train.lr", "train.batch", "train.mixup"], METRICS["val_loss"], recipe())
-    with pytest.raises(UsageError, match="no metric 'f1'; choose from val_loss, auc"):
+    with pytest.raises(UsageError, match="no metric 'f1' to search by; choose from val_loss, auc"):
         check_metric("f1", recipe())
 
 

@@ -22,6 +22,7 @@ VERBS = {
     "split": ("insula.cli.cohort:split", "Split a cohort by patient into train, val and test."),
     "prepare": ("insula.cli.training:prepare", "Decode and prepare all scans once, for training."),
     "pretrain": ("insula.cli.pretrain:pretrain", "Pretrain an encoder on slices without labels."),
+    "search": ("insula.cli.search:search", "Search hyperparameters on the training and validation splits."),
     "train": ("insula.cli.training:train", "Train a network by a recipe and export its bundle."),
     "crossval": ("insula.cli.training:crossval", "Cross-validate a recipe with pooled out-of-fold predictions."),
     "export": ("insula.cli.training:export", "Write the bundle of a finished run."),

@@ -31,7 +31,9 @@ def onto(mask: Volume, scan: Volume) -> Volume:
     marked = np.argwhere(mask.array[0] >= 0.5)
     if len(marked):
         at = _move(np.linalg.inv(to_mask), marked[:, ::-1].T)
-        inside = np.all((at > -0.5) & (at < np.array(wanted[::-1])[:, None] - 0.5), axis=0)
+        within = (at > -0.5) & (at < np.array(wanted[::-1])[:, None] - 0.5)
+        # one slice of a series shares its mask with the others: where the lesion lies along the series says nothing
+        inside = np.all(within if wanted[0] > 1 else within[:2], axis=0)
         if inside.mean() < 1 - _MOST_OUTSIDE:
             raise UnsuitableScanError(
                 f"{1 - inside.mean():.0%} of the mask lies outside the scan; give the mask that was drawn on this scan."

@@ -13,6 +13,7 @@ from insula.cohort import leaks as cohort_leaks
 from insula.cohort import split as cohort_split
 from insula.cohort import table
 from insula.cohort.phantom.make import make
+from insula.cohort.phantom.order import TRUTH
 from insula.core import recipe as recipes
 from insula.core.errors import UsageError
 from insula.core.provenance import record, write_json
@@ -106,7 +107,7 @@ def demo(
     with stages.stage("evaluate", "predicting the test patients with the bundle"):
         predictor = Predictor(bundle)
         counted = looks.place(folder / "cohort.parquet", folder)
-        asked = Asked(record=counted, plan=folder / "evaluation-plan.json", baselines=True)
+        asked = Asked(record=counted, plan=folder / "evaluation-plan.json", baselines=True, without=TRUTH)
         report = evaluate(bundle, cohort, "test", predictor=predictor, asked=asked)
         page = reports.write(report, bundle, cohort, folder, predictor=predictor)
     with stages.stage("explain", "drawing heat maps of one test patient") as notes:

@@ -67,10 +67,8 @@ def check_keys(keys: Iterable[str], metric: Metric, recipe: Recipe) -> None:
     for key in keys:
         section, _, rest = key.partition(".")
         if section in _FIXED:
-            why = (
-                "it has no part in training" if section in ("name", "policy") else "the trials would not be comparable"
-            )
-            raise RecipeError(f"Search space, key '{key}' cannot be searched, since {why}; set it by --set.")
+            why = "has no part in training" if section in ("name", "policy") else "makes trials that cannot be compared"
+            raise RecipeError(f"Search space, key '{key}' {why}; set it by --set.")
         if key == "model.members":
             raise RecipeError("Search space, key 'model.members': a trial trains one network; set it for the last run.")
         alone = rest.split(".")[0]

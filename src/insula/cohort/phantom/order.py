@@ -12,6 +12,7 @@ from insula.core.errors import UsageError
 CONTRASTS = ("t1", "t1c", "t2", "flair")
 MODALITIES = ("mr", "ct", "both")
 FORMS = ("scans", "jpeg", "png")
+TRUTH = ("kind", "infarct_age", "stage", "survival_days", "death")  # columns of the table that tell the answer
 _CLASSES = {
     "haemorrhage-ct": ("none", "any", *HAEMORRHAGES),
     "stroke-ct": ("normal", "stroke"),

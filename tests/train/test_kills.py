@@ -155,7 +155,7 @@ def test_resuming_asks_for_a_run(tmp_path: Path) -> None:
         killed.train(tmp_path / "none", resume=True)
 
 
-class At(Callback):  # type: ignore[misc]
+class At(Callback):
     """Ends the run at the start of an epoch, counted from 0."""
 
     def __init__(self, epoch: int) -> None:

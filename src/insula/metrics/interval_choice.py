@@ -84,7 +84,7 @@ CHOICE: Mapping[str, Choice] = {
     "kappa_quadratic": Choice("fisher"),
     "brier": Choice("log", "rarest"),
     "log_loss": Choice("log", "rarest", _LOG_LOSS),
-    "log_loss_balanced": Choice("log", "rarest"),
+    "log_loss_balanced": Choice("log", "rarest", _LOG_LOSS),
     "mean_steps": Choice("log"),
     "ece": Choice("gaps"),
     "mae": Choice("log"),

@@ -16,8 +16,9 @@ from tests.workflows.made_search import SPACE, bowl, searched
 
 from insula.core import recipe as recipes
 from insula.core.errors import TrainingError
-from insula.workflows import search_page, search_plots
-from insula.workflows.search_results import Search, Trial, table, write
+from insula.workflows import search_page, search_plots, search_space, search_study
+from insula.workflows.search_metric import METRICS
+from insula.workflows.search_results import Search, Trial, of_study, table, write
 from insula.workflows.search_space import Choices, Range, with_values
 
 pytestmark = pytest.mark.train
@@ -42,6 +43,10 @@ class Page(HTMLParser):
 def learning(trial: optuna.Trial, values: Mapping[str, Any]) -> float:
     if trial.number == 4:
         raise TrainingError("The loss became <nan> & that was that.")
+    return climbing(trial, values)
+
+
+def climbing(trial: optuna.Trial, values: Mapping[str, Any]) -> float:
     for epoch in range(1, 11):
         trial.report(bowl(values) + 1 / epoch, epoch)
         if trial.should_prune():
@@ -79,7 +84,8 @@ def test_the_files_hold_the_search(search: Search, tmp_path: Path) -> None:
         "values": dict(search.best.values),
     }
     assert facts["space"]["model.encoder"] == {"values": ["simple_cnn", "resnet18"]}
-    assert "biased upwards" in facts["optimism"]
+    assert "biased downwards" in facts["optimism"]
+    assert "biased upwards" in replace(search, metric=METRICS["auc"]).optimism
     assert page.name == "search.html"
 
 
@@ -98,10 +104,19 @@ def test_the_page_needs_nothing_beside_itself_and_marks_every_trial(search: Sear
         assert f'aria-label="{title}"' in text
 
 
-def test_the_key_that_matters_more_has_more_importance(search: Search) -> None:
-    assert set(search.importances) == set(SPACE)
-    assert sum(search.importances.values()) == pytest.approx(1.0)
-    assert search.importances["model.dropout"] < min(search.importances[k] for k in ("train.lr", "model.encoder"))
+@pytest.mark.parametrize("pruner", ["none", "median"])
+def test_the_key_that_matters_most_leads_whether_trials_were_pruned_or_not(pruner: str, search: Search) -> None:
+    for seed in range(4):  # by the bowl's variance train.lr has 85%, model.encoder 15%, model.dropout 0.03%
+        study = optuna.create_study(
+            sampler=search_study.sampler("random", SPACE, seed), pruner=search_study.pruner(pruner, 10)
+        )
+        study.optimize(lambda trial: climbing(trial, search_space.suggest(trial, SPACE)), n_trials=40)
+        found = of_study(study, SPACE, recipe(), METRICS["val_loss"], {"seed": seed})
+        assert (len(found.of("pruned")) > 5) == (pruner == "median")
+        assert sum(found.importances.values()) == pytest.approx(1.0)
+        assert max(found.importances, key=lambda key: found.importances[key]) == "train.lr"
+    few = optuna.create_study()
+    assert of_study(few, SPACE, recipe(), METRICS["val_loss"], {"seed": 0}).importances == {}
 
 
 def flat(scores: list[float], space: Mapping[str, Range | Choices], search: Search) -> Search:

@@ -73,7 +73,7 @@ def search(
     needs_torch()
     for module in ("optuna", "sqlalchemy"):
         if find_spec(module) is None:
-            raise MissingPartError("A search needs Optuna, which is not installed; run: pip install 'insula[search]'.")
+            raise MissingPartError("A search needs Optuna, which is not installed; run: pip install 'insula[train]'.")
     from insula.cohort.table import load
     from insula.core import recipe as recipes
     from insula.prep.check import checked

@@ -24,7 +24,7 @@ from insula.workflows.search_study import counted
 
 State = Literal["complete", "pruned", "failed", "stopped", "running"]
 _DIED = "its process ended before it did"
-_FEWEST = 4  # complete trials for importances
+_FEWEST = 4  # trials with a value for importances
 _STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -53,7 +53,8 @@ class Trial:
 class Search:
     """A search as it stands: the recipe that it began with, its trials by number, and the best complete one.
 
-    importances: key → share of the score's variance (fANOVA, Hutter et al. 2014), empty where too few trials are there.
+    importances: key → what it explains of the score's variance, scaled to sum to 1 (fANOVA, Hutter et al. 2014), pruned
+    trials with their last value; empty where too few trials have one.
     about: store, sampler, pruner, seed, sizes.
     """
 
@@ -79,10 +80,11 @@ class Search:
     def optimism(self) -> str:
         """Why the best score is not what new patients will see."""
         many = len(self.of("complete")) + len(self.of("pruned"))
+        way = "upwards" if self.metric.maximise else "downwards"
         return (
-            f"The best validation score of {many} trials is biased upwards: the same validation patients chose it, so "
-            "part of it is luck, and the more trials the more. The honest figure comes from the test split, opened "
-            "once after the search, or from nested folds, with a search of its own within each."
+            f"The best validation score of {many} trials is biased {way}, so it looks better than it is: the same "
+            "validation patients chose it, part of it is luck, and the more trials the more. The honest figure comes "
+            "from the test split, opened once after the search, or from nested folds, with a search of its own in each."
         )
 
 
@@ -169,13 +171,17 @@ def _score(trial: Trial) -> float:
 
 
 def _importances(study: optuna.Study, seed: int) -> dict[str, float]:
-    complete = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE]
-    if len(complete) < _FEWEST or len({t.value for t in complete}) < 2:
+    """Pruned trials count with their last value: those that pruning spared are too alike to show what matters."""
+    told = [t for t in counted(study.get_trials(deepcopy=False)) if t.values and math.isfinite(t.values[0])]
+    if len(told) < _FEWEST or len({t.values[0] for t in told}) < 2:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        level = optuna.create_study()
+        for t in told:
+            level.add_trial(optuna.create_trial(params=t.params, distributions=t.distributions, value=t.values[0]))
+        found = optuna.importance.get_param_importances(level, evaluator=evaluator)
     return {key: float(value) for key, value in found.items() if math.isfinite(value)}
 
 

@@ -29,7 +29,7 @@ format: .venv/.test  ## Format the code and apply safe fixes.
 	$(BIN)/ruff check --fix src tests benchmarks
 	$(BIN)/ruff format src tests benchmarks
 
-bench: bench-startup bench-bombs bench-leaks bench-ingest  ## All benchmarks.
+bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage  ## All benchmarks.
 
 bench-ingest: .venv/.bench  ## Reading and preparing, against MONAI and SimpleITK.
 	$(BIN)/python benchmarks/ingest.py
@@ -39,6 +39,9 @@ bench-%: .venv/.test
 
 docs/reading.md: .venv/.test scripts/reading_table.py
 	$(BIN)/python scripts/reading_table.py
+
+docs/models.md: .venv/.test scripts/models_table.py
+	$(BIN)/python scripts/models_table.py
 
 clean:  ## Remove everything that these targets made.
 	rm -rf .venv runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -55,11 +58,12 @@ $(BIN)/uv: | constraints.txt
 	@touch $@
 
 .venv/.bench: .venv/.test
-	$(INSTALL) --editable '.[train,serve,slides,bias,dev,bench]'
+	$(INSTALL) --editable '.[train,track,postgres,serve,slides,bias,pdf,dev,bench]'
 	@touch $@
 
 .venv/.test: $(FILES) | $(BIN)/uv
 	scripts/system-packages ocr
+	scripts/system-packages postgres
 	@echo "Installing Insula with everything that its tests need; later runs skip this"
-	$(INSTALL) --editable '.[train,serve,slides,bias,dev]'
+	$(INSTALL) --editable '.[train,track,postgres,serve,slides,bias,pdf,dev]'
 	@touch $@ .venv/.demo

@@ -120,7 +120,7 @@ def test_other_stores_are_refused_without_their_address(store: str, said: str, t
 
 def test_the_driver_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_study, "find_spec", lambda name: None)
-    with pytest.raises(MissingPartError, match=r"psycopg\[binary\]"):
+    with pytest.raises(MissingPartError, match=r"insula\[postgres\]"):
         search_study.url("postgresql://alice@here/x", tmp_path)
 
 

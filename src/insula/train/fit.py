@@ -37,6 +37,8 @@ from insula.train.run import Run, keep, shapes
 from insula.train.sampling import EpochSampler, balanced_draws, rows_per_process
 from insula.train.shuffle import shuffle_labels
 from insula.train.stages import plan
+from insula.train.trackers import check as check_trackers
+from insula.train.trackers import loggers
 
 
 def fit(
@@ -66,9 +68,12 @@ def fit(
     nodes: processes on each machine, and machines; `train.batch` is that of all of them together. Raises
     TrainingError when a split lacks what it needs.
     """
-    first = _begin(folder, recipe, resume, devices)
-    if not first:
+    first = _rank(devices) == 0
+    if first:
+        _refuse_folder(folder, resume)
+    else:
         say = _silent
+    check_trackers(trackers)
     for role in recipe.inputs:
         refuse_seen(recipe.model.of(role).pretrained or False, cohort)
     if shuffled:
@@ -79,6 +84,9 @@ def fit(
         raise TrainingError(
             f"The cohort has {len(train_cases)} train and {len(val_cases)} val cases; run `insula split` on it first."
         )
+    if first:
+        write_text(folder / "recipe.yaml", recipes.dump(recipe))
+        checkpoints.sweep(folder)
     if prepared is None:
         prepared = build_all((*train_cases, *val_cases), Path(cohort.root), recipe, cache, progress)
     rows, val_rows = samples(train_cases, prepared, recipe), samples(val_cases, prepared, recipe)
@@ -138,7 +146,7 @@ def fit(
             gradient_clip_val=section.clip or None,
             callbacks=[pace, best, newest, patience, checkpoints.Resumed(patience), *callbacks, shown],
             plugins=[checkpoints.WholeFiles()],
-            logger=[_curves(folder), *_trackers(trackers, folder, recipe)],
+            logger=[_curves(folder), *loggers(trackers, folder, recipe)],
             enable_progress_bar=bars,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -165,17 +173,11 @@ def fit(
     return keep(folder, recipe, network, prepared, told)
 
 
-def _begin(folder: Path, recipe: Recipe, resume: bool, devices: int) -> bool:
-    """Whether this is the first process of the run, which looks after its folder."""
-    if _rank(devices) != 0:
-        return False
+def _refuse_folder(folder: Path, resume: bool) -> None:
     if (folder / checkpoints.FOLDER).exists() and not resume:
         raise TrainingError(f"'{folder}' holds an earlier run; give another --out, or go on with it by --resume.")
     if resume and not (folder / "recipe.yaml").is_file():
         raise TrainingError(f"'{folder}' holds no run to resume; train without --resume.")
-    write_text(folder / "recipe.yaml", recipes.dump(recipe))
-    checkpoints.sweep(folder)
-    return True
 
 
 def _network(recipe: Recipe, rows: Sequence[Sample], prepared: Mapping[str, Prepared]) -> Network:
@@ -201,14 +203,6 @@ def _strategy(recipe: Recipe, world: int) -> Any:
 def _curves(folder: Path) -> Logger:
     """Written line by line: a killed run keeps the epochs that it goes on after, and a page can follow."""
     return CSVLogger(folder, name="", version=curves(folder), flush_logs_every_n_steps=1)
-
-
-def _trackers(names: Sequence[str], folder: Path, recipe: Recipe) -> list[Logger]:
-    if not names:
-        return []
-    from insula.train.trackers import loggers
-
-    return loggers(names, folder, recipe)
 
 
 def _silent(line: str) -> None:

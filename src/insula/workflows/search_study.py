@@ -116,7 +116,7 @@ def url(store: str, folder: Path) -> URL:
     if found.drivername == "postgresql":
         found = found.set(drivername="postgresql+psycopg")
     if found.drivername == "postgresql+psycopg" and find_spec("psycopg") is None:
-        raise MissingPartError("A PostgreSQL store needs its driver; run: pip install 'psycopg[binary]'.")
+        raise MissingPartError("A PostgreSQL store needs its driver; run: pip install 'insula[postgres]'.")
     return found
 
 

@@ -113,6 +113,33 @@ def test_folds_test_every_patient_once() -> None:
             assert all(any(p.startswith(name) for p in ids) for ids in found.values())
 
 
+@pytest.mark.parametrize("level", ["patient", "picture"])
+def test_folds_keep_groups_whole_and_still_test_everything_once(level: str) -> None:
+    source = cohort({"normal": 23, "stroke": 11})
+    keys = [case.key for case in source.cases]
+    groups = [[keys[0], keys[4], keys[9]], [keys[9], keys[20]], [keys[-1], keys[-5]]]
+    made = folds(source, STROKE, 5, "patient" if level == "patient" else "picture", groups)
+    tested = Counter(case.key for fold in made for case in fold.of_split("test"))
+    assert set(tested) == set(keys)
+    assert set(tested.values()) == {1}
+    sizes = []
+    for fold in made:
+        of = {case.key: case.split for case in fold.cases}
+        assert all(len({of[key] for key in group}) == 1 for group in groups)
+        assert all(
+            {"train", "val", "test"} <= {s for k, s in of.items() if k.startswith(c)} for c in ("normal", "stroke")
+        )
+        sizes.append(len(fold.of_split("test")))
+    assert max(sizes) - min(sizes) <= 6  # one patient of each class at most
+    assert made == folds(source, STROKE, 5, "patient" if level == "patient" else "picture", groups)
+
+
+def test_too_few_groups_for_the_folds_are_refused() -> None:
+    source = cohort({"normal": 8, "stroke": 5})
+    with pytest.raises(SplitError, match="each fold"):
+        folds(source, STROKE, 5, together=[[f"stroke/{k}/0" for k in range(5)]])
+
+
 def test_unlabelled_cases_get_no_split() -> None:
     source = cohort({"normal": 5, "stroke": 5})
     extra = Case("x", "x", {"ct": Scan(("x",), "png")}, {})

@@ -8,10 +8,10 @@ import pytest
 from sklearn import metrics as sk
 from tests.evaluate.made_tables import CLASSES, LABELS, binary, binary_facts, facts, table
 
-from insula.evaluate.figures import level, share
+from insula.evaluate.figures import level
 from insula.evaluate.outcome import Level
 from insula.evaluate.table import frame, sample
-from insula.metrics import calibration_slope, interval_choice
+from insula.metrics import calibration_slope, interval_choice, proportion
 from insula.metrics.interval_choice import Evidence
 from insula.metrics.intervals import replicates
 
@@ -171,9 +171,9 @@ def test_a_figure_that_most_replicates_leave_undefined_has_no_interval() -> None
 def test_a_share_of_nobody_is_undefined_and_any_other_counts_its_own() -> None:
     hit, among = np.array([True, False, True]), np.array([True, True, False])
     patients = np.array(["a", "b", "c"])
-    nobody = share(hit, np.zeros(3, dtype=bool), patients, 50, 0, "nobody was asked")
+    nobody = proportion.figure(hit, np.zeros(3, dtype=bool), patients, "nobody was asked")
     assert (np.isnan(nobody.value), nobody.interval, nobody.reason) == (True, None, "nobody was asked")
-    got = share(hit, among, patients, 50, 0, "nobody was asked")
+    got = proportion.figure(hit, among, patients, "nobody was asked")
     assert (got.value, got.events, got.n, got.patients) == (0.5, 1, 2, 2)
 
 

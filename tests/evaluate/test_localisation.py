@@ -89,21 +89,21 @@ def spots(hits: list[float], patients: list[str]) -> pd.DataFrame:
 
 
 def test_hits_are_counted_over_the_rows_that_have_a_mask() -> None:
-    got = summary(spots([1.0, 0.0, np.nan, 1.0, np.nan], list("abcde")), 100, 0)
+    got = summary(spots([1.0, 0.0, np.nan, 1.0, np.nan], list("abcde")))
     assert got is not None
     assert (got.hits, got.n, got.pointing.patients) == (2, 3, 3)
     assert got.pointing.value == pytest.approx(2 / 3)
     assert got.heat_inside == pytest.approx((0 + 0.25 + 0.75) / 3)
     assert got.chance == pytest.approx(0.1)
-    assert summary(spots([np.nan], ["a"]), 100, 0) is None
-    assert summary(pd.DataFrame({"patient": ["a"]}), 100, 0) is None
+    assert summary(spots([np.nan], ["a"])) is None
+    assert summary(pd.DataFrame({"patient": ["a"]})) is None
 
 
 def test_many_scans_of_few_patients_leave_the_pointing_game_uncertain() -> None:
     hits = [1.0] * 50 + [0.0] * 50
-    few = summary(spots(hits, [f"p{i // 25}" for i in range(100)]), 500, 0)
-    many = summary(spots(hits, [f"p{i}" for i in range(100)]), 500, 0)
-    sure = summary(spots([1.0] * 100, [f"p{i // 25}" for i in range(100)]), 500, 0)
+    few = summary(spots(hits, [f"p{i // 25}" for i in range(100)]))
+    many = summary(spots(hits, [f"p{i}" for i in range(100)]))
+    sure = summary(spots([1.0] * 100, [f"p{i // 25}" for i in range(100)]))
     assert few is not None
     assert many is not None
     assert sure is not None

@@ -18,6 +18,8 @@ from insula.core.types import Case, Cohort
 from insula.export import finish as finishing
 from insula.export import parity
 from insula.export.finish import Measured, finish
+from insula.infer import conformal
+from insula.infer.calibrated import probabilities
 from insula.infer.engine import Engine
 from insula.infer.predict import Predictor
 from insula.metrics.probabilities import from_logits
@@ -140,3 +142,23 @@ def test_a_case_that_is_not_labelled_for_the_first_target_still_counts_for_the_o
     columns, labels, owners = val.of_target(settings, "grade")
     assert (columns.tolist(), owners) == ([[9, 10, 11], [15, 16, 17]], ("b", "c"))
     assert labels.tolist() == [[0, 1, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("how", ["isotonic", "logistic"])
+def test_thresholds_and_quantiles_belong_to_recalibrated_probabilities(how: str) -> None:
+    g = np.random.default_rng(2)
+    names = ("healthy", "benign", "malignant")
+    true = g.integers(0, 3, 300)
+    logits = (3 * np.eye(3)[true] * (g.random((300, 1)) < 0.6) + g.normal(0, 1, (300, 3))).astype(np.float32)
+    cases = tuple(case(f"p{i}", names[k]) for i, k in enumerate(true))
+    val = Measured(logits, logits, tuple(c.key for c in cases), cases)
+    plain, _ = finishing.decide_on(val, val, recipe())
+    facts, told = finishing.decide_on(val, val, recipe(f"policy.calibration={how}"))
+    assert plain.recalibration is None
+    assert facts.recalibration is not None
+    assert (facts.recalibration.how, told["calibration"]) == (how, how)
+    p = probabilities(logits, facts, "multiclass").astype(np.float32)
+    for k, name in enumerate(names):
+        assert np.isclose(p[:, k], facts.thresholds[name]).any()  # a threshold is one of the probabilities in use
+    assert facts.conformal == conformal.quantiles(p, np.eye(3)[true] > 0, "multiclass", recipe().policy.conformal_level)
+    assert facts.conformal != plain.conformal

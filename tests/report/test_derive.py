@@ -49,18 +49,29 @@ def test_there_is_no_precision_recall_curve_without_a_positive_row() -> None:
 
 def test_the_cells_of_each_threshold_are_those_of_scikit_learn() -> None:
     y, p = ties()
-    rows = derive.thresholds(y, p, 0.37)
+    rows = derive.thresholds(y, p, np.full(len(y), 0.37))
     assert [row["threshold"] for row in rows if row["used"]] == [0.37]
     assert len(rows) == len(derive.GRID) + 1
-    assert len(derive.thresholds(y, p, 0.35)) == len(derive.GRID)
+    assert len(derive.thresholds(y, p, np.full(len(y), 0.35))) == len(derive.GRID)
     for row in rows:
         cells = confusion_matrix(y, p >= row["threshold"], labels=[False, True]).ravel()
         assert [row[name] for name in ("tn", "fp", "fn", "tp")] == cells.tolist()
 
 
+def test_patients_of_several_bundles_are_judged_at_their_own_thresholds() -> None:
+    y, p = ties()
+    limits = np.where(np.arange(len(y)) % 2 == 0, 0.31, 0.52)
+    (used,) = [row for row in derive.thresholds(y, p, limits) if row["used"]]
+    cells = confusion_matrix(y, p >= limits, labels=[False, True]).ravel()
+    assert [used[name] for name in ("tn", "fp", "fn", "tp")] == cells.tolist()
+    assert used["own"] == [0.31, 0.52]
+    assert used["threshold"] == limits.mean()
+    assert all(row["own"] is None for row in derive.thresholds(y, p, np.full(len(y), 0.4)))
+
+
 def test_the_shares_at_a_threshold_have_wilsons_intervals() -> None:
     y, p = ties()
-    for row in derive.thresholds(y, p, 0.4):
+    for row in derive.thresholds(y, p, np.full(len(y), 0.4)):
         for name, hits, of in (
             ("sensitivity", row["tp"], row["tp"] + row["fn"]),
             ("specificity", row["tn"], row["tn"] + row["fp"]),

@@ -122,6 +122,24 @@ def test_what_a_missed_patients_cases_share_is_said_once() -> None:
     assert row(made, "P3")[3] == "dicom/P1/1.dcm, referred"
 
 
+def test_of_many_cases_the_highest_and_the_lowest_are_told() -> None:
+    actions = ["accept", "refer", "refer", "accept", "reject", "refer", "refer"]
+    cases = [{"case": f"P1/{i}.dcm", "probability": 0.1 * i, "action": a} for i, a in enumerate(actions)]
+    miss = {"patient": "P1", "probability": 0.3, "threshold": 0.4, "cases": cases}
+    told = row(Page(page.render({**record(), "misses": [miss]})), "P1")[3]
+    assert told == (
+        "7 cases: highest P1/6.dcm (0.600), middle 0.300, lowest P1/0.dcm (0.000); 2 accepted, 4 referred, 1 rejected"
+    )
+
+
+def test_the_thresholds_of_several_bundles_are_told_as_a_range() -> None:
+    held = record()
+    rows = [{**r, "own": [0.31, 0.52]} if r["used"] else r for r in held["thresholds"]]
+    made = Page(page.render({**held, "thresholds": rows}))
+    assert [c[0] for c in made.rows if c[0].endswith("in use") and len(c) == 7] == ["0.310–0.520in use"]
+    assert "the threshold of the patient's own bundle, 0.310 to 0.520, chosen beforehand" in made.text
+
+
 def test_thresholds_that_give_the_same_answers_share_a_row() -> None:
     rows = [cells for cells in shown().rows if len(cells) == 7 and cells[1].count("%") > 1]
     distinct = {(r["tp"], r["fp"]) for r in record()["thresholds"] if not r["used"]}

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.report.made_report import plain, without_positives
 
+from insula.evaluate.evidence import Baselines, Permutation, Seeds, Site, Spread
 from insula.evaluate.outcome import LIMITS, Failure
 from insula.report import words
 from insula.report.text import summary
@@ -57,3 +58,19 @@ def test_policy_heat_failures_and_notes_are_told() -> None:
     assert "Note: Mind this." in text
     accepted = report.coverage["accepted"]
     assert line("Accepted", text).endswith(f"{accepted.events} of {accepted.n} cases")
+
+
+def test_site_baselines_shuffles_and_seeds_are_told_in_a_line_each() -> None:
+    report = replace(
+        plain(),
+        site=Site("external", "No site is shared.", {"B": 24}, 0, 24),
+        baselines=Baselines((), {"metadata": "no column"}, "No trivial model could be fitted."),
+        permutation=Permutation(0.8, 0.4, 0.6, 0.0005, 1000),
+        seeds=Seeds(("x", "y"), (1, 2), {"roc_auc": Spread((0.7, 0.8), 0.75, 0.7, 0.8, 0.07)}),
+    )
+    lines = summary(report).splitlines()
+    assert "Internal or external: external (No site is shared)." in lines
+    assert "No trivial model could be fitted." in lines
+    assert "Labels shuffled over patients: ROC-AUC 0.400 to 0.600 (p < 0.001)." in lines
+    assert "2 seeds: ROC-AUC 0.750 on average, 0.700 to 0.800." in lines
+    assert "Internal or external" not in summary(plain())

@@ -54,6 +54,14 @@ class FurtherFile(_Strict):
     hazards: tuple[Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None, ...]
 
 
+class RecalibrationFile(_Strict):
+    """How decision.json says that probabilities are changed after the temperature."""
+
+    how: str
+    kind: str
+    classes: tuple[tuple[Finite, ...], ...]
+
+
 class DecisionFile(_Strict):
     """decision.json."""
 
@@ -63,6 +71,7 @@ class DecisionFile(_Strict):
     further: dict[str, FurtherFile] = Field(default_factory=dict)
     accept_from: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
     chosen_on: tuple[Hex, ...] = ()
+    recalibration: RecalibrationFile | None = None
 
 
 class BaselineFile(_Strict):

@@ -27,8 +27,9 @@ from insula.bundle.layout import (
 )
 from insula.bundle.types import Baseline, Bundle, DecisionFacts, FurtherFacts
 from insula.core import recipe as recipes
-from insula.core.errors import BundleError, RecipeError
+from insula.core.errors import BundleError, EvaluationError, RecipeError
 from insula.core.recipe import Recipe
+from insula.metrics.recalibrate import Recalibration, of_dict
 from insula.prep.check import checked
 
 AGAIN = "copy or export the bundle again"
@@ -212,7 +213,36 @@ def _decision(raw: bytes, recipe: Recipe) -> DecisionFacts:
         name: FurtherFacts(one.temperature, tuple(np.nan if h is None else h for h in one.hazards))
         for name, one in file.further.items()
     }
-    return DecisionFacts(file.thresholds, file.temperature, file.conformal, further, file.accept_from, file.chosen_on)
+    return DecisionFacts(
+        file.thresholds,
+        file.temperature,
+        file.conformal,
+        further,
+        file.accept_from,
+        file.chosen_on,
+        _recalibration(file, recipe),
+    )
+
+
+def _recalibration(file: DecisionFile, recipe: Recipe) -> Recalibration | None:
+    how = None if file.recalibration is None else file.recalibration.how
+    wanted = None if recipe.policy.calibration == "temperature" else recipe.policy.calibration
+    if how != wanted:
+        raise BundleError(
+            f"The bundle's file 'decision.json' recalibrates by '{how}' and its recipe by '{wanted}'; {AGAIN}."
+        )
+    if file.recalibration is None:
+        return None
+    try:
+        found = of_dict(file.recalibration.model_dump())
+    except EvaluationError as error:
+        raise BundleError(f"The bundle's file 'decision.json' is damaged: {error} {AGAIN.capitalize()}.") from error
+    if found.kind != recipe.target.kind or len(found.classes) != len(recipe.target.classes):
+        raise BundleError(
+            f"The bundle's file 'decision.json' recalibrates {len(found.classes)} classes of a {found.kind} target, "
+            f"and the recipe has {len(recipe.target.classes)} of a {recipe.target.kind} one; {AGAIN}."
+        )
+    return found
 
 
 def _baseline(raw: bytes, table: bytes) -> Baseline:

@@ -72,6 +72,7 @@ def _files(parts: Parts) -> dict[str, bytes]:
         },
         "accept_from": None if parts.decision.accept_from is None else float(parts.decision.accept_from),
         "chosen_on": sorted(parts.decision.chosen_on),
+        "recalibration": parts.decision.recalibration.to_dict() if parts.decision.recalibration else None,
     }
     files = {
         "recipe.yaml": recipes.dump(parts.recipe).encode(),

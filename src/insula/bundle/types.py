@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insula.core.recipe import Recipe
+from insula.metrics.recalibrate import Recalibration
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class DecisionFacts:
     thresholds: class → probability from which it counts as present. temperature: logits are divided by it. conformal:
     one quantile per class, in class order, on the score 1 - p. further: target → its facts. accept_from: the least
     confidence that is accepted, where the policy bounds the risk; above 1 nothing is. chosen_on: salted hashes of the
-    patients that thresholds, quantiles and bounds come from.
+    patients that thresholds, quantiles and bounds come from. recalibration: what follows the temperature.
     """
 
     thresholds: Mapping[str, float]
@@ -39,6 +40,7 @@ class DecisionFacts:
     further: Mapping[str, FurtherFacts] = field(default_factory=dict)
     accept_from: float | None = None
     chosen_on: tuple[str, ...] = ()
+    recalibration: Recalibration | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -196,7 +196,7 @@ def split(
         raise UsageError("--hold-out keeps patients whole and follows no files; leave --from-files and --level away.")
     if together and (hold_out is not None or from_files is not None):
         raise UsageError("--keep-duplicates-together makes a split of its own; leave --hold-out and --from-files away.")
-    groups = _duplicates(table) if together else ()
+    groups = duplicates(table) if together else ()
     if hold_out is not None:
         made = holding.hold_out(table, question, *holding.parse(hold_out))
     elif from_files is not None:
@@ -217,7 +217,7 @@ def split(
     emit(as_json, data, f"{text}\nWrote {out}")
 
 
-def _duplicates(table: Cohort) -> tuple[tuple[str, ...], ...]:
+def duplicates(table: Cohort) -> tuple[tuple[str, ...], ...]:
     """Case keys of each group of identical or near-duplicate pictures; every slice of every scan is looked at."""
     from insula.cohort.leaks import find
 

@@ -207,6 +207,17 @@ def export(run: Path, cohort: Path, out: Path | None, cache: Path, as_json: bool
 @click.option(
     "--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept."
 )
+@click.option(
+    "--keep-duplicates-together",
+    "together",
+    is_flag=True,
+    help="Look for duplicates first and keep each group of them in one fold.",
+)
+@click.option("--space", type=_FILE, help="Search each fold's recipe within its training patients; see insula search.")
+@click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials of each search.")
+@click.option("--metric", default="val_loss", show_default=True, help="What each search goes by.")
+@click.option("--inner-folds", type=click.IntRange(2, 50), help="Score each trial by the mean over so many folds.")
+@click.option("--shuffle-labels", "shuffled", is_flag=True, help="Shuffle labels over patients: a control run.")
 @json_option
 def crossval(
     cohort: Path,
@@ -216,21 +227,51 @@ def crossval(
     level: str,
     out: Path,
     cache: Path,
+    together: bool,
+    space: Path | None,
+    trials: int,
+    metric: str,
+    inner_folds: int | None,
+    shuffled: bool,
     as_json: bool,
 ) -> None:
-    """Train one bundle a fold and evaluate the pooled out-of-fold predictions, with intervals over patients."""
+    """Train one bundle a fold and evaluate the pooled out-of-fold predictions, with intervals over patients.
+
+    With --space each fold's recipe is searched for first, without the fold's test cases: what is reported is then the
+    worth of search and training together.
+    """
     needs_torch()
+    from insula.cli.cohort import duplicates
     from insula.core import recipe as recipes
     from insula.prep.check import checked
     from insula.workflows.crossval import crossval as run_folds
 
     table = _load(cohort)
     question, say = checked(recipes.load(recipe, overrides)), _say(as_json)
-    report, page = run_folds(table, question, folds, level, out, cache, say, bar, on_terminal())
+    tune = None
+    if space is not None:
+        from insula.workflows.search import tuner
+
+        tune = tuner(question, space, cache, trials=trials, metric=metric, k=inner_folds or 0, say=say, progress=bar)
+    groups = duplicates(table) if together else ()
+    report, page = run_folds(
+        table,
+        question,
+        folds,
+        level,
+        out,
+        cache,
+        say,
+        bar,
+        on_terminal(),
+        tune=tune,
+        together=groups,
+        shuffled=shuffled,
+    )
     from insula.report.text import summary
 
     text = f"{summary(report)}\nReport: {page}"
-    if level == "patient":
+    if level == "patient" and tune is None:
         text += f"\nBundle of all folds: {out / 'bundle'}"
     emit(as_json, report.to_dict(), text)
 

@@ -59,6 +59,18 @@ def _split_groups(
     cohort: Cohort, recipe: Recipe, fractions: Sequence[float], level: Level, joined: list[list[str]]
 ) -> Cohort:
     """A split of whole groups: within each class the largest first, each to the split that lacks most of its share."""
+    members, groups = _whole(cohort, recipe, level, joined, least=2)
+    given: dict[str, Split] = {}
+    for group in groups.values():
+        for name, index in _deal(group, members, fractions).items():
+            given |= dict.fromkeys(members[name], _NAMES[index])
+    return _assigned(cohort, given, level)
+
+
+def _whole(
+    cohort: Cohort, recipe: Recipe, level: Level, joined: list[list[str]], least: int
+) -> tuple[dict[str, set[str]], dict[str, list[str]]]:
+    """The labelled units of each group under its leader's name, and by class the leaders as `_groups` draws them."""
     leader = {unit: min(group) for group in joined for unit in group}
 
     def unit(case: Case) -> str:
@@ -72,30 +84,38 @@ def _split_groups(
         if recipe.target_name in case.labels:
             members[lead(case)].add(unit(case))
     as_one = replace(cohort, cases=tuple(replace(case, patient=lead(case)) for case in cohort.cases))
-    given: dict[str, Split] = {}
-    for group in _groups(as_one, recipe, "patient", least=2).values():
-        ordered = sorted(group, key=lambda name: -len(members[name]))
-        lacking = [share * sum(len(members[name]) for name in group) for share in fractions]
-        empty = [i for i in (2, 1) if fractions[i] > 0]
-        for place, name in enumerate(ordered):
-            fullest = max(range(3), key=lambda i: lacking[i])
-            # the last groups go where nothing stands yet, so that every split can be scored in every class
-            index = empty[0] if place > 0 and 0 < len(ordered) - place <= len(empty) else fullest
-            empty = [i for i in empty if i != index]
-            lacking[index] -= len(members[name])
-            given |= dict.fromkeys(members[name], _NAMES[index])
-    return _assigned(cohort, given, level)
+    return members, _groups(as_one, recipe, "patient", least)
 
 
-def folds(cohort: Cohort, recipe: Recipe, k: int, level: Level = "patient") -> list[Cohort]:
+def _deal(group: Sequence[str], members: Mapping[str, set[str]], fractions: Sequence[float]) -> dict[str, int]:
+    """Which part each name goes to: the largest first, each to the part that lacks most of its share of units."""
+    ordered = sorted(group, key=lambda name: -len(members[name]))
+    lacking = [share * sum(len(members[name]) for name in group) for share in fractions]
+    empty = [i for i in reversed(range(1, len(fractions))) if fractions[i] > 0]
+    dealt = {}
+    for place, name in enumerate(ordered):
+        fullest = max(range(len(fractions)), key=lambda i: lacking[i])
+        # the last groups go where nothing stands yet, so that every part can be scored in every class
+        index = empty[0] if place > 0 and 0 < len(ordered) - place <= len(empty) else fullest
+        empty = [i for i in empty if i != index]
+        lacking[index] -= len(members[name])
+        dealt[name] = index
+    return dealt
+
+
+def folds(
+    cohort: Cohort, recipe: Recipe, k: int, level: Level = "patient", together: Iterable[Sequence[str]] = ()
+) -> list[Cohort]:
     """Give k cohorts, each testing another k-th: test is fold i, val 15% of the rest, train what is left; stratified.
 
-    Every labelled patient (or case) is tested exactly once. Raises SplitError for k < 2, for a class with fewer than
-    k patients, and as `split`.
+    Every labelled patient (or case) is tested exactly once. together: as in `split`. Raises SplitError for k < 2, for a
+    class with fewer than k patients (or groups), and as `split`.
     """
     if k < 2:
         raise SplitError(f"{k} folds are too few; give at least 2.")
     _check(cohort, _FRACTIONS, level)
+    if joined := _joined(cohort, level, together):
+        return _fold_groups(cohort, recipe, k, level, joined)
     groups = _groups(cohort, recipe, level, least=k)
     made: list[Cohort] = []
     numbered = {name: list(zip(group, _spread(_even(len(group), k)), strict=True)) for name, group in groups.items()}
@@ -106,6 +126,21 @@ def folds(cohort: Cohort, recipe: Recipe, k: int, level: Level = "patient") -> l
             given |= dict.fromkeys((unit for unit, number in pairs if number == fold), "test")
             shares = _shares(len(rest), (1 - _VAL_OF_REST, _VAL_OF_REST, 0.0))
             given |= {unit: _NAMES[n] for unit, n in zip(rest, _spread(shares), strict=True)}
+        made.append(_assigned(cohort, given, level))
+    return made
+
+
+def _fold_groups(cohort: Cohort, recipe: Recipe, k: int, level: Level, joined: list[list[str]]) -> list[Cohort]:
+    members, groups = _whole(cohort, recipe, level, joined, least=k)
+    tested = {name: _deal(group, members, [1 / k] * k) for name, group in groups.items()}
+    made = []
+    for fold in range(k):
+        given: dict[str, Split] = {}
+        for name, group in groups.items():
+            rest = [leader for leader in group if tested[name][leader] != fold]
+            parts = dict.fromkeys(group, 2) | _deal(rest, members, (1 - _VAL_OF_REST, _VAL_OF_REST))
+            for leader, index in parts.items():
+                given |= dict.fromkeys(members[leader], _NAMES[index])
         made.append(_assigned(cohort, given, level))
     return made
 

@@ -48,8 +48,13 @@ class Refer(Section):
 
 
 class Policy(Section):
-    """What is done with a probability."""
+    """What is done with a probability.
 
+    calibration: what is fitted on validation cases beside the temperature: nothing, a line in the logit of each class,
+    or rising steps, which take some hundred cases.
+    """
+
+    calibration: Literal["temperature", "logistic", "isotonic"] = "temperature"
     operating_point: OperatingPoint = OperatingPoint(youden=True)
     refer: Refer = Refer()
     aggregate: Literal["mean", "max", "noisy_or", "majority"] = "mean"

@@ -71,11 +71,6 @@ def level(name: str, rows: Sample, facts: Facts, replicates: int) -> Level:
     )
 
 
-def share(hit: Bools, among: Bools, patients: np.ndarray, replicates: int, seed: int, nothing: str) -> Figure:
-    """The share of `hit` within `among`, (n,) both, with its interval over patients; see `metrics.proportion`."""
-    return proportion.figure(hit, among, patients, nothing)
-
-
 @dataclass(frozen=True)
 class _Resampled:
     """Figures of the sample itself (1,), of its bootstrap replicates (R,) and of its jackknife (J,); the ROC band.

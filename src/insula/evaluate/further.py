@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,8 +65,16 @@ def judge(table: pd.DataFrame, recipe: Recipe, replicates: int) -> dict[str, Fur
 def _figures(
     target: Target, y: Values, p: Values, patients: NDArray[Any], replicates: int, seed: int
 ) -> dict[str, Figure]:
-    def one(name: str, compute: Callable[[Values], Values], events: int, nothing: str, shown: str = "") -> None:
-        found[shown or name] = figure(name, compute, patients, events, nothing, replicates, seed)
+    def one(
+        name: str,
+        compute: Callable[[Values], Values],
+        events: int,
+        nothing: str,
+        shown: str = "",
+        truth: NDArray[np.bool_] | None = None,
+    ) -> None:
+        rarest = 0 if truth is None else min(len(np.unique(patients[side])) for side in (truth, ~truth))
+        found[shown or name] = figure(name, compute, patients, events, nothing, replicates, seed, rarest)
 
     found: dict[str, Figure] = {}
     if target.kind == "survival":
@@ -101,4 +110,11 @@ def _areas(target: Target, y: Values, p: Values, one: Callable[..., None]) -> No
     for k, label in enumerate(target.classes):
         truth = y[:, k] > 0.5
         nothing = "the cases do not hold both with and without it"
-        one("roc_auc", lambda w, t=truth, k=k: cl.roc_auc(t, p[:, k], w), int(truth.sum()), nothing, f"{label}/roc_auc")
+        one(
+            "roc_auc",
+            partial(cl.roc_auc, truth, p[:, k]),
+            int(truth.sum()),
+            nothing,
+            f"{label}/roc_auc",
+            truth,
+        )

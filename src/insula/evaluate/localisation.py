@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from insula.core.errors import EvaluationError
 from insula.core.recipe import Input
 from insula.core.types import Case, FloatArray, Heatmap
-from insula.evaluate.figures import share
 from insula.evaluate.outcome import Localisation
+from insula.metrics import proportion
 from insula.prep.run import prepare_mask
 from insula.scans.sandbox import read, read_files
 
@@ -78,7 +78,7 @@ def of_case(case: Case, role: str, root: Path, heatmap: Heatmap, k: int, section
     return spot(heatmap, k, mask) if mask.any() else None
 
 
-def summary(table: pd.DataFrame, replicates: int, seed: int) -> Localisation | None:
+def summary(table: pd.DataFrame) -> Localisation | None:
     """Hits over the rows that have a spot, with their interval over patients; None where there are none."""
     if "peak_inside" not in table.columns:
         return None
@@ -88,7 +88,7 @@ def summary(table: pd.DataFrame, replicates: int, seed: int) -> Localisation | N
         return None
     hit = rows["peak_inside"].to_numpy(dtype=bool)
     patients = rows["patient"].to_numpy(dtype=str)
-    pointing = share(hit, np.ones(n, dtype=bool), patients, replicates, seed, "no true positive has a mask")
+    pointing = proportion.figure(hit, np.ones(n, dtype=bool), patients, "no true positive has a mask")
     return Localisation(
         n,
         int(hit.sum()),

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 
 from insula.evaluate.facts import Bools, Facts, answers
-from insula.evaluate.figures import share
 from insula.evaluate.table import Sample
+from insula.metrics import proportion
 from insula.metrics.intervals import Figure
 from insula.metrics.probabilities import exclusive
 
 
-def coverage(table: pd.DataFrame, rows: Sample, facts: Facts, replicates: int) -> dict[str, Figure] | None:
+def coverage(table: pd.DataFrame, rows: Sample, facts: Facts) -> dict[str, Figure] | None:
     """Shares of cases accepted and referred, and how often the answer is right with and without the referred.
 
     None where the table has no column `action`.
@@ -26,7 +26,7 @@ def coverage(table: pd.DataFrame, rows: Sample, facts: Facts, replicates: int) -
     accepted, whole = action == "accept", np.ones(len(action), dtype=bool)
 
     def figure(hit: Bools, among: Bools, nothing: str = "no case") -> Figure:
-        return share(hit, among, rows.patients, replicates, facts.seed, nothing)
+        return proportion.figure(hit, among, rows.patients, nothing)
 
     return {
         "accepted": figure(accepted, whole),
@@ -37,7 +37,7 @@ def coverage(table: pd.DataFrame, rows: Sample, facts: Facts, replicates: int) -
     }
 
 
-def domain(table: pd.DataFrame, rows: Sample, facts: Facts, replicates: int) -> dict[str, Figure] | None:
+def domain(table: pd.DataFrame, rows: Sample, facts: Facts) -> dict[str, Figure] | None:
     """Share of cases further from the training data than the policy's limit, and than half of the validation cases."""
     if "domain_score" not in table.columns:
         return None
@@ -45,6 +45,6 @@ def domain(table: pd.DataFrame, rows: Sample, facts: Facts, replicates: int) -> 
     known = np.isfinite(score)
 
     def figure(limit: float) -> Figure:
-        return share(score > limit, known, rows.patients, replicates, facts.seed, "no case has a domain score")
+        return proportion.figure(score > limit, known, rows.patients, "no case has a domain score")
 
     return {"beyond_limit": figure(facts.domain_limit), "beyond_median": figure(0.5)}

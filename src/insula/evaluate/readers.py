@@ -15,9 +15,8 @@ from insula.core.errors import EvaluationError
 from insula.evaluate import sheet
 from insula.evaluate.evidence import Reader, Readers
 from insula.evaluate.facts import Facts, answers
-from insula.evaluate.figures import share
 from insula.evaluate.table import Sample, sample
-from insula.metrics import agreement
+from insula.metrics import agreement, proportion
 from insula.metrics.compare import delong_interval, mcnemar
 from insula.metrics.intervals import Figure
 from insula.metrics.probabilities import exclusive
@@ -107,7 +106,7 @@ def _reader(read: _Read, model: NDArray[np.intp], rows: Sample, facts: Facts, re
     theirs, ours = read.given == k, model[at] == k
 
     def figure(hit: NDArray[np.bool_], among: NDArray[np.bool_], nothing: str) -> Figure:
-        return share(hit, among, patients, replicates, facts.seed, nothing)
+        return proportion.figure(hit, among, patients, nothing)
 
     both = agreement.figures(read.given, model[at], _count(facts), patients, replicates, facts.seed)
     sensitivity = figure(theirs, truth, "no case that was read is positive")

@@ -136,9 +136,9 @@ def evaluate_table(
         patient=patient,
         case=case,
         prevalence=prevalence,
-        coverage=policy.coverage(table, rows, facts, replicates),
-        domain=policy.domain(table, rows, facts, replicates),
-        localisation=localisation.summary(table, replicates, facts.seed),
+        coverage=policy.coverage(table, rows, facts),
+        domain=policy.domain(table, rows, facts),
+        localisation=localisation.summary(table),
         failures=tuple(failures),
         table=table,
     )

@@ -26,10 +26,10 @@ from insula.evaluate import known, near
 from insula.export.further import facts as further_facts
 from insula.export.onnx import head_graph, model_graph
 from insula.export.parity import Parity, check
-from insula.infer import conformal, domain, referral
+from insula.infer import calibrated, conformal, domain, referral
 from insula.infer.engine import Engine
 from insula.infer.feed import of_case
-from insula.metrics import calibration, thresholds
+from insula.metrics import calibration, recalibrate, thresholds
 from insula.metrics.aggregate import aggregate
 from insula.metrics.probabilities import from_logits
 from insula.model.ensemble import Ensemble
@@ -145,7 +145,7 @@ def measure(engine: Engine, cases: Sequence[Case], prepared: Mapping[str, Prepar
 
 
 def decide_on(val: Measured, train: Measured, recipe: Recipe) -> tuple[DecisionFacts, dict[str, Any]]:
-    """Temperature from single inputs; thresholds and conformal quantiles from patients, as the policy will see them.
+    """Temperature and recalibration from single inputs; the rest from patients, as the policy will see them.
 
     train: what the baseline hazard of a survival target rests on besides.
     """
@@ -153,7 +153,12 @@ def decide_on(val: Measured, train: Measured, recipe: Recipe) -> tuple[DecisionF
     logits, truth, owners = val.of_target(recipe, recipe.target_name)
     labels = truth > 0.5
     temperature = calibration.fit_temperature(logits, labels, kind)
-    probabilities = from_logits(logits, temperature, kind)
+    how = recipe.policy.calibration
+    recalibration = (
+        None if how == "temperature" else recalibrate.fit(labels, from_logits(logits, temperature, kind), how, kind)
+    )
+    scaling = DecisionFacts({}, temperature, (), recalibration=recalibration)
+    probabilities = calibrated.probabilities(logits, scaling, kind)
     p, y = [], []
     for patient in dict.fromkeys(owners):
         mine = np.array([q == patient for q in owners])
@@ -175,13 +180,14 @@ def decide_on(val: Measured, train: Measured, recipe: Recipe) -> tuple[DecisionF
         "positives": int(patient_y[:, target.positive_index].sum()),
         "inputs": len(labels),
         "temperature": temperature,
+        "calibration": how,
         "threshold": chosen[target.positive],
         "of_class": patient_y.sum(axis=0).tolist(),
     }
     if accepted is not None:
         facts["referral"] = asdict(accepted)
     accept_from = None if accepted is None else accepted.threshold
-    return DecisionFacts(chosen, temperature, quantiles, further, accept_from), facts
+    return replace(scaling, thresholds=chosen, conformal=quantiles, further=further, accept_from=accept_from), facts
 
 
 def _accepted(

@@ -14,11 +14,10 @@ from insula.core.errors import UnsuitableScanError
 from insula.core.labels import clinical
 from insula.core.recipe import Input, Recipe, Target
 from insula.core.types import Case, FloatArray, Heatmap, Prediction, Volume
-from insula.infer import answers, conformal, domain, sampling
+from insula.infer import answers, calibrated, conformal, domain, sampling
 from insula.infer.engine import Engine, Outputs
 from insula.infer.feed import Views, of_case
 from insula.metrics.aggregate import aggregate
-from insula.metrics.probabilities import from_logits
 from insula.prep.run import prepared_volume, slices
 from insula.scans import read as scans
 from insula.scans.limits import LIMITS, Limits
@@ -162,7 +161,7 @@ class Predictor:
     def _probabilities(self, logits: FloatArray) -> NDArray[np.float64]:
         recipe = self.bundle.recipe
         own = logits[..., recipe.columns(recipe.target_name)]
-        return from_logits(own, self.bundle.decision.temperature, recipe.target.kind)
+        return calibrated.probabilities(own, self.bundle.decision, recipe.target.kind)
 
     def _pooled(self, sampled: FloatArray) -> NDArray[np.float64]:
         recipe = self.bundle.recipe

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
 
 from insula.core.errors import EvaluationError
 from insula.metrics import calibration_slope
@@ -109,5 +108,7 @@ def _line(y: NDArray[np.bool_], p: Values) -> tuple[float, ...]:
 
 
 def _steps(y: NDArray[np.bool_], p: Values) -> tuple[float, ...]:
+    from sklearn.isotonic import IsotonicRegression  # here alone: predicting does without scikit-learn
+
     fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(p, y.astype(np.float64))
     return (*fitted.X_thresholds_.tolist(), *fitted.y_thresholds_.tolist())

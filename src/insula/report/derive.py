@@ -37,7 +37,7 @@ def derive(table: pd.DataFrame, facts: Facts, replicates: int, level: float | No
     count = max(200, min(replicates, _LARGEST // len(cases.keys)))
     return {
         "pr_curve": pr_curve(y, p, min(count, replicates), facts.seed),
-        "thresholds": thresholds(y, p, facts.threshold(facts.positive)),
+        "thresholds": thresholds(y, p, patients.limits[:, k]),
         "decision_curve": _decision(y, p, patients, replicates, facts.seed),
         "rebased": rebased(p, y, facts),
         "risk_coverage": risk_coverage(cases, facts, min(count, replicates)),
@@ -79,14 +79,18 @@ def pr_curve(y: Bools, p: Values, replicates: int, seed: int) -> dict[str, Any] 
     }
 
 
-def thresholds(y: Bools, p: Values, used: float) -> list[dict[str, Any]]:
+def thresholds(y: Bools, p: Values, limits: Values) -> list[dict[str, Any]]:
     """What other thresholds would have given, for orientation only: the four cells and Wilson's intervals.
 
-    Rows are patients, called positive where p ≥ threshold; `used` marks the one that was chosen beforehand.
+    Rows are patients, called positive where p ≥ threshold; limits (n,) are the thresholds in use, chosen beforehand.
+    `used` marks them: one row, also where patients of several bundles have their own, whose least and greatest are
+    `own`; it then stands at their mean.
     """
+    low, high, mean = float(limits.min()), float(limits.max()), float(limits.mean())
+    used = low if low == high else mean
     rows = []
     for t in sorted({*GRID, used}):
-        called = p >= t
+        called = p >= (limits if t == used else t)
         cells = {
             "tp": int((y & called).sum()),
             "fp": int((~y & called).sum()),
@@ -100,7 +104,8 @@ def thresholds(y: Bools, p: Values, used: float) -> list[dict[str, Any]]:
             "npv": (cells["tn"], cells["tn"] + cells["fn"]),
         }
         rows.append(
-            {"threshold": float(t), "used": t == used, **cells}
+            {"threshold": float(t), "used": t == used, "own": [low, high] if t == used and low < high else None}
+            | cells
             | {name: _wilson(hits, of) for name, (hits, of) in shares.items()}
         )
     return rows

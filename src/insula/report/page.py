@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ _SECTIONS = (
     ("checklists", "Checklists", ""),
 )
 _DONE = {"accept": "accepted", "refer": "referred", "reject": "rejected"}
+_LISTED = 6
 _NET_BENEFIT_AT = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 
@@ -60,6 +62,7 @@ def render(record: Record, pictures: Mapping[str, bytes] | None = None) -> str:
         set_sizes=_set_sizes(record),
         trained_on=_trained_on(record),
         thresholds=_thresholds(record),
+        own=next((row["own"] for row in record["thresholds"] if row["used"]), None),
         misses=[(miss, _cases(miss["cases"])) for miss in record["misses"]],
         figure_names=lambda keys: [words.name(key) for key in keys],
     )
@@ -92,7 +95,7 @@ def _thresholds(record: Record) -> list[tuple[str, Any]]:
             shown[-1][0].append(row["threshold"])
         else:
             shown.append(([row["threshold"]], row))
-    return [(_range(at, 3 if row["used"] else 2), row) for at, row in shown]
+    return [(_range(row["own"] or at, 3 if row["used"] else 2), row) for at, row in shown]
 
 
 def _range(at: list[float], digits: int) -> str:
@@ -101,9 +104,14 @@ def _range(at: list[float], digits: int) -> str:
 
 
 def _cases(cases: Sequence[Any]) -> str:
-    """The cases of one patient with their probabilities; what they share in folder and action is said once."""
+    """The cases of one patient with their probabilities; what they share in folder and action is said once.
+
+    Of many cases the highest and the lowest stand for all; the table of predictions has each.
+    """
     if len(cases) == 1:
         return str(cases[0]["case"]) + _action(cases[0])
+    if len(cases) > _LISTED:
+        return _summed(cases)
     folders = {case["case"].rpartition("/")[0] for case in cases}
     place = f"{min(folders)}/" if len(folders) == 1 and "" not in folders else ""
     same = len({case.get("action") for case in cases}) == 1
@@ -113,6 +121,17 @@ def _cases(cases: Sequence[Any]) -> str:
     ]
     done = _action(cases[0]).removeprefix(",") if same else ""
     return f"{f'in {place}: ' if place else ''}{', '.join(told)}{f'; each{done}' if done else ''}"
+
+
+def _summed(cases: Sequence[Any]) -> str:
+    order = sorted(cases, key=lambda case: -case["probability"])
+    high, middle, low = order[0], order[len(order) // 2], order[-1]
+    done = Counter(_DONE[case["action"]] for case in cases if case.get("action") in _DONE)
+    counted = f"; {', '.join(f'{count:,} {word}' for word, count in sorted(done.items()))}" if done else ""
+    return (
+        f"{len(cases):,} cases: highest {high['case']} ({words.number(high['probability'])}), middle "
+        f"{words.number(middle['probability'])}, lowest {low['case']} ({words.number(low['probability'])}){counted}"
+    )
 
 
 def _action(case: Mapping[str, Any]) -> str:

@@ -69,6 +69,7 @@ def described(recipe: Recipe, bundle: Bundle | None = None) -> dict[str, Any]:
             "bundle": bundle.id,
             "thresholds": dict(bundle.decision.thresholds),
             "temperature": bundle.decision.temperature,
+            "calibration": recipe.policy.calibration,
             "conformal": list(bundle.decision.conformal),
             "trained_on": {
                 "patients": len(baseline.patients),

@@ -28,12 +28,36 @@ def summary(report: EvaluationReport) -> str:
             f"Heat peak inside the lesion: {found['hits']} of {found['n']} true positives "
             f"({words.interval(found['pointing'])}); by chance {words.percent(found['chance'])}.",
         ]
+    lines += _beside(held)
     if held["failures"]:
         first = held["failures"][0]
         count = words.plural(len(held["failures"]), "case")
         lines += ["", f"{count} could not be predicted; the first: {first['case']}: {first['reason']}"]
     lines += ["", *(f"Note: {note}" for note in words.gathered(held["notes"])), LIMITS]
     return "\n".join(lines)
+
+
+def _beside(held: dict[str, Any]) -> list[str]:
+    """What else there is to be known before the figures are believed, one line each."""
+    said = []
+    if held["looks"]:
+        said.append(held["looks"]["sentence"])
+    if held["site"]:
+        said.append(f"Internal or external: {held['site']['standing']} ({held['site']['reason'].rstrip('.')}).")
+    if held["baselines"]:
+        said.append(held["baselines"]["sentence"])
+    shuffled = held["permutation"]
+    if shuffled and shuffled["roc_auc"] is not None:
+        ends = f"{words.number(shuffled['low'])} to {words.number(shuffled['high'])}"
+        said.append(f"Labels shuffled over patients: ROC-AUC {ends} (p {words.chance(shuffled['p_value'])}).")
+    if held["seeds"]:
+        area = held["seeds"]["figures"].get("roc_auc")
+        if area:
+            said.append(
+                f"{len(held['seeds']['bundles'])} seeds: ROC-AUC {words.number(area['mean'])} on average, "
+                f"{words.number(area['low'])} to {words.number(area['high'])}."
+            )
+    return ["", *said] if said else []
 
 
 def _table(title: str, level: dict[str, Any], name: str) -> list[str]:

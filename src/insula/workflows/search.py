@@ -89,6 +89,37 @@ def search(
     return result, page
 
 
+def tuner(
+    recipe: Recipe,
+    space: Path,
+    cache: Path,
+    *,
+    trials: int,
+    metric: str = "val_loss",
+    k: int = 0,
+    say: Callable[[str], None] = lambda line: None,
+    progress: Callable[[Iterable[Case]], Iterator[Case]] = iter,
+) -> Callable[[Cohort, Path], Recipe]:
+    """What finds the best recipe for a cohort, as one fold of a nested cross-validation asks for it.
+
+    space: the file of the space, which is read and checked at once. A search that was stopped is gone on with.
+    """
+    found = search_space.load(space)
+    check_keys(found, check_metric(metric, recipe), recipe)
+
+    def tune(cohort: Cohort, folder: Path) -> Recipe:
+        result, _ = search(
+            cohort, recipe, found, folder, cache, trials=trials, k=k, metric=metric, say=say, progress=progress
+        )
+        if result.best is None:
+            raise TrainingError("No trial has ended; run the same command again, with more trials.")
+        values = ", ".join(f"{key} {value}" for key, value in result.best.values.items())
+        say(f"[search] best {result.metric.title} {result.best.score:.4f}, trial {result.best.number}: {values}")
+        return search_space.with_values(recipe, result.best.values)
+
+    return tune
+
+
 def _points(space: Space) -> int:
     return math.prod(len(values) for values in search_space.grid(space).values())
 

@@ -21,7 +21,7 @@ def model(r: Record) -> Answer | None:
     inputs = "; ".join(f"{k} ({s['modality']}, one answer per {s['unit']})" for k, s in recipe["inputs"].items())
     return Answer(
         f"{network(r)}. Inputs: {inputs}. Output: a probability for each of {', '.join(r['facts']['classes'])}, after "
-        f"temperature {words.number(held['temperature'])}. Bundle {held['bundle']}."
+        f"{_scaled(held)}. Bundle {held['bundle']}."
     )
 
 
@@ -94,8 +94,15 @@ def imbalance(r: Record) -> Answer | None:
     if not recipe:
         return None
     told = {k: v for k, v in recipe["train"].items() if any(w in k for w in ("balance", "weight", "sampl")) and v}
-    temperature = f"Probabilities were scaled by temperature {words.number(r['model']['temperature'])} afterwards."
-    return Answer(f"{words.flat(told)}. {temperature}" if told else f"No setting for it. {temperature}")
+    scaled = f"Probabilities went through {_scaled(r['model'])} afterwards."
+    return Answer(f"{words.flat(told)}. {scaled}" if told else f"No setting for it. {scaled}")
+
+
+def _scaled(held: Record) -> str:
+    """What was fitted on validation cases to make probabilities of logits."""
+    text = f"temperature {words.number(held['temperature'])}"
+    how = held.get("calibration", "temperature")
+    return text if how == "temperature" else f"{text} and {how} recalibration"
 
 
 def availability(r: Record) -> Answer | None:

@@ -9,12 +9,12 @@ from click.testing import CliRunner
 from tests.cohort.made_folders import by_patient
 
 from insula.cli import cohort as verbs
-from insula.cohort.hold_out import each_held_out, hold_out, parse, values
+from insula.cohort.hold_out import each_held_out, hold_out, keep_test, parse, values
 from insula.cohort.index import index
 from insula.cohort.table import save
 from insula.core import recipe as recipes
 from insula.core.errors import SplitError, UsageError
-from insula.core.types import Cohort
+from insula.core.types import Case, Cohort
 
 STROKE = recipes.load("stroke-ct")
 
@@ -96,3 +96,42 @@ def test_the_option(cohort: Cohort, tmp_path: Path) -> None:
         )
     with pytest.raises(SplitError, match="site=NAME"):
         parse("north")
+
+
+def published(patients: int = 40) -> Cohort:
+    cases = [
+        Case(f"c{i}-{j}", f"p{i}", {}, {"stroke": (("normal", "stroke")[i % 2],)}, split="test" if i < 8 else "train")
+        for i in range(patients)
+        for j in range(2)
+    ]
+    return Cohort(tuple(cases), "/data", "patient")
+
+
+def test_a_published_test_split_stays_and_val_comes_out_of_train() -> None:
+    source = published()
+    made = keep_test(source, STROKE)
+    assert made.of_split("test") == source.of_split("test")
+    assert len({c.patient for c in made.of_split("val")}) in (4, 5, 6)
+    assert not {c.patient for c in made.of_split("val")} & {c.patient for c in made.of_split("train")}
+    assert {c.labels["stroke"][0] for c in made.of_split("val")} == {"normal", "stroke"}
+    assert made.split_level == "patient"
+
+
+def test_groups_are_kept_whole_beside_a_published_test_split() -> None:
+    source = published()
+    group = [f"c{i}-0" for i in (0, 10, 12, 14, 16, 18)]
+    made = keep_test(source, STROKE, "picture", [group])
+    split = {c.key: c.split for c in made.cases}
+    assert split["c0-0"] == "test"
+    assert len({split[key] for key in group[1:]}) == 1
+    assert made.split_level == "picture"
+
+
+def test_no_test_split_and_patients_on_both_sides_are_refused() -> None:
+    source = published()
+    with pytest.raises(SplitError, match="No case of this cohort is in test yet"):
+        keep_test(replace(source, cases=source.of_split("train")), STROKE)
+    mixed = replace(source, cases=(*source.cases, replace(source.cases[0], key="again", split="train")))
+    with pytest.raises(SplitError, match="1 patients stand in test and in other splits, the first 'p0'"):
+        keep_test(mixed, STROKE)
+    assert keep_test(mixed, STROKE, "picture").split_level == "picture"

@@ -159,6 +159,7 @@ def _leaks(leaks: LeakReport) -> list[str]:
     help="Shares of the patients in each split.",
 )
 @click.option("--hold-out", metavar="ATTRIBUTE=VALUE", help="Test on every patient of one group, e.g. site=NAME.")
+@click.option("--keep-test", is_flag=True, help="Keep the test split that COHORT came with; make val out of train.")
 @click.option("--from-files", type=click.Path(path_type=Path), help="Folder of train.txt, val.txt, test.txt to follow.")
 @click.option(
     "--keep-duplicates-together",
@@ -176,6 +177,7 @@ def split(
     level: str,
     fractions: tuple[float, float, float],
     hold_out: str | None,
+    keep_test: bool,
     from_files: Path | None,
     together: bool,
     lists: Path | None,
@@ -194,11 +196,15 @@ def split(
     by: splitting.Level = "picture" if level == "picture" else "patient"
     if hold_out is not None and (from_files is not None or by == "picture"):
         raise UsageError("--hold-out keeps patients whole and follows no files; leave --from-files and --level away.")
+    if keep_test and (hold_out is not None or from_files is not None):
+        raise UsageError("--keep-test follows the test split of the table; leave --hold-out and --from-files away.")
     if together and (hold_out is not None or from_files is not None):
         raise UsageError("--keep-duplicates-together makes a split of its own; leave --hold-out and --from-files away.")
     groups = duplicates(table) if together else ()
     if hold_out is not None:
         made = holding.hold_out(table, question, *holding.parse(hold_out))
+    elif keep_test:
+        made = holding.keep_test(table, question, by, groups)
     elif from_files is not None:
         made = splitting.read_files(table, from_files, by)
     else:

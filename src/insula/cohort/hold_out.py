@@ -1,12 +1,13 @@
-"""Holding a whole group out: every case of one site (or scanner, or year) becomes the test."""
+"""Holding cases out: every case of one site (or scanner, or year), or the test set that a collection came with."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from insula.cohort import split as splitting
+from insula.cohort.split import Level
 from insula.core.errors import SplitError
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort
@@ -42,6 +43,32 @@ def hold_out(cohort: Cohort, recipe: Recipe, attribute: str, value: str) -> Coho
         return replace(case, split="test" if case.patient in tested else given.get(case.patient, ""))
 
     return replace(cohort, cases=tuple(one(case) for case in cohort.cases), split_level="patient")
+
+
+def keep_test(
+    cohort: Cohort, recipe: Recipe, level: Level = "patient", together: Iterable[Sequence[str]] = ()
+) -> Cohort:
+    """The cohort with its test split as it came, and 15% of the other units taken out of training for validation.
+
+    level, together: as in `split`; groups are kept whole among the other cases alone, since the test split is not
+    changed. Raises SplitError where no case is in test, and where a patient stands in test and in train at level
+    patient.
+    """
+    test = {case.key for case in cohort.of_split("test")}
+    if not test:
+        raise SplitError("No case of this cohort is in test yet; split it without --keep-test.")
+    rest = replace(cohort, cases=tuple(case for case in cohort.cases if case.key not in test))
+    both = {case.patient for case in rest.cases} & {case.patient for case in cohort.of_split("test")}
+    if both and level == "patient":
+        raise SplitError(
+            f"{len(both)} patients stand in test and in other splits, the first '{min(both)}'; split anew, or give "
+            "--level picture and expect results that are too good."
+        )
+    groups = [kept for keys in together if len(kept := [key for key in keys if key not in test]) > 1]
+    parted = splitting.split(rest, recipe, (1 - _VAL_OF_REST, _VAL_OF_REST, 0.0), level, groups)
+    given = {case.key: case.split for case in parted.cases}
+    cases = tuple(replace(case, split=given.get(case.key, "test")) for case in cohort.cases)
+    return replace(cohort, cases=cases, split_level=parted.split_level)
 
 
 def each_held_out(cohort: Cohort, recipe: Recipe, attribute: str) -> Iterator[tuple[str, Cohort]]:

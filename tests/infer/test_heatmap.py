@@ -12,7 +12,7 @@ from PIL import Image
 from tests.tiny_bundle import volume
 
 from insula.bundle.types import Bundle
-from insula.core.recipe import Input
+from insula.core.recipe import Input, Target
 from insula.core.types import Heatmap
 from insula.infer import heatmap
 from insula.infer.predict import Predictor
@@ -128,3 +128,21 @@ def test_the_heat_volume_lies_on_the_scan(tiny_bundle: Callable[..., Bundle]) ->
     assert 0 <= millimetres[0] < 8
     assert 24 <= millimetres[1] < 32
     assert millimetres[2] == pytest.approx(6.0)
+
+
+def test_a_binary_target_shows_its_positive_class_where_no_is_the_answer(
+    tiny_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    predictor = Predictor(tiny_bundle())
+    prepared, _ = predictor.prepare(volume(2))
+    heat = np.zeros((2, 2, 4, 4), np.float32)
+    heat[1, 1, 2, 2] = 1.0
+    made = Heatmap(heat, (0, 1), np.full(2, 0.5, np.float32))
+    sure = np.array([0.9, 0.1], np.float32)
+    prediction = replace(predictor.from_slices(prepared, "c"), heatmaps={"ct": made}, probabilities=sure)
+    recipe = predictor.bundle.recipe
+    binary = Target.model_validate({"kind": "binary", "classes": ["normal", "stroke"]})
+    asked = recipe.model_copy(update={"targets": {recipe.target_name: binary}})
+    assert heatmap.write_case(prediction, prepared, tmp_path / "a", recipe) == []
+    written = heatmap.write_case(prediction, prepared, tmp_path / "b", asked)
+    assert [p.name for p in written] == ["slice-0001-stroke.png"]

@@ -115,7 +115,7 @@ def write_case(
     """Write overlays of the slices with most heat, `slice-<number>-<class>.png`, for each class asked for.
 
     Where a case has several scans, the name begins with that of the scan (`ct-`, `slide.2-`). classes: the most
-    probable class when none is named. prepared: what was predicted from, the slices (S, C, H, W) of the first role's
+    probable class when none is named, of a binary target the positive one. prepared: what was predicted from, the slices (S, C, H, W) of the first role's
     only scan or all scans by role.
     """
     views = {recipe.role: (prepared,)} if isinstance(prepared, np.ndarray) else prepared
@@ -124,7 +124,9 @@ def write_case(
         for role, bags in views.items()
         for i, bag in enumerate(bags)
     }
-    chosen = list(classes) or [prediction.classes[int(np.argmax(prediction.probabilities))]]
+    most = prediction.classes[int(np.argmax(prediction.probabilities))]
+    # a binary target has one score: only its positive class has heat, whichever answer is more probable
+    chosen = list(classes) or [recipe.target.positive if recipe.target.kind == "binary" else most]
     written = []
     for scan, heat in prediction.heatmaps.items():
         slices, colour = scans[scan]

@@ -15,6 +15,7 @@ from insula.bundle.layout import LIMITS, MANIFEST
 from insula.bundle.load import load
 from insula.bundle.save import manifest_bytes, save
 from insula.core.errors import BundleError
+from insula.evaluate.facts import of_recipe
 from insula.infer.predict import Predictor
 from insula.metrics.recalibrate import Recalibration
 
@@ -54,3 +55,17 @@ def test_a_recalibration_that_does_not_fit_is_refused(tmp_path: Path, asked: str
     (folder / MANIFEST).write_bytes(manifest_bytes({n: (folder / n).read_bytes() for n in LIMITS}))
     with pytest.raises(BundleError, match=said):
         load(folder)
+
+
+def test_the_power_of_a_learned_aggregate_travels_and_pools(tmp_path: Path) -> None:
+    made = parts(recipe(unit="image", aggregate="learned"), weights(1, 2))
+    save(tmp_path / "b", replace(made, decision=replace(made.decision, power=9.0)))
+    bundle = load(tmp_path / "b")
+    assert bundle.decision.power == 9.0
+    single = Predictor(save(tmp_path / "p", parts(recipe(unit="image"), weights(1, 2))))
+    scan = volume(6)
+    each = [single.volume(replace(scan, array=scan.array[:, i : i + 1]), "c").probabilities for i in range(6)]
+    want = (np.stack(each).astype(float) ** 9).mean(axis=0) ** (1 / 9)
+    got = Predictor(bundle).volume(scan, "c").probabilities
+    np.testing.assert_allclose(got, want / want.sum(), atol=1e-5)
+    assert of_recipe(bundle.recipe, bundle.decision.thresholds, bundle.decision.power).power == 9.0

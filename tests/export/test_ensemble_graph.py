@@ -55,7 +55,7 @@ def asked() -> Recipe:
 
 
 def seeds(root: Path, table: Cohort) -> tuple[Run, ...]:
-    """Runs of one recipe as training with different seeds leaves them, with stirred weights in place of trained ones."""
+    """Runs of one recipe as training leaves them, with stirred weights of each seed in the place of trained ones."""
     prepared = build_all(table.cases, Path(table.root), asked(), root / "cache")
     found = []
     for i in range(MEMBERS):

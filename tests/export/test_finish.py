@@ -162,3 +162,23 @@ def test_thresholds_and_quantiles_belong_to_recalibrated_probabilities(how: str)
         assert np.isclose(p[:, k], facts.thresholds[name]).any()  # a threshold is one of the probabilities in use
     assert facts.conformal == conformal.quantiles(p, np.eye(3)[true] > 0, "multiclass", recipe().policy.conformal_level)
     assert facts.conformal != plain.conformal
+
+
+def test_a_learned_aggregate_is_fitted_on_validation_patients() -> None:
+    g = np.random.default_rng(5)
+    names = ("healthy", "benign", "malignant")
+    logits, cases = [], []
+    for i in range(60):  # of six slices of a sick patient one shows it
+        true = int(g.integers(0, 3))
+        for j in range(6):
+            shown = true if j == 0 else 0
+            logits.append(3 * np.eye(3)[shown] + g.normal(0, 0.5, 3))
+            cases.append(replace(case(f"p{i}-{j}", names[true]), patient=f"p{i}"))
+    table = np.array(logits, np.float32)
+    val = Measured(table, table, tuple(c.patient for c in cases), tuple(cases))
+    settings = ("inputs.mri.unit=image", "policy.aggregate=learned")
+    facts, told = finishing.decide_on(val, val, recipe(*settings))
+    assert facts.power > 1.5
+    assert told["power"] == facts.power
+    mean, _ = finishing.decide_on(val, val, recipe("inputs.mri.unit=image"))
+    assert mean.power == 1.0

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_curve
+from pydantic import ValidationError
+from sklearn.metrics import fbeta_score, roc_curve
 
 from insula.core.errors import EvaluationError
 from insula.core.recipe import OperatingPoint
@@ -71,3 +72,26 @@ def test_one_class_and_bad_probabilities_are_refused(
 ) -> None:
     with pytest.raises(EvaluationError, match=said):
         choose(y, p, point)
+
+
+def test_the_f2_point_has_the_largest_f2_of_scikit_learn() -> None:
+    found = choose(Y, P, OperatingPoint(f2=True))
+    best = max(fbeta_score(Y, t <= P, beta=2) for t in GRID[:-1])
+    assert fbeta_score(Y, found <= P, beta=2) == pytest.approx(best)
+    assert all(fbeta_score(Y, t <= P, beta=2) < best - 1e-12 for t in GRID if t < found)
+
+
+@pytest.mark.parametrize("cost", [0.1, 1.0, 5.0, 100.0])
+def test_the_cost_point_loses_least(cost: float) -> None:
+    def lost(t: float) -> float:
+        return float(cost * (P[Y] < t).sum() + (P[~Y] >= t).sum())
+
+    found = choose(Y, P, OperatingPoint(cost=cost))
+    assert lost(found) == pytest.approx(min(lost(t) for t in GRID))
+    assert choose(Y, P, OperatingPoint(cost=100.0)) <= found <= choose(Y, P, OperatingPoint(cost=0.1))
+
+
+def test_exactly_one_aim_is_given() -> None:
+    for bad in ({}, {"youden": True, "f2": True}, {"cost": 2.0, "sensitivity": 0.9}, {"cost": 0.0}):
+        with pytest.raises(ValidationError):
+            OperatingPoint.model_validate(bad)

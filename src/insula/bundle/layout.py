@@ -52,6 +52,7 @@ class FurtherFile(_Strict):
 
     temperature: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
     hazards: tuple[Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None, ...]
+    power: Annotated[float, Field(gt=0.0, le=1000.0)] = 1.0
 
 
 class RecalibrationFile(_Strict):
@@ -72,6 +73,7 @@ class DecisionFile(_Strict):
     accept_from: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
     chosen_on: tuple[Hex, ...] = ()
     recalibration: RecalibrationFile | None = None
+    power: Annotated[float, Field(gt=0.0, le=1000.0)] = 1.0
 
 
 class BaselineFile(_Strict):

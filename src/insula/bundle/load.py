@@ -210,7 +210,7 @@ def _decision(raw: bytes, recipe: Recipe) -> DecisionFacts:
                 f"{wanted}; {AGAIN}."
             )
     further = {
-        name: FurtherFacts(one.temperature, tuple(np.nan if h is None else h for h in one.hazards))
+        name: FurtherFacts(one.temperature, tuple(np.nan if h is None else h for h in one.hazards), one.power)
         for name, one in file.further.items()
     }
     return DecisionFacts(
@@ -221,6 +221,7 @@ def _decision(raw: bytes, recipe: Recipe) -> DecisionFacts:
         file.accept_from,
         file.chosen_on,
         _recalibration(file, recipe),
+        file.power,
     )
 
 

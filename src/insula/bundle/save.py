@@ -67,12 +67,14 @@ def _files(parts: Parts) -> dict[str, bytes]:
             name: {
                 "temperature": float(f.temperature),
                 "hazards": [float(h) if math.isfinite(h) else None for h in f.hazards],
+                "power": float(f.power),
             }
             for name, f in parts.decision.further.items()
         },
         "accept_from": None if parts.decision.accept_from is None else float(parts.decision.accept_from),
         "chosen_on": sorted(parts.decision.chosen_on),
         "recalibration": parts.decision.recalibration.to_dict() if parts.decision.recalibration else None,
+        "power": float(parts.decision.power),
     }
     files = {
         "recipe.yaml": recipes.dump(parts.recipe).encode(),

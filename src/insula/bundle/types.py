@@ -17,11 +17,12 @@ from insula.metrics.recalibrate import Recalibration
 @dataclass(frozen=True)
 class FurtherFacts:
     """What belongs to a target beside the first: the temperature of its classes, or, for survival, the cumulative
-    baseline hazard at each of its horizons (NaN beyond the end of follow-up).
+    baseline hazard at each of its horizons (NaN beyond the end of follow-up). power: of the learned aggregate.
     """
 
     temperature: float = 1.0
     hazards: tuple[float, ...] = ()
+    power: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class DecisionFacts:
     one quantile per class, in class order, on the score 1 - p. further: target → its facts. accept_from: the least
     confidence that is accepted, where the policy bounds the risk; above 1 nothing is. chosen_on: salted hashes of the
     patients that thresholds, quantiles and bounds come from. recalibration: what follows the temperature.
+    power: of the power mean that pools a patient's inputs, where the policy's aggregate is learned.
     """
 
     thresholds: Mapping[str, float]
@@ -41,6 +43,7 @@ class DecisionFacts:
     accept_from: float | None = None
     chosen_on: tuple[str, ...] = ()
     recalibration: Recalibration | None = None
+    power: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

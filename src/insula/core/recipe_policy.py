@@ -10,17 +10,26 @@ from insula.core.recipe_section import Probability, Section
 
 
 class OperatingPoint(Section):
-    """The aim by which the threshold is chosen on validation cases; exactly one."""
+    """The aim by which the threshold is chosen on validation patients; exactly one.
+
+    sensitivity, specificity: reached by the threshold that costs least of the other. youden: the largest sum of both.
+    f2: the largest F2, in which a missed patient weighs four times a false alarm. cost: the least loss, where a missed
+    patient costs so many false alarms, at the prevalence of the validation patients.
+    """
 
     sensitivity: Probability | None = None
     specificity: Probability | None = None
     youden: bool = False
+    f2: bool = False
+    cost: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> OperatingPoint:
-        chosen = (self.sensitivity is not None) + (self.specificity is not None) + self.youden
-        if chosen != 1:
-            raise ValueError("operating_point takes exactly one of sensitivity, specificity, youden: true")
+        given = sum(aim is not None for aim in (self.sensitivity, self.specificity, self.cost))
+        if given + self.youden + self.f2 != 1:
+            raise ValueError(
+                "operating_point takes exactly one of sensitivity, specificity, cost, youden: true, f2: true"
+            )
         return self
 
 
@@ -51,13 +60,14 @@ class Policy(Section):
     """What is done with a probability.
 
     calibration: what is fitted on validation cases beside the temperature: nothing, a line in the logit of each class,
-    or rising steps, which take some hundred cases.
+    or rising steps, which take some hundred cases. aggregate: of a patient's inputs; learned: the power mean whose
+    exponent gives the least log loss on validation patients.
     """
 
     calibration: Literal["temperature", "logistic", "isotonic"] = "temperature"
     operating_point: OperatingPoint = OperatingPoint(youden=True)
     refer: Refer = Refer()
-    aggregate: Literal["mean", "max", "noisy_or", "majority"] = "mean"
+    aggregate: Literal["mean", "max", "noisy_or", "majority", "learned"] = "mean"
     conformal_level: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9
     passes: Annotated[int, Field(ge=2)] = 30
     prevalences: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = (0.01, 0.05)

@@ -21,7 +21,8 @@ Bools = NDArray[np.bool_]
 class Facts:
     """The question, its classes in column order, and the policy that turns probabilities into answers.
 
-    thresholds: class → threshold chosen on validation cases; 0.5 stands in for a class without one.
+    thresholds: class → threshold chosen on validation cases; 0.5 stands in for a class without one. power: of the
+    aggregate, where it is learned.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Facts:
     prevalences: tuple[float, ...] = (0.01, 0.05)
     domain_limit: float = 0.99
     seed: int = 0
+    power: float = 1.0
 
     @property
     def positive_index(self) -> int:
@@ -46,8 +48,8 @@ class Facts:
         return float(self.thresholds.get(name, 0.5))
 
 
-def of_recipe(recipe: Recipe, thresholds: Mapping[str, float]) -> Facts:
-    """The facts that a recipe and its chosen thresholds hold."""
+def of_recipe(recipe: Recipe, thresholds: Mapping[str, float], power: float = 1.0) -> Facts:
+    """The facts that a recipe, its chosen thresholds and its learned aggregate hold."""
     target, policy = recipe.target, recipe.policy
     unknown = sorted(set(thresholds) - set(target.classes))
     if unknown:
@@ -64,6 +66,7 @@ def of_recipe(recipe: Recipe, thresholds: Mapping[str, float]) -> Facts:
         policy.prevalences,
         policy.refer.domain,
         recipe.seed,
+        power,
     )
 
 

@@ -58,7 +58,7 @@ def evaluate(
     recipe = bundle.recipe
     asked, own = asked or Asked(), bundle.decision.thresholds
     bundle = replace(bundle, decision=replace(bundle.decision, thresholds={**own, **asked.thresholds}))
-    facts = of_recipe(recipe, bundle.decision.thresholds)
+    facts = of_recipe(recipe, bundle.decision.thresholds, bundle.decision.power)
     cohort = replace(cohort, cases=tuple(_with_label(case, recipe) for case in cohort.cases))
     cases, unlabelled = _cases(cohort, split, facts)
     aims = (recipe.policy.operating_point,)

@@ -100,7 +100,7 @@ def by_patient(rows: Sample, facts: Facts) -> tuple[Sample, int]:
     groups = np.split(order, np.flatnonzero(np.diff(index[order])) + 1)
     mixed = 0
     for i, group in enumerate(groups):
-        p[i] = aggregate(rows.p[group], facts.aggregate, facts.kind)
+        p[i] = aggregate(rows.p[group], facts.aggregate, facts.kind, facts.power)
         limits[i] = np.median(rows.limits[group], axis=0)  # of equal thresholds exactly that one; a mean drifts
         labels = rows.y[group]
         mixed += bool((labels != labels[0]).any())

@@ -16,6 +16,7 @@ from insula.metrics.thresholds import choose
 _ROUND = (0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
 _POINTS = (
     OperatingPoint(youden=True),
+    OperatingPoint(f2=True),
     *(OperatingPoint(sensitivity=aim) for aim in _ROUND),
     *(OperatingPoint(specificity=aim) for aim in _ROUND),
 )
@@ -48,7 +49,7 @@ def replaced(
     if ((score >= mine) == (score >= given)).all():
         return None
     other = f"the threshold {given:.6g} for {name} is not the bundle's ({mine:.6g})"
-    for words, best in _best(y, score, (*aims, OperatingPoint(youden=True))):
+    for words, best in _best(y, score, (*aims, OperatingPoint(youden=True), OperatingPoint(f2=True))):
         if ((score >= given) == (score >= best)).all():
             return Guard("threshold", "fail", f"{other} and is the best one on these very patients ({words})")
     return Guard("threshold", "cannot tell", f"{other}, and nothing says how it was chosen")
@@ -86,4 +87,8 @@ def _best(y: ArrayLike, p: ArrayLike, aims: Sequence[OperatingPoint]) -> Iterato
 def _words(point: OperatingPoint) -> str:
     if point.sensitivity is not None:
         return f"sensitivity {point.sensitivity:g}"
-    return f"specificity {point.specificity:g}" if point.specificity is not None else "Youden's index"
+    if point.specificity is not None:
+        return f"specificity {point.specificity:g}"
+    if point.cost is not None:
+        return f"a missed patient at {point.cost:g} false alarms"
+    return "F2" if point.f2 else "Youden's index"

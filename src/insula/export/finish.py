@@ -23,6 +23,7 @@ from insula.core.provenance import record, sha256_bytes, sha256_file
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort
 from insula.evaluate import known, near
+from insula.export.further import by_owner
 from insula.export.further import facts as further_facts
 from insula.export.onnx import head_graph, model_graph
 from insula.export.parity import Parity, check
@@ -30,7 +31,7 @@ from insula.infer import calibrated, conformal, domain, referral
 from insula.infer.engine import Engine
 from insula.infer.feed import of_case
 from insula.metrics import calibration, recalibrate, thresholds
-from insula.metrics.aggregate import aggregate
+from insula.metrics.aggregate import aggregate, fit_power
 from insula.metrics.probabilities import from_logits
 from insula.model.ensemble import Ensemble
 from insula.model.network import Network, Shape
@@ -159,13 +160,11 @@ def decide_on(val: Measured, train: Measured, recipe: Recipe) -> tuple[DecisionF
     )
     scaling = DecisionFacts({}, temperature, (), recalibration=recalibration)
     probabilities = calibrated.probabilities(logits, scaling, kind)
-    p, y = [], []
-    for patient in dict.fromkeys(owners):
-        mine = np.array([q == patient for q in owners])
-        # rounded as a Prediction's are, so that the patient who sets a threshold reaches it
-        p.append(aggregate(probabilities[mine], recipe.policy.aggregate, kind).astype(np.float32))
-        y.append(labels[mine].any(axis=0))
-    patient_p, patient_y = np.stack(p), np.stack(y)
+    rows, patient_y = by_owner(probabilities, labels, owners)
+    pooling = recipe.policy.aggregate
+    power = fit_power(rows, patient_y, kind) if pooling == "learned" else 1.0
+    # rounded as a Prediction's are, so that the patient who sets a threshold reaches it
+    patient_p = np.stack([aggregate(mine, pooling, kind, power).astype(np.float32) for mine in rows])
     chosen: dict[str, float] = {}
     for i, name in enumerate(target.classes):
         both = 0 < patient_y[:, i].sum() < len(patient_y)
@@ -181,13 +180,16 @@ def decide_on(val: Measured, train: Measured, recipe: Recipe) -> tuple[DecisionF
         "inputs": len(labels),
         "temperature": temperature,
         "calibration": how,
+        "power": power,
         "threshold": chosen[target.positive],
         "of_class": patient_y.sum(axis=0).tolist(),
     }
     if accepted is not None:
         facts["referral"] = asdict(accepted)
     accept_from = None if accepted is None else accepted.threshold
-    return replace(scaling, thresholds=chosen, conformal=quantiles, further=further, accept_from=accept_from), facts
+    return replace(
+        scaling, thresholds=chosen, conformal=quantiles, further=further, accept_from=accept_from, power=power
+    ), facts
 
 
 def _accepted(

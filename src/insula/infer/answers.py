@@ -55,4 +55,4 @@ def _values(columns: FloatArray, target: Target, facts: FurtherFacts, recipe: Re
     if target.kind == "regression":
         return np.array([columns[:, 0].mean(dtype=np.float64)])
     rows = from_logits(columns, facts.temperature, target.kind)
-    return aggregate(rows, recipe.policy.aggregate, target.kind)
+    return aggregate(rows, recipe.policy.aggregate, target.kind, facts.power)

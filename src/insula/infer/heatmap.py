@@ -115,8 +115,8 @@ def write_case(
     """Write overlays of the slices with most heat, `slice-<number>-<class>.png`, for each class asked for.
 
     Where a case has several scans, the name begins with that of the scan (`ct-`, `slide.2-`). classes: the most
-    probable class when none is named, of a binary target the positive one. prepared: what was predicted from, the slices (S, C, H, W) of the first role's
-    only scan or all scans by role.
+    probable class when none is named, of a binary target the positive one. prepared: what was predicted from, the
+    slices (S, C, H, W) of the first role's only scan or all scans by role.
     """
     views = {recipe.role: (prepared,)} if isinstance(prepared, np.ndarray) else prepared
     scans = {

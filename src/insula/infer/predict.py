@@ -117,7 +117,9 @@ class Predictor:
         outputs = self.engine.run(of_case(views, known, self.engine.input_shapes, recipe))
         warnings = (*warnings, *_missing(views, known, recipe))
         per_input = self._probabilities(outputs.logits)
-        probabilities = aggregate(per_input, recipe.policy.aggregate, recipe.target.kind).astype(np.float32)
+        probabilities = aggregate(per_input, recipe.policy.aggregate, recipe.target.kind, facts.power).astype(
+            np.float32
+        )
         spread, sampled = None, None
         if passes and recipe.model.dropout == 0.0:
             warnings = (*warnings, "no spread: the model has no dropout")
@@ -166,7 +168,8 @@ class Predictor:
     def _pooled(self, sampled: FloatArray) -> NDArray[np.float64]:
         recipe = self.bundle.recipe
         p = self._probabilities(sampled)
-        return np.stack([aggregate(rows, recipe.policy.aggregate, recipe.target.kind) for rows in p])
+        how, power = recipe.policy.aggregate, self.bundle.decision.power
+        return np.stack([aggregate(rows, how, recipe.target.kind, power) for rows in p])
 
 
 def case_embedding(outputs: Outputs) -> FloatArray:

@@ -14,8 +14,8 @@ def choose(y: ArrayLike, p: ArrayLike, point: OperatingPoint) -> float:
 
     y: (n,) bool. p: (n,) probabilities. sensitivity: the largest t that reaches it (so the best specificity).
     specificity: the smallest t that reaches it (so the best sensitivity), at most 1. youden: the t with the largest
-    sensitivity + specificity − 1; among equals the smallest. Raises EvaluationError without both classes or with bad
-    probabilities.
+    sensitivity + specificity − 1. f2: with the largest F2 (van Rijsbergen 1979). cost: with the least cost·FN + FP.
+    Among equals the smallest. Raises EvaluationError without both classes or with bad probabilities.
     """
     truth = np.asarray(y, dtype=bool)
     score = np.asarray(p, dtype=np.float64)
@@ -38,5 +38,12 @@ def choose(y: ArrayLike, p: ArrayLike, point: OperatingPoint) -> float:
     specificity = np.searchsorted(negatives, candidates, side="left") / len(negatives)
     if point.specificity is not None:
         return min(float(candidates[np.argmax(specificity >= point.specificity - 1e-12)]), 1.0)
-    gain = sensitivity + specificity
+    missed, alarms = (1 - sensitivity) * len(positives), (1 - specificity) * len(negatives)
+    if point.cost is not None:
+        gain = -(point.cost * missed + alarms) / (point.cost * len(positives) + len(negatives))
+    elif point.f2:
+        found = len(positives) - missed
+        gain = 5 * found / (5 * found + 4 * missed + alarms)
+    else:
+        gain = sensitivity + specificity
     return float(candidates[np.argmax(gain >= gain.max() - 1e-12)])

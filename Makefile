@@ -19,8 +19,8 @@ lint: .venv/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test-fast: .venv/.test
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+test-fast: .venv/.test  # one thread a process: two test processes on two cores would wait for each other's threads
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: .venv/.test  ## Checks that take minutes: the whole demo among them.
 	$(BIN)/python -m pytest -m slow

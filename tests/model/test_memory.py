@@ -30,9 +30,12 @@ def step(encoder: nn.Module, seed: int, forwards: int = 1) -> None:
 
 
 CASES = ["simple_cnn", "resnet18", "efficientnet_b0", "densenet121", "vit_tiny_patch16_224", "mc3_18"]
+QUICK = ("simple_cnn", "resnet18", "mc3_18")  # what is flat and what is a volume
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CASES]
+)
 def test_recomputing_gives_the_same_gradients_and_statistics_in_less_memory(name: str) -> None:
     torch.manual_seed(0)
     plain = build_encoder(name, 1, False, (64, 64)).train()

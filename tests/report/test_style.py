@@ -8,8 +8,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from insula.core.style import sheet
 from insula.report.draw import COLOURS
-from insula.report.style import sheet
 
 # Machado, Oliveira and Fernandes, IEEE Transactions on Visualization and Computer Graphics 15:1291, 2009; severity 1.
 VISION = {

@@ -15,7 +15,6 @@ from insula.evaluate.outcome import LIMITS
 from insula.report import figures, words
 from insula.report.checklist import answered
 from insula.report.record import Record
-from insula.report.style import sheet
 
 _SECTIONS = (
     ("plan", "Plan and looks", "looks"),
@@ -69,9 +68,9 @@ def render(record: Record, pictures: Mapping[str, bytes] | None = None) -> str:
 
 
 def template(name: str) -> Template:
-    """A template of this package with what every page needs: words, limits and the style sheet."""
+    """A template of this package with what every page needs: words and limits."""
     pages = templates.environment("insula.report")
-    pages.globals.update(words=words, limits=LIMITS, style=sheet())
+    pages.globals.update(words=words, limits=LIMITS)
     return pages.get_template(name)
 
 

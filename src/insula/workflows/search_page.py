@@ -7,7 +7,6 @@ from typing import Any
 
 from insula import __version__
 from insula.core import templates
-from insula.report.style import sheet
 from insula.workflows.search_plots import drawings
 from insula.workflows.search_results import Search, State
 
@@ -25,7 +24,6 @@ def render(search: Search) -> str:
     pages = templates.environment("insula.workflows")
     return pages.get_template("search.html").render(
         search=search,
-        style=sheet(),
         version=__version__,
         drawings=drawings(search),
         counts=[(text, len(search.of(state))) for state, text in _STATES.items() if search.of(state)],

@@ -9,4 +9,4 @@ from importlib.resources import files
 @cache
 def sheet() -> str:
     """The style sheet as text, to be written into the head of a page; it names no address of any other file."""
-    return files("insula.report").joinpath("style", "insula.css").read_text(encoding="utf-8")
+    return files("insula.core").joinpath("style", "insula.css").read_text(encoding="utf-8")

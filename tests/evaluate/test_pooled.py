@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 from tests.evaluate.made_tables import binary, binary_facts
 
 from insula.core.errors import EvaluationError
 from insula.evaluate.evidence import Guard
 from insula.evaluate.outcome import EvaluationReport, Failure
-from insula.evaluate.pooled import pool, with_thresholds
+from insula.evaluate.pooled import pool, with_thresholds, within_folds
 from insula.evaluate.run import evaluate_table
 
 
@@ -116,3 +117,25 @@ def test_of_each_guard_the_gravest_verdict_stays() -> None:
         Guard("patients", "fail", "in 2 of 3 folds; the first: 2 of 9", ("x", "y")),
         Guard("files", "cannot tell", "in 1 of 3 folds; the first: no files"),
     )
+
+
+def test_pairs_within_folds_are_told_where_folds_are_calibrated_differently() -> None:
+    low = fold("a", 0.2, [1, 1, 0, 0, 1, 0], [0.3, 0.25, 0.1, 0.2, 0.22, 0.24])
+    high = fold("b", 0.8, [1, 1, 0, 0, 1, 0], [0.9, 0.7, 0.5, 0.65, 0.95, 0.8])
+    got = pool([low, high], {}, 50)
+    truth = [r.table.y_stroke.to_numpy(bool) for r in (low, high)]
+    areas = [roc_auc_score(y, r.table.p_stroke) for y, r in zip(truth, (low, high), strict=True)]
+    pairs = [y.sum() * (~y).sum() for y in truth]
+    want = np.average(areas, weights=pairs)
+    assert f"of one fold alone the ROC-AUC of stroke is {want:.3f} (95% interval" in got.notes[1]
+    assert want > got.positive.figures["roc_auc"].value
+
+
+def test_a_patient_in_several_folds_leaves_no_pairs_within_folds() -> None:
+    table = pd.concat(
+        [
+            fold("a", 0.5, [1, 0], [0.9, 0.1]).table.assign(fold=i, patient=["x", "y"], case=[f"{i}x", f"{i}y"])
+            for i in (0, 1)
+        ]
+    )
+    assert within_folds(table, binary_facts(0.5), 20) == ""

@@ -79,7 +79,7 @@ def within_folds(table: pd.DataFrame, facts: Facts, replicates: int) -> str:
     fold = table.astype({"patient": str}).groupby("patient")["fold"].unique()
     if fold.map(len).max() > 1:
         return ""
-    of = fold.map(lambda found: found[0]).loc[patients.keys].to_numpy()
+    of = np.array([fold[str(key)][0] for key in patients.keys])
     y, p = patients.y[:, facts.positive_index], patients.p[:, facts.positive_index]
     parts = [np.flatnonzero(of == one) for one in np.unique(of)]
 

@@ -205,7 +205,7 @@ def _decided(p: np.ndarray, y: np.ndarray, threshold: float, shape: str) -> tupl
 
 INTRODUCTION = """# Prediction sets and referral: what they promise, and what was measured
 
-Written by `.venv/bin/python scripts/conformal_study.py`; the figures come from its run.
+Written by `.venv/bin/python scripts/conformal_study.py{tables}`; the figures come from its run.
 
 ## Prediction sets
 
@@ -271,9 +271,10 @@ patients. *Saved*: how much lower it is than with referral by lot.
 """
 
 
-def document(tables: dict[str, tuple[pd.DataFrame, str]], repetitions: int) -> tuple[str, bool]:
+def document(tables: dict[str, tuple[pd.DataFrame, str]], repetitions: int, given: list[str]) -> tuple[str, bool]:
     """The page, and whether every coverage reached its level and every guarantee held."""
-    lines, holds = [INTRODUCTION.format(halves=HALVES)], True
+    said = "".join(f' --table "{one}"' for one in given)
+    lines, holds = [INTRODUCTION.format(halves=HALVES, tables=said)], True
     for name, (table, _) in tables.items():
         p, y, classes = patients(table)
         for level in LEVELS:
@@ -333,7 +334,7 @@ def main() -> int:
         table = pd.read_parquet(path)
         classes = [c.removeprefix("p_") for c in table.columns if c.startswith("p_")]
         tables[name] = table, positive or classes[-1]
-    text, holds = document(tables, options.repetitions)
+    text, holds = document(tables, options.repetitions, options.table)
     options.out.write_text(text, encoding="utf-8")
     print(f"Wrote {options.out}; {'every promise was kept' if holds else 'a promise was NOT kept'}")
     return 0 if holds else 1

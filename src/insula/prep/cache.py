@@ -175,9 +175,10 @@ def _fill(
             found[case.key] = outcome.content
             shape = shape or place.shape
             if place.shape != shape:
+                advice = "a 'resize' step" if place.shape[1:] != shape[1:] else "a 'colour: grey' (or rgb) step"
                 raise CohortError(
-                    f"Case '{case.key}' gives slices of {place.shape}, the cases before it {shape}; "
-                    "add a 'resize' step to the recipe so that all have one size."
+                    f"Case '{case.key}' gives slices of {place.shape} (channels, height, width), the cases before it "
+                    f"{shape}; add {advice} to the recipe so that all are alike."
                 )
     except (KeyboardInterrupt, SystemExit):
         pool().close()  # so that nobody waits for what is being decoded

@@ -2,7 +2,7 @@
 
 `python benchmarks/coverage.py` prints the coverage of each figure's own interval and of others beside it, and exits 1
 where a figure's own interval falls short of its 95% by more than two points without saying so. `--write PAGE` writes
-docs/results/intervals.md; `--simulations` sets their number (1,000: about 5 minutes of one core).
+docs/results/intervals.md; `--simulations` sets their number (1,000: some 15 minutes of one core).
 """
 
 from __future__ import annotations

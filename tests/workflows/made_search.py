@@ -52,13 +52,13 @@ def searched(
     draws = search_study.sampler(kind, space, seed)
     address = search_study.url(store, Path("."))
     prunes = search_study.pruner(pruner, 10)
-    study = search_study.opened(
-        address, "made", False, {"metric": "val_loss"}, draws, prunes, heartbeat=heartbeat, grace=grace
-    )
-    run(study, space, judge, total, grace=grace, say=say)
     cases = {"train_cases": 20, "train_patients": 10, "val_cases": 8, "val_patients": 4}
     about = {"store": search_study.shown(address), "sampler": kind, "pruner": pruner, "seed": seed, "trials": total}
-    return of_study(study, space, recipe(), METRICS["val_loss"], {**about, "cases": cases, "folds": 0})
+    with search_study.opened(
+        address, "made", False, {"metric": "val_loss"}, draws, prunes, heartbeat=heartbeat, grace=grace
+    ) as study:
+        run(study, space, judge, total, grace=grace, say=say)
+        return of_study(study, space, recipe(), METRICS["val_loss"], {**about, "cases": cases, "folds": 0})
 
 
 def worker() -> None:

@@ -221,5 +221,9 @@ def test_a_study_of_another_kind_is_refused(tmp_path: Path) -> None:
     searched(store(tmp_path), 2)
     address = search_study.url(store(tmp_path), tmp_path)
     draws, prunes = search_study.sampler("random", SPACE, 0), search_study.pruner("none", 1)
-    with pytest.raises(UsageError, match="another metric, folds;"):
-        search_study.opened(address, "made", False, {"metric": "auc", "folds": 5}, draws, prunes)
+    asked = {"metric": "auc", "folds": 5}
+    with (
+        pytest.raises(UsageError, match="another metric, folds;"),
+        search_study.opened(address, "made", False, asked, draws, prunes),
+    ):
+        pass

@@ -66,7 +66,6 @@ def search(
     }
     name = study_name or recipe.name
     prunes = search_study.pruner(pruner, objective.steps)
-    study = search_study.opened(address, name, figure.maximise, facts, draws, prunes)
     said = {
         "store": search_study.shown(address),
         "sampler": sampler,
@@ -75,9 +74,10 @@ def search(
         "trials": total,
         "facts": facts,
     }
-    say(f"Study '{name}' in {said['store']}: {len(counted(study.get_trials()))} of {total} trials so far.")
-    run(study, found, objective, total, timeout=timeout, say=say)
-    result = of_study(study, found, recipe, figure, {**said, "cases": _sizes(kept), "folds": k})
+    with search_study.opened(address, name, figure.maximise, facts, draws, prunes) as study:
+        say(f"Study '{name}' in {said['store']}: {len(counted(study.get_trials()))} of {total} trials so far.")
+        run(study, found, objective, total, timeout=timeout, say=say)
+        result = of_study(study, found, recipe, figure, {**said, "cases": _sizes(kept), "folds": k})
     page = write(result, folder)
     if result.best is None:
         failed = [t for t in result.trials if t.state == "failed"]

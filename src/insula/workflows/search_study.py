@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,7 @@ def shown(address: URL) -> str:
     return f"{address.get_backend_name()}://{address.host or ''}{port}/{address.database or ''}"
 
 
+@contextmanager
 def opened(
     address: URL,
     name: str,
@@ -138,8 +140,8 @@ def opened(
     *,
     heartbeat: int = HEARTBEAT,
     grace: int = GRACE,
-) -> optuna.Study:
-    """The study of that name in the store, made where there is none.
+) -> Iterator[optuna.Study]:
+    """The study of that name in the store, made where there is none; the store is closed at the end.
 
     facts: what all its trials have in common, kept in the study. A study that was made with others is refused with
     UsageError that names what differs, and so is a store that does not answer.
@@ -149,6 +151,24 @@ def opened(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         storage = _storage(address, heartbeat, grace)
+    try:
+        yield _study(storage, address, name, maximise, wanted, draws, prunes)
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _study(
+    storage: optuna.storages.RDBStorage,
+    address: URL,
+    name: str,
+    maximise: bool,
+    wanted: Mapping[str, str],
+    draws: BaseSampler,
+    prunes: optuna.pruners.BasePruner,
+) -> optuna.Study:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.create_study(
             storage=storage,
             study_name=name,
@@ -159,7 +179,7 @@ def opened(
         )
     held = study.user_attrs.get(_FACTS)
     if held is None:
-        study.set_user_attr(_FACTS, wanted)
+        study.set_user_attr(_FACTS, dict(wanted))
     elif differing := [key for key in {**held, **wanted} if held.get(key) != wanted.get(key)]:
         raise UsageError(
             f"The study '{name}' in {shown(address)} was made with another {', '.join(differing)}; its trials cannot "

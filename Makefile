@@ -29,10 +29,13 @@ format: .venv/.test  ## Format the code and apply safe fixes.
 	$(BIN)/ruff check --fix src tests benchmarks
 	$(BIN)/ruff format src tests benchmarks
 
-bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage  ## All benchmarks.
+bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain  ## All benchmarks.
 
 bench-ingest: .venv/.bench  ## Reading and preparing, against MONAI and SimpleITK.
 	$(BIN)/python benchmarks/ingest.py
+
+bench-explain: .venv/.bench  ## Heat maps and dropout passes, against a library's Grad-CAM and a full loop.
+	$(BIN)/python benchmarks/explain.py
 
 bench-%: .venv/.test
 	$(BIN)/python benchmarks/$*.py
@@ -58,12 +61,12 @@ $(BIN)/uv: | constraints.txt
 	@touch $@
 
 .venv/.bench: .venv/.test
-	$(INSTALL) --editable '.[train,track,postgres,serve,slides,bias,pdf,dev,bench]'
+	$(INSTALL) --editable '.[train,explain,track,postgres,serve,slides,bias,pdf,dev,bench]'
 	@touch $@
 
 .venv/.test: $(FILES) | $(BIN)/uv
 	scripts/system-packages ocr
 	scripts/system-packages postgres
 	@echo "Installing Insula with everything that its tests need; later runs skip this"
-	$(INSTALL) --editable '.[train,track,postgres,serve,slides,bias,pdf,dev]'
+	$(INSTALL) --editable '.[train,explain,track,postgres,serve,slides,bias,pdf,dev]'
 	@touch $@ .venv/.demo

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from insula.core.errors import UnsuitableScanError
+from insula.core.recipe_policy import Source
 from insula.core.types import Case, Cohort, Heatmap, Prediction, Scan, Split
 
 
@@ -25,7 +26,7 @@ class Scripted:
         self.heat = heat
         self.asked: list[tuple[str, int]] = []
 
-    def case(self, case: Case, root: Path, passes: int = 0) -> Prediction:
+    def case(self, case: Case, root: Path, passes: int = 0, ask: Collection[Source] = ()) -> Prediction:
         self.asked.append((case.key, passes))
         if case.key not in self.stroke:
             raise UnsuitableScanError(f"{case.key} is no head CT")

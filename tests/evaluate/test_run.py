@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from tests.evaluate.scripted import Scripted, case, cohort, pairs
 
 from insula.bundle.types import Bundle
 from insula.core.errors import EvaluationError
-from insula.core.types import Case, Cohort, Scan
+from insula.core.recipe_policy import Source
+from insula.core.types import Case, Cohort, Prediction, Scan
 from insula.evaluate.run import evaluate
+from insula.infer.decide import decide
 from insula.infer.predict import Predictor
 
 Make = Callable[..., Bundle]
@@ -90,7 +93,7 @@ def test_what_fails_and_what_is_not_labelled_is_said_and_left_out(tiny_bundle: M
     predictor = Scripted({"a": 0.8, "c": 0.1, "d": 0.5})
     report = evaluate(tiny_bundle(), made, predictor=predictor, replicates=20)
     assert list(report.table["case"]) == ["a", "c"]
-    assert [(f.case, f.reason) for f in report.failures] == [("bad", "bad is no head CT")]
+    assert [(f.case, f.reason, f.rejected) for f in report.failures] == [("bad", "bad is no head CT", True)]
     assert [note for note in report.notes if note.startswith("1 cases without a label for 'answer'")]
     assert "d" not in [key for key, _ in predictor.asked]
 
@@ -117,6 +120,46 @@ def test_the_shares_of_accepted_and_referred_cases_follow_the_policy(tiny_bundle
     assert found["accuracy_of_all"] == (4, 6)  # a, b, e, f
     assert found["accuracy_of_accepted"] == (2, 4)  # a, e
     assert found["sensitivity_of_accepted"] == (1, 2)  # a, not c
+
+
+def test_the_rejected_count_among_the_shares_whether_the_model_was_asked_or_not(tiny_bundle: Make) -> None:
+    made = cohort(*(case(key, f"q{key}", "normal") for key in "abcd"), case("photo", "qa"), case("lost", "qb"))
+
+    class Sorted(Scripted):
+        def case(self, case: Case, root: Path, passes: int = 0, ask: Collection[Source] = ()) -> Prediction:
+            if case.key == "lost":
+                raise OSError("no such file")
+            return replace(super().case(case, root, passes), distances={"all": 9.0 if case.key == "d" else 0.3})
+
+    predictor = Sorted({"a": 0.1, "b": 0.1, "c": 0.45, "d": 0.1})
+    bundle = tiny_bundle(refer={"spread": 1.0})
+    report = evaluate(bundle, made, predictor=predictor, replicates=20)
+    assert report.coverage is not None
+    found = {name: (figure.events, figure.n) for name, figure in report.coverage.items()}
+    assert [found[name] for name in ("accepted", "referred", "rejected")] == [(2, 5), (1, 5), (2, 5)]
+    assert found["accuracy_of_all"] == (4, 4)
+    assert found["accuracy_of_accepted"] == (2, 2)
+    assert [(f.case, f.rejected) for f in report.failures] == [("photo", True), ("lost", False)]
+    assert report.table["distance"].tolist() == [0.3, 0.3, 0.3, 9.0]
+
+
+def test_the_table_holds_each_source_and_the_policys_own_is_always_asked_for(tiny_bundle: Make, tmp_path: Path) -> None:
+    bundle = tiny_bundle(refer={"by": "views", "mutual_information": 0.0})
+    made = scans(tmp_path, 4)
+    table = evaluate(bundle, made, replicates=20).table.set_index("case")
+    predictor = Predictor(bundle)
+    for one in made.cases[::2]:
+        want = predictor.case(one, tmp_path, ask=("dropout", "views"))
+        row = table.loc[one.key]
+        for source in ("dropout", "views"):
+            sure = want.uncertainty[source]
+            assert row[f"entropy_{source}"] == sure.entropy
+            assert row[f"mutual_information_{source}"] == sure.mutual_information
+        np.testing.assert_array_equal(
+            [row["spread_views_normal"], row["spread_views_stroke"]], want.uncertainty["views"].spread
+        )
+        assert row["action"] == decide(want, bundle).action == "refer"
+    assert not any("members" in name for name in table.columns)
 
 
 @pytest.mark.parametrize(("domain", "beyond"), [(1.0, (1.0, 1.0)), (0.6, (0.0, 1.0)), (0.4, (0.0, 0.0))])

@@ -7,22 +7,30 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
+import onnx
 import pytest
 from safetensors.numpy import load as read_weights
+from scipy.special import softmax
+from scipy.stats import entropy
 from tests.export.made_cohort import cohort
 from tests.made_fused import SHAPES, TARGETS, given, recipe, stirred
 
+from insula.bundle.layout import LIMITS
 from insula.bundle.load import load
+from insula.bundle.save import manifest_bytes
 from insula.bundle.types import Bundle
 from insula.core.errors import ExportError
+from insula.core.labels import clinical
 from insula.core.recipe import Recipe
 from insula.core.types import Cohort, Split
 from insula.export.ensemble import of_folds, of_seeds
 from insula.export.finish import Measured, decide_on, finish, measure, start
 from insula.export.parity import Parity
 from insula.infer.engine import Engine, Outputs
+from insula.infer.feed import of_case
 from insula.infer.predict import Predictor
 from insula.model.ensemble import Ensemble
 from insula.model.network import Network, Shape
@@ -128,6 +136,47 @@ def test_the_graph_is_the_mean_of_the_members_own_graphs(made: Made, bags: dict[
     for one, other in itertools.pairwise(each):  # members that differ
         assert float(np.abs(one.logits - other.logits).max()) > 0.1
         assert float(np.abs(one.maps["ct"] - other.maps["ct"]).max()) > 0.01
+
+
+@pytest.mark.parametrize("bags", BAGS, ids=str)
+def test_the_graph_gives_each_member_s_own_columns(made: Made, bags: dict[str, list[list[int]]]) -> None:
+    whole, *each = answers([Engine(made.bundle, threads=1), *made.members], bags)
+    assert whole.members is not None
+    assert whole.members.shape == (len(whole.logits), MEMBERS, whole.logits.shape[1])
+    for i, one in enumerate(each):
+        assert one.members is None
+        np.testing.assert_allclose(whole.members[:, i], one.logits, atol=NEAR, rtol=NEAR)
+    np.testing.assert_allclose(whole.members.mean(axis=1), whole.logits, atol=NEAR, rtol=NEAR)
+
+
+def test_a_prediction_s_uncertainty_over_members_is_that_of_their_own_probabilities(made: Made) -> None:
+    case = next(c for c in made.table.of_split("val") if set(c.scans) >= {"ct", "mri"})
+    predictor = Predictor(made.bundle, threads=1)
+    views, _ = predictor.views(case, Path(made.table.root))
+    found = predictor.from_slices(views, case.key, attributes=case.attributes, ask=["members"]).uncertainty["members"]
+    columns, facts = made.bundle.recipe.columns("tumour"), made.bundle.decision
+    known = clinical(case.attributes, made.bundle.recipe.clinical)
+    logits = [e.run(of_case(views, known, e.input_shapes, made.bundle.recipe)).logits for e in made.members]
+    p = softmax(np.stack([one[0, columns] for one in logits]) / facts.temperature, axis=1)
+    assert found.draws == MEMBERS
+    np.testing.assert_allclose(found.mean, p.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(found.spread, p.std(axis=0), atol=1e-4)
+    assert found.spread.max() > 0.005
+    assert found.mutual_information == pytest.approx(np.mean([entropy(row, p.mean(axis=0)) for row in p]), abs=1e-4)
+
+
+def test_an_ensemble_from_before_members_were_given_says_so(made: Made, tmp_path: Path) -> None:
+    graph = onnx.load_from_string((made.bundle.path / "model.onnx").read_bytes())
+    kept = [output for output in graph.graph.output if output.name != "members"]
+    del graph.graph.output[:]
+    graph.graph.output.extend(kept)
+    old = copytree(made.bundle.path, tmp_path / "old")
+    (old / "model.onnx").write_bytes(graph.SerializeToString())
+    (old / "manifest.json").write_bytes(manifest_bytes({name: (old / name).read_bytes() for name in LIMITS}))
+    case = made.table.of_split("val")[0]
+    got = Predictor(load(old), threads=1).case(case, Path(made.table.root), ask=["members"])
+    assert got.uncertainty == {}
+    assert any("export the ensemble again" in w for w in got.warnings)
 
 
 def test_the_head_s_graph_is_the_mean_of_the_members_heads_under_any_mask(made: Made) -> None:

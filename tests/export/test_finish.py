@@ -82,6 +82,22 @@ def test_the_baseline_knows_training_and_validation_patients_and_no_names(made: 
     assert str(root).encode() not in everything
 
 
+def test_the_baseline_s_scale_is_that_of_the_validation_cases(made: tuple[Run, Cohort, Path]) -> None:
+    _, table, root = made
+    bundle = load(root / "bundle")
+    base, predictor = bundle.baseline, Predictor(bundle)
+    assert base.neighbours.shape == (len(table.of_split("train")), len(base.embedding_mean))
+    val = [predictor.case(case, Path(table.root)) for case in table.of_split("val")]
+    assert set(val[0].distances) == {"features", "neighbours", "picture_mri", "all"}
+    found = sorted(one.distances["all"] for one in val)
+    np.testing.assert_allclose(found, base.scaled, atol=1e-3)
+    assert np.median(found) == pytest.approx(0.0, abs=1e-3)
+    assert found[-1] == pytest.approx(1.0, abs=1e-3)  # of ten the largest
+    assert max(one.domain_score for one in val) == 1.0
+    noise = np.random.default_rng(0).random((4, 1, 32, 32)).astype(np.float32) ** 8
+    assert predictor.from_slices(noise, "noise").distances["all"] > 2.0
+
+
 def test_thresholds_come_from_validation_and_the_bundle_holds_every_file(made: tuple[Run, Cohort, Path]) -> None:
     run, table, root = made
     val = finishing.measure(Engine(load(root / "bundle")), table.of_split("val"), run.prepared, run.recipe)

@@ -234,7 +234,8 @@ def test_clinical_columns_count_and_unknown_ones_are_said(made: Made) -> None:
     assert "not known of the patient: age, sex" in blind.warnings
     assert np.abs(whole.probabilities - blind.probabilities).max() > 1e-4
     views, _ = made.predictor.views(one, root)
-    known, unknown = made.predictor.samples(views, 8, one.attributes), made.predictor.samples(views, 8)
+    known = made.predictor.draws(views, "dropout", 8, one.attributes)
+    unknown = made.predictor.draws(views, "dropout", 8)
     assert np.abs(known.mean(0) - unknown.mean(0)).max() > 1e-4
 
 

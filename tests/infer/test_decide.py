@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from insula.bundle.types import Bundle, DecisionFacts
 from insula.core.errors import UnsuitableScanError
-from insula.core.types import Prediction
+from insula.core.types import Prediction, Uncertainty
 from insula.infer.decide import decide, reject
 
 
@@ -61,6 +62,72 @@ def test_the_policy_as_a_table(
     assert got.confidence == pytest.approx(confidence, abs=1e-6)
     assert got.action == action
     assert got.reasons == reasons
+
+
+def unsure(spread: float = 0.0, entropy: float = 0.0, shared: float = 0.0) -> Uncertainty:
+    each = np.full(2, 0.5, np.float32)
+    return Uncertainty(9, each, np.full(2, spread, np.float32), each, each, entropy, shared)
+
+
+@pytest.mark.parametrize(
+    ("refer", "given", "reasons"),
+    [
+        ({"by": "views"}, {"views": unsure(0.2)}, ("spread over views 0.20 is above 0.10",)),
+        ({"by": "views"}, {"views": unsure(0.1)}, ()),
+        ({"by": "views"}, {"dropout": unsure(0.2), "members": unsure(0.2)}, ()),
+        ({"by": "members", "spread": None}, {"members": unsure(0.2)}, ()),
+        (
+            {"by": "members", "entropy": 0.5},
+            {"members": unsure(entropy=0.6)},
+            ("entropy over members 0.60 is above 0.50",),
+        ),
+        ({"entropy": 0.5}, {"dropout": unsure(entropy=0.6)}, ("entropy 0.60 is above 0.50",)),
+        (
+            {"mutual_information": 0.02},
+            {"dropout": unsure(shared=0.0201)},
+            ("mutual information 0.0201 is above 0.02",),
+        ),
+        ({"mutual_information": 0.02, "by": "views"}, {"dropout": unsure(shared=0.03)}, ()),
+    ],
+)
+def test_the_policys_source_and_limits_refer(
+    tiny_bundle: Callable[..., Bundle],
+    refer: dict[str, Any],
+    given: dict[str, Uncertainty],
+    reasons: tuple[str, ...],
+) -> None:
+    got = decide(replace(prediction((0.1, 0.9)), uncertainty=given), tiny_bundle(refer=refer))
+    assert got.action == ("refer" if reasons else "accept")
+    assert got.reasons == reasons
+
+
+@pytest.mark.parametrize(
+    ("far", "limit", "action"),
+    [(2.0, 2.0, "accept"), (2.01, 2.0, "reject"), (50.0, None, "accept"), (3.5, 4.0, "accept"), (None, 2.0, "accept")],
+)
+def test_a_scan_too_far_from_training_is_rejected_without_a_class(
+    tiny_bundle: Callable[..., Bundle], far: float | None, limit: float | None, action: str
+) -> None:
+    bundle = tiny_bundle(refuse={"distance": limit})
+    distances = {} if far is None else {"features": 0.1, "neighbours": 0.2, "picture_ct": 5.0, "all": far}
+    got = decide(replace(prediction((0.1, 0.9)), distances=distances), bundle)
+    assert got.action == action
+    if action == "reject":
+        assert (got.label, got.positive, got.confidence) == ("", False, 0.0)
+        assert len(got.reasons) == 1
+        assert "2.01 times as far" in got.reasons[0]
+        assert "above 2.00, most in its picture" in got.reasons[0]
+
+
+def test_beyond_95_percent_of_validation_a_scan_is_referred_with_the_part_that_differs(
+    tiny_bundle: Callable[..., Bundle],
+) -> None:
+    bundle = tiny_bundle()
+    near = decide(prediction((0.1, 0.9), None, 0.95), bundle)
+    odd = replace(prediction((0.1, 0.9), None, 0.97), distances={"features": 1.2, "picture_ct": 0.4, "all": 1.1})
+    got = decide(odd, bundle)
+    assert (near.action, got.action, got.label) == ("accept", "refer", "stroke")
+    assert "farther than 0.97 of the validation scans, above 0.95, most in its features)" in got.reasons[0]
 
 
 @pytest.mark.parametrize(

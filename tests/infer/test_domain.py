@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from insula.core.errors import EvaluationError
-from insula.infer.domain import baseline, distance, median_distance, score
+from insula.infer.domain import baseline, distance, median_distance, neighbour_distance, neighbours, score
 
 
 def test_the_precision_is_ledoit_and_wolfs() -> None:
@@ -49,3 +49,30 @@ def test_a_case_of_many_strange_inputs_is_not_typical_because_they_cancel() -> N
     mean, precision = np.zeros(2), np.eye(2)
     assert median_distance(np.array([[8.0, 0.0], [-8.0, 0.0], [0.0, 8.0]]), mean, precision) == 8.0
     assert median_distance(np.array([[3.0, 4.0]]), mean, precision) == 5.0
+
+
+def test_the_distance_to_the_fifth_nearest_is_scikit_learns() -> None:
+    from sklearn.neighbors import NearestNeighbors
+    from sklearn.preprocessing import normalize
+
+    g = np.random.default_rng(0)
+    train, seen = g.normal(size=(60, 8)), g.normal(size=(7, 8)) * 3.0
+    rows = neighbours(train)
+    assert rows.dtype == np.float16
+    found, _ = NearestNeighbors(n_neighbors=5).fit(normalize(train)).kneighbors(normalize(seen))
+    each = [neighbour_distance(one[None], rows) for one in seen]
+    np.testing.assert_allclose(each, found[:, 4], atol=2e-3)
+    assert neighbour_distance(seen, rows) == pytest.approx(np.median(found[:, 4]), abs=2e-3)
+
+
+def test_few_rows_and_dead_embeddings_have_neighbours_too() -> None:
+    rows = neighbours(np.eye(4)[:3])
+    assert neighbour_distance(np.array([[5.0, 0.0, 0.0, 0.0]]), rows) == pytest.approx(np.sqrt(2), abs=1e-3)
+    assert np.isfinite(neighbour_distance(np.zeros((2, 4)), neighbours(np.zeros((3, 4)))))
+
+
+def test_of_many_rows_two_thousand_are_kept_from_first_to_last() -> None:
+    x = np.stack([np.cos(np.linspace(0, 3, 9001)), np.sin(np.linspace(0, 3, 9001))], axis=1)
+    rows = neighbours(x)
+    assert rows.shape == (2000, 2)
+    np.testing.assert_allclose(rows[[0, -1]], x[[0, -1]], atol=1e-3)

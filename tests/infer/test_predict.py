@@ -16,6 +16,8 @@ from insula.core.types import Case, Scan
 from insula.infer import feed
 from insula.infer.predict import Predictor
 from insula.infer.sampling import keep_masks
+from insula.infer.suitable import NoSuchScanError
+from insula.infer.views import View, of_recipe, show
 from insula.prep.run import prepare
 
 W = weights(1, 2)
@@ -75,10 +77,8 @@ def test_the_spread_of_pooled_images_is_that_of_the_pooled_probability(tiny_bund
     slices, _ = predictor.prepare(scan)
     each = reference(W, slices[:, None], np.ones((4, 1), np.float32))["embedding"]
     exact = predictor.engine.run({"ct": slices[:, None], "ct_mask": np.ones((4, 1, 1), np.float32)}).embedding
-    runs = []
-    for row, exact_row in zip(each, exact, strict=True):
-        keep = keep_masks(exact_row, 15, 0.3, bundle.recipe.seed)
-        runs.append(softmax(((row * keep) @ W.head.T + W.offset) / 1.5))
+    keep = keep_masks(exact, 15, 0.3, bundle.recipe.seed)
+    runs = [softmax(((row * keep) @ W.head.T + W.offset) / 1.5) for row in each]
     assert got.spread is not None
     np.testing.assert_allclose(got.spread, np.mean(runs, axis=0).std(axis=0), atol=1e-5)
 
@@ -142,14 +142,66 @@ def test_path_and_case_give_the_same_answer_and_say_what_was_not_checked(tmp_pat
         predictor.path(tmp_path / "nothing.png")
 
 
-def test_samples_pool_to_the_same_mean_as_the_prediction_when_nothing_is_dropped(
+def test_draws_pool_to_the_prediction_when_nothing_is_dropped_and_nothing_moved(
     tiny_bundle: Callable[..., Bundle],
 ) -> None:
-    predictor = Predictor(tiny_bundle(unit="image", dropout=0.0))
+    predictor = Predictor(tiny_bundle(unit="image", dropout=1e-9))
     scan = volume(3)
-    runs = predictor.samples(predictor.prepare(scan)[0], 4)
+    slices, _ = predictor.prepare(scan)
+    plain = predictor.volume(scan, "c").probabilities
+    runs = predictor.draws(slices, "dropout", 4)
     assert runs.shape == (4, 2)
-    np.testing.assert_allclose(runs[0], predictor.volume(scan, "c").probabilities, atol=1e-6)
+    np.testing.assert_allclose(runs, np.tile(plain, (4, 1)), atol=1e-6)
+    np.testing.assert_allclose(predictor.draws(slices, "views")[0], plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("unit", ["series", "image"])
+def test_views_are_the_answers_to_the_scan_moved_as_in_training(tiny_bundle: Callable[..., Bundle], unit: str) -> None:
+    bundle = tiny_bundle(unit=unit)
+    predictor = Predictor(bundle)
+    scan = volume(20)
+    slices, _ = predictor.prepare(scan)
+    got = predictor.volume(scan, "c", ask=["views"])
+    shown = [View(), *of_recipe(bundle.recipe.train.augment)]
+    each = [predictor.from_slices(show(slices, view), "c").probabilities for view in shown]
+    assert len(each) == 9
+    found = got.uncertainty["views"]
+    assert found.draws == 9
+    np.testing.assert_allclose(found.mean, np.mean(each, axis=0), atol=1e-6)
+    np.testing.assert_allclose(found.spread, np.std(each, axis=0), atol=1e-6)
+    assert found.spread.min() > 1e-4
+    assert (found.low < found.mean).all()
+    assert (found.mean < found.high).all()
+    assert got.spread is None  # of dropout, which was not asked for
+    np.testing.assert_array_equal(got.probabilities, predictor.volume(scan, "c").probabilities)
+
+
+def test_sources_that_a_model_does_not_have_are_said(tiny_bundle: Callable[..., Bundle]) -> None:
+    got = Predictor(tiny_bundle(dropout=0.0)).volume(volume(), "c", ask=("dropout", "views", "members"))
+    assert set(got.uncertainty) == {"views"}
+    assert [w for w in got.warnings if w.startswith("no spread")] == [
+        "no spread: the model has no dropout",
+        "no spread over members: the model is one network",
+    ]
+
+
+def test_asking_for_dropout_takes_the_recipes_number_of_passes(tiny_bundle: Callable[..., Bundle]) -> None:
+    bundle = tiny_bundle()
+    got = Predictor(bundle).volume(volume(), "c", ask=["dropout"])
+    assert got.uncertainty["dropout"].draws == bundle.recipe.policy.passes == 12
+    np.testing.assert_array_equal(got.spread, got.uncertainty["dropout"].spread)
+
+
+def test_what_is_no_such_scan_is_refused_before_the_model(tiny_bundle: Callable[..., Bundle]) -> None:
+    predictor = Predictor(tiny_bundle())
+    knee = replace(volume(), attributes={"body_part": "KNEE"})
+    with pytest.raises(NoSuchScanError, match="KNEE"):
+        predictor.volume(knee, "c")
+    air = replace(volume(), array=np.full((1, 3, 24, 24), -1000.0, np.float32) + np.eye(24, dtype=np.float32))
+    with pytest.raises(NoSuchScanError, match="after the recipe's steps"):
+        predictor.volume(air, "c")
+    odd = predictor.volume(replace(volume(), attributes={"body_part": "KOPF"}), "c")
+    assert any("'KOPF' is not known" in w for w in odd.warnings)
 
 
 def test_a_set_that_holds_a_kind_holds_the_finding_too(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from tests.tiny_bundle import FEATURES, head_graph, model_graph, recipe, weights
 
 from insula.infer.engine import Engine
-from insula.infer.sampling import keep_masks, sample, summary
+from insula.infer.sampling import keep_masks, sample
 
 W = weights(1, 2)
 
@@ -32,34 +32,24 @@ def test_masks_follow_from_the_seed_and_the_embedding_alone() -> None:
     assert (first != keep_masks(nudged, 20, 0.5, 3)).any()
 
 
-def test_a_batch_of_samples_equals_single_runs_of_the_head_under_the_same_masks(engine: Engine) -> None:
+def test_a_pass_drops_the_same_features_of_all_inputs_of_a_case(engine: Engine) -> None:
     e = np.random.default_rng(1).random((3, FEATURES)).astype(np.float32)
     got = sample(engine, e, 9, 0.4, seed=5)
     assert got.shape == (9, 3, 2)
-    for i in range(3):
-        keep = keep_masks(e[i], 9, 0.4, 5)
-        for t in range(9):
-            one = engine.head(e[i : i + 1], keep[t : t + 1])[0]
-            np.testing.assert_array_equal(got[t, i], one)
-            np.testing.assert_allclose(one, (e[i] * keep[t]) @ W.head.T + W.offset, atol=1e-5)
+    keep = keep_masks(e, 9, 0.4, 5)
+    for t in range(9):
+        np.testing.assert_array_equal(got[t], engine.head(e, np.repeat(keep[t : t + 1], 3, axis=0)))
+        np.testing.assert_allclose(got[t], (e * keep[t]) @ W.head.T + W.offset, atol=1e-5)
+
+
+def test_the_spread_of_a_case_does_not_shrink_with_the_number_of_its_slices(engine: Engine) -> None:
+    one = np.random.default_rng(2).random((1, FEATURES)).astype(np.float32)
+    alone = sample(engine, one, 200, 0.4, seed=5).mean(axis=1).std(axis=0)
+    many = sample(engine, np.repeat(one, 40, axis=0), 200, 0.4, seed=5).mean(axis=1).std(axis=0)
+    np.testing.assert_allclose(many, alone, rtol=0.2)
 
 
 def test_without_dropout_every_pass_is_the_same(engine: Engine) -> None:
     e = np.random.default_rng(1).random((2, FEATURES)).astype(np.float32)
     got = sample(engine, e, 5, 0.0, seed=5)
     assert (got == got[0]).all()
-
-
-def test_summary_of_closed_forms() -> None:
-    sure = np.tile([1.0, 0.0], (8, 1))
-    assert summary(sure, "multiclass").entropy == 0.0
-    split = np.array([[1.0, 0.0], [0.0, 1.0]] * 4)
-    both = summary(split, "multiclass")
-    assert both.entropy == pytest.approx(np.log(2))
-    assert both.mutual_information == pytest.approx(np.log(2))
-    np.testing.assert_allclose(both.spread, 0.5)
-    torn = summary(np.full((8, 2), 0.5), "multiclass")
-    assert torn.entropy == pytest.approx(np.log(2))
-    assert torn.mutual_information == pytest.approx(0.0, abs=1e-12)
-    labels = summary(np.full((8, 3), 0.5), "multilabel")
-    assert labels.entropy == pytest.approx(3 * np.log(2))

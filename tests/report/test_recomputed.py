@@ -242,6 +242,7 @@ def test_policy_sets_domain_and_heat_are_counts_of_the_table(kind: str) -> None:
     want = {
         "accepted": accepted.mean(),
         "referred": (table["action"] == "refer").mean(),
+        "rejected": (table["action"] == "reject").mean(),
         "accuracy_of_all": right.mean(),
         "accuracy_of_accepted": right[accepted].mean(),
         "sensitivity_of_accepted": called[accepted & y[:, k], k].mean(),

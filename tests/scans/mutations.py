@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import nibabel
 import numpy as np
 import pydicom.data
 import tifffile
 from numpy.random import Generator
 from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID, HTJ2KLossless, JPEGLosslessSV1
 
 DICOM = Path(pydicom.data.__file__).parent / "test_files"
 NIFTI = Path(nibabel.__file__).parent / "tests" / "data"
@@ -53,6 +56,7 @@ class Mutant:
 def sound_files() -> list[tuple[str, bytes]]:
     """(kind, bytes) of files that read without error."""
     found = [("dicom", (DICOM / name).read_bytes()) for name in DICOM_NAMES]
+    found += [("dicom", _packed(*pair)) for pair in ((JPEGLosslessSV1, "ljpeg"), (HTJ2KLossless, "htj2k"))]
     found += [("nifti", (NIFTI / name).read_bytes()) for name in ("anatomical.nii", "functional.nii")]
     found += [("nii.gz", (NIFTI / name).read_bytes()) for name in ("standard.nii.gz", "example_nifti2.nii.gz")]
     found.append(("nii.gz", gzip.compress((NIFTI / "anatomical.nii").read_bytes(), mtime=0)))
@@ -119,6 +123,19 @@ def task(request: dict[str, Any]) -> tuple[dict[str, Any], tuple[Any, ...]]:
         raise AssertionError("an affine that is not finite")
     digest = hashlib.sha256(np.ascontiguousarray(volume.array).data).hexdigest()
     return {"pixels": digest, "shape": list(volume.array.shape), "warnings": list(volume.warnings)}, ()
+
+
+def _packed(syntax: UID, codec: str) -> bytes:
+    """The small CT slice in a syntax of which pydicom brings no file."""
+    made = pydicom.dcmread(DICOM / "CT_small.dcm")
+    values = (made.pixel_array.astype(np.int32) + 1024).astype(np.uint16)
+    made.PixelRepresentation, made.RescaleIntercept = 0, -2048
+    made.file_meta.TransferSyntaxUID = syntax
+    made.PixelData = encapsulate([bytes(getattr(imagecodecs, f"{codec}_encode")(values))])
+    made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
+    stream = io.BytesIO()
+    made.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
 
 
 def _saved(image: Image.Image, format_: str, **options: Any) -> bytes:

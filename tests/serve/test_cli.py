@@ -15,8 +15,9 @@ from click.testing import CliRunner
 from tests.serve.client import dicom
 
 from insula.bundle.types import Bundle
+from insula.cli.explain import explain
 from insula.cli.info import info
-from insula.cli.predict import explain, predict
+from insula.cli.predict import predict
 from insula.core.errors import UnsuitableScanError, UsageError
 from insula.serve.run import socket_on
 
@@ -65,7 +66,7 @@ def test_explain_writes_pictures_and_says_where(tiny_bundle: Callable[..., Bundl
     data = json.loads(got.stdout)
     assert data["class"] == "stroke"
     assert all(Path(f).is_file() for f in data["files"])
-    heat: Any = nib.load(data["files"][-1])
+    heat: Any = nib.load(next(f for f in data["files"] if f.endswith(".nii.gz")))
     assert heat.shape[:2] == (16, 16)
     assert [s["slice"] for s in data["slices"]] in ([0], [])
     wrong = CliRunner().invoke(explain, [bundle, scan, "--out", str(tmp_path / "x"), "--class", "tumour"])

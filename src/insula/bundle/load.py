@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError, safe_load
 
-from insula.bundle import graph, tensors
+from insula.bundle import baseline_arrays, graph, tensors
 from insula.bundle.layout import (
     LIMITS,
     MANIFEST,
@@ -71,7 +70,7 @@ def load(path: Path) -> Bundle:
         id=hashlib.sha256(raw).hexdigest()[:16],
         recipe=recipe,
         decision=_decision(data["decision.json"], recipe),
-        baseline=_baseline(data["baseline.json"], data["baseline.safetensors"]),
+        baseline=_baseline(data["baseline.json"], data["baseline.safetensors"], tuple(recipe.inputs)),
         metrics=_json(FreeFile, "metrics.json", data["metrics.json"]).root,
         provenance=_json(FreeFile, "provenance.json", data["provenance.json"]).root,
         files={name: entry.sha256 for name, entry in manifest.files.items()},
@@ -246,48 +245,10 @@ def _recalibration(file: DecisionFile, recipe: Recipe) -> Recalibration | None:
     return found
 
 
-def _baseline(raw: bytes, table: bytes) -> Baseline:
+def _baseline(raw: bytes, table: bytes, roles: tuple[str, ...]) -> Baseline:
     file = _json(BaselineFile, "baseline.json", raw)
     try:
-        arrays = tensors.read(table)
-        mean = _array(arrays, "embedding_mean", 1)
-        precision = _array(arrays, "embedding_precision", 2)
-        distances = _array(arrays, "distances", 1)
-        if precision.shape != (len(mean), len(mean)):
-            raise ValueError(f"a mean of {len(mean)} and a precision of {precision.shape} do not fit together")
-        if len(distances) == 0 or (np.diff(distances) < 0).any() or distances[0] < 0:
-            raise ValueError("distances must be one or more numbers from 0, rising")
-        codes, medians = _codes(arrays)
+        arrays = baseline_arrays.of_arrays(tensors.read(table), roles)
     except ValueError as error:
         raise BundleError(f"The bundle's file 'baseline.safetensors' is refused: {error}; {AGAIN}.") from error
-    return Baseline(
-        **file.model_dump(),
-        embedding_mean=mean,
-        embedding_precision=precision,
-        distances=distances,
-        codes=codes,
-        code_medians=medians,
-    )
-
-
-def _codes(arrays: dict[str, NDArray[np.generic]]) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
-    """Codes (M, 4) of training pictures and the medians (256,) that their bits are taken about."""
-    codes = arrays.get("codes")
-    if codes is None or codes.dtype != np.uint64 or codes.ndim != 2 or codes.shape[1] != 4:
-        raise ValueError("'codes' must be uint64 of shape (M, 4)")
-    medians = _array(arrays, "code_medians", 1).astype(np.float32)
-    if medians.shape != (256,):
-        raise ValueError(f"'code_medians' has {len(medians)} values, not 256")
-    return codes.astype(np.uint64), medians
-
-
-def _array(arrays: dict[str, NDArray[np.generic]], name: str, dimensions: int) -> NDArray[np.float64]:
-    if name not in arrays:
-        raise ValueError(f"it holds no '{name}'")
-    array = arrays[name]
-    if array.ndim != dimensions or array.dtype.kind != "f":
-        raise ValueError(f"'{name}' is {array.ndim}-dimensional {array.dtype}, not {dimensions}-dimensional float")
-    result = array.astype(np.float64)
-    if not np.isfinite(result).all():
-        raise ValueError(f"'{name}' holds values that are not finite")
-    return result
+    return Baseline(**file.model_dump(), **arrays)

@@ -12,10 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from insula import __version__
-from insula.bundle import tensors
+from insula.bundle import baseline_arrays, tensors
 from insula.bundle.layout import LIMITS, MANIFEST, SCHEMA
 from insula.bundle.load import load
 from insula.bundle.types import Baseline, Bundle, Parts
@@ -83,15 +81,7 @@ def _files(parts: Parts) -> dict[str, bytes]:
         "weights.safetensors": parts.weights,
         "decision.json": _json(facts),
         "baseline.json": _json(_baseline_facts(baseline)),
-        "baseline.safetensors": tensors.write(
-            {
-                "embedding_mean": baseline.embedding_mean.astype(np.float64),
-                "embedding_precision": baseline.embedding_precision.astype(np.float64),
-                "distances": np.sort(baseline.distances.astype(np.float64)),
-                "codes": baseline.codes.astype(np.uint64),
-                "code_medians": baseline.code_medians.astype(np.float32),
-            }
-        ),
+        "baseline.safetensors": tensors.write(baseline_arrays.to_arrays(baseline)),
         "metrics.json": _json(parts.metrics),
         "model-card.md": parts.model_card.encode(),
         "provenance.json": _json(parts.provenance),

@@ -54,6 +54,11 @@ class Baseline:
     embedding_mean (E,) and embedding_precision (E, E): of training embeddings. distances (M,): Mahalanobis distances
     of validation cases, rising. pixel_mean, pixel_std: of prepared training slices. sites: salted hashes of the
     training sites. codes (M, 4), code_medians (256,): of training pictures, as `evaluate.near` compares them.
+
+    neighbours (R, E): directions of training embeddings. pictures: role → mean (F,) and precision (F, F) of the numbers
+    by which `infer.suitable_statistics` describes training pictures. scale (P, 2): of each distance by part and of all
+    (`infer.domain_scale.names`) the middle validation case and where 95% lie below. scaled (V,): validation cases on
+    that scale, rising. A bundle without a scale has none of the four.
     """
 
     patients: tuple[str, ...]
@@ -70,6 +75,10 @@ class Baseline:
     sites: tuple[str, ...] = ()
     codes: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 4), np.uint64))
     code_medians: NDArray[np.float32] = field(default_factory=lambda: np.zeros(256, np.float32))
+    neighbours: NDArray[np.float16] = field(default_factory=lambda: np.zeros((0, 0), np.float16))
+    pictures: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
+    scale: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
+    scaled: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True, eq=False)

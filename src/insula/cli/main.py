@@ -30,7 +30,7 @@ VERBS = {
     "compare": ("insula.cli.compare:compare", "Compare two bundles or tables of predictions on the same cases."),
     "report": ("insula.cli.report:report", "Write the pages of an evaluation anew from its folder."),
     "predict": ("insula.cli.predict:predict", "Predict scans with a bundle."),
-    "explain": ("insula.cli.predict:explain", "Show where on a scan a prediction's score comes from."),
+    "explain": ("insula.cli.explain:explain", "Show where in a scan a prediction's score comes from."),
     "serve": ("insula.cli.serve:serve", "Serve a bundle over HTTP."),
     "info": ("insula.cli.info:info", "What is installed, which recipes and entries there are."),
 }

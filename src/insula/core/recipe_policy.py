@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from insula.core.recipe_section import Probability, Section
 
+Source = Literal["dropout", "views", "members"]
+Limit = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
 
 class OperatingPoint(Section):
     """The aim by which the threshold is chosen on validation patients; exactly one.
@@ -45,15 +48,37 @@ class Risk(Section):
 
 
 class Refer(Section):
-    """A person looks when confidence is below, the spread above, or the distance from training beyond these limits.
+    """A person looks when confidence is below its limit, or another score above its own; null switches a limit off.
 
-    risk: also below the confidence that keeps the error among the accepted cases within a bound.
+    by: the source that spread, entropy and mutual_information (nats) are of: dropout passes, views of the scan (moved
+    as the training pictures were), or members of an ensemble. domain: share of the validation cases that lie nearer to
+    the training data; beyond it the scan is referred. risk: also below the confidence that keeps the error among the
+    accepted cases within a bound.
     """
 
     confidence: Probability = 0.7
-    spread: Annotated[float, Field(ge=0.0)] = 0.1
-    domain: Probability = 0.99
+    by: Source = "dropout"
+    spread: Limit | None = 0.1
+    entropy: Limit | None = None
+    mutual_information: Limit | None = None
+    domain: Probability = 0.95
     risk: Risk | None = None
+
+
+class Refuse(Section):
+    """What is no such scan and gets no answer; null, or an empty list, switches a check off.
+
+    body_parts: words of which a header's body part must hold one, where it names another part of the body. shrink: how
+    many times fewer pixels a side than the network takes a scan may have. aspect: of the longer to the shorter side.
+    varied: share of a prepared scan's pixels that must be neither its darkest nor its brightest value. distance: from
+    the training data, where 0 is the middle validation case and 1 that with 95% of them nearer.
+    """
+
+    body_parts: tuple[str, ...] = ("HEAD", "BRAIN", "SKULL", "CRANI", "CEREB", "NEURO")
+    shrink: Annotated[float, Field(ge=1.0, allow_inf_nan=False)] | None = 4.0
+    aspect: Annotated[float, Field(ge=1.0, allow_inf_nan=False)] | None = 3.0
+    varied: Probability | None = 0.01
+    distance: Annotated[float, Field(ge=1.0, allow_inf_nan=False)] | None = 3.0
 
 
 class Policy(Section):
@@ -67,6 +92,7 @@ class Policy(Section):
     calibration: Literal["temperature", "logistic", "isotonic"] = "temperature"
     operating_point: OperatingPoint = OperatingPoint(youden=True)
     refer: Refer = Refer()
+    refuse: Refuse = Refuse()
     aggregate: Literal["mean", "max", "noisy_or", "majority", "learned"] = "mean"
     conformal_level: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9
     passes: Annotated[int, Field(ge=2)] = 30

@@ -130,6 +130,24 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Uncertainty:
+    """How much a prediction moves over the draws of one source: dropout passes, views of the scan, members.
+
+    draws: how many. Over them, (K,) each: mean, spread (standard deviation, n in the denominator), and low to high,
+    where 95% of further draws are expected. In nats, entropy of the mean, and mutual_information, the part of it that
+    is disagreement between draws; of labels that stand together those of the primary one (see `infer.uncertainty`).
+    """
+
+    draws: int
+    mean: FloatArray
+    spread: FloatArray
+    low: FloatArray
+    high: FloatArray
+    entropy: float
+    mutual_information: float
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What the model says of one case, before any policy.
 
@@ -137,6 +155,9 @@ class Prediction:
     None when they were not asked for. prediction_set: classes kept at the bundle's conformal level.
     domain_score: distance from the training data as a quantile of validation distances, 0 (typical) to 1 (beyond all).
     heatmaps: by scan, `role` or `role.2` and so on. also: the answers to the recipe's further targets, by their name.
+    uncertainty: by source (`dropout`, `views`, `members`), those that were asked for and can be had. distances: from
+    the training data by part, and of all parts as `all`: 0 at the middle validation case, 1 where 95% of them lie
+    below; empty for bundles that hold no scale for them.
     """
 
     case: str
@@ -151,11 +172,16 @@ class Prediction:
     heatmaps: Mapping[str, Heatmap] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     also: Mapping[str, Answer] = field(default_factory=dict)
+    uncertainty: Mapping[str, Uncertainty] = field(default_factory=dict)
+    distances: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the policy makes of a prediction: a class, and whether a person has to look, with reasons."""
+    """What the policy makes of a prediction: a class, and whether a person has to look, with reasons.
+
+    accept: the class stands. refer: a person has to look at it. reject: no such scan, so there is no class (label "").
+    """
 
     label: str
     positive: bool

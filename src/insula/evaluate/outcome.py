@@ -83,10 +83,11 @@ class Localisation:
 
 @dataclass(frozen=True)
 class Failure:
-    """A case that could not be predicted, and why."""
+    """A case that could not be predicted, and why. rejected: it is no such scan, or no readable one."""
 
     case: str
     reason: str
+    rejected: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
-"""What the recipe's policy did on the judged cases: accepted, referred, unlike the training data."""
+"""What the recipe's policy did on the judged cases: accepted, referred, rejected, unlike the training data."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,10 +14,11 @@ from insula.metrics.intervals import Figure
 from insula.metrics.probabilities import exclusive
 
 
-def coverage(table: pd.DataFrame, rows: Sample, facts: Facts) -> dict[str, Figure] | None:
-    """Shares of cases accepted and referred, and how often the answer is right with and without the referred.
+def coverage(table: pd.DataFrame, rows: Sample, facts: Facts, refused: Sequence[str] = ()) -> dict[str, Figure] | None:
+    """Shares of cases accepted, referred and rejected, and how often the answer is right with and without the others.
 
-    None where the table has no column `action`.
+    refused: cases that were rejected before the model was asked; they are in no table, count in the three shares, and
+    each stands for a patient of its own. None where the table has no column `action`.
     """
     if "action" not in table.columns:
         return None
@@ -24,13 +27,19 @@ def coverage(table: pd.DataFrame, rows: Sample, facts: Facts) -> dict[str, Figur
     k = facts.positive_index
     right = (called == rows.y).all(axis=1) if exclusive(facts.kind) else called[:, k] == rows.y[:, k]
     accepted, whole = action == "accept", np.ones(len(action), dtype=bool)
+    done = np.concatenate([action, ["reject"] * len(refused)]) if refused else action
+    owners = np.concatenate([rows.patients, [f"case {key}" for key in refused]]) if refused else rows.patients
+
+    def share(of: str) -> Figure:
+        return proportion.figure(done == of, np.ones(len(done), dtype=bool), owners, "no case")
 
     def figure(hit: Bools, among: Bools, nothing: str = "no case") -> Figure:
         return proportion.figure(hit, among, rows.patients, nothing)
 
     return {
-        "accepted": figure(accepted, whole),
-        "referred": figure(action == "refer", whole),
+        "accepted": share("accept"),
+        "referred": share("refer"),
+        "rejected": share("reject"),
         "accuracy_of_all": figure(right, whole),
         "accuracy_of_accepted": figure(right, accepted, "no case was accepted"),
         "sensitivity_of_accepted": figure(called[:, k], accepted & rows.y[:, k], "no positive case was accepted"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,8 +12,9 @@ import pandas as pd
 
 from insula.bundle.types import Bundle
 from insula.core import labels
-from insula.core.errors import EvaluationError, InsulaError
+from insula.core.errors import EvaluationError, InsulaError, ScanError, UnsuitableScanError
 from insula.core.recipe import Recipe
+from insula.core.recipe_policy import Source
 from insula.core.types import Case, Cohort, Prediction
 from insula.evaluate import around, further, known, localisation, policy
 from insula.evaluate.around import Asked
@@ -23,7 +24,9 @@ from insula.evaluate.headline import headline
 from insula.evaluate.outcome import EvaluationReport, Failure
 from insula.evaluate.table import by_patient, frame, sample
 from insula.infer.decide import decide
+from insula.infer.domain_scale import ALL
 from insula.infer.predict import Predictor
+from insula.infer.uncertainty import SOURCES
 from insula.metrics.prevalence import at_prevalence
 
 REPLICATES = 2000
@@ -33,7 +36,7 @@ Progress = Callable[[Sequence[Case]], Iterable[Case]]
 class Predicts(Protocol):
     """Whatever predicts a case as `Predictor` does."""
 
-    def case(self, case: Case, root: Path, passes: int = 0) -> Prediction:
+    def case(self, case: Case, root: Path, passes: int = 0, ask: Collection[Source] = ()) -> Prediction:
         """The prediction of one case whose paths are relative to root."""
         ...
 
@@ -47,13 +50,15 @@ def evaluate(
     passes: int | None = None,
     replicates: int = REPLICATES,
     asked: Asked | None = None,
+    ask: Collection[Source] = (),
 ) -> EvaluationReport:
     """Predict every labelled case of a split ("all" for the whole cohort) and judge the predictions.
 
     progress wraps the cases, as `tqdm` does. passes: dropout passes per case, by default those of the bundle's policy.
-    asked: what is wanted beside the figures; the plan is written before the first case is predicted. A case that cannot
-    be predicted becomes an entry in `failures`. Raises EvaluationError when there is no labelled case or not one could
-    be predicted.
+    asked: what is wanted beside the figures; the plan is written before the first case is predicted. ask: sources of
+    uncertainty for the table, beside the one that the policy refers by and an ensemble's members. A case that cannot be
+    predicted becomes an entry in `failures`. Raises EvaluationError when there is no labelled case or not one could be
+    predicted.
     """
     recipe = bundle.recipe
     asked, own = asked or Asked(), bundle.decision.thresholds
@@ -66,16 +71,17 @@ def evaluate(
     ground = around.lay(facts, cohort, cases, split, known.of_bundle(bundle), own, aims, bundle.id, replicates, asked)
     predictor = predictor or Predictor(bundle)
     passes = recipe.policy.passes if passes is None else passes
+    sources = _sources(recipe, passes, ask)
     rows: list[dict[str, Any]] = []
     failures: list[Failure] = []
     notes: list[str] = []
     for case in progress(cases) if progress else cases:
         try:
-            rows.append(
-                _row(case, predictor.case(case, Path(cohort.root), passes=passes), bundle, facts, cohort, notes)
-            )
+            found = predictor.case(case, Path(cohort.root), passes=passes, ask=sources)
+            rows.append(_row(case, found, bundle, facts, cohort, notes))
         except (InsulaError, OSError, ValueError, MemoryError) as error:
-            failures.append(Failure(case.key, str(error) or type(error).__name__))
+            refused = isinstance(error, ScanError | UnsuitableScanError)
+            failures.append(Failure(case.key, str(error) or type(error).__name__, refused))
     if not rows:
         raise EvaluationError(f"Not one of {len(cases)} cases could be predicted; the first: {failures[0].reason}")
     if unlabelled:
@@ -136,7 +142,7 @@ def evaluate_table(
         patient=patient,
         case=case,
         prevalence=prevalence,
-        coverage=policy.coverage(table, rows, facts),
+        coverage=policy.coverage(table, rows, facts, [f.case for f in failures if f.rejected]),
         domain=policy.domain(table, rows, facts),
         localisation=localisation.summary(table),
         failures=tuple(failures),
@@ -165,6 +171,14 @@ def _cases(cohort: Cohort, split: str, facts: Facts) -> tuple[list[Case], int]:
     return labelled, len(chosen) - len(labelled)
 
 
+def _sources(recipe: Recipe, passes: int, ask: Collection[Source]) -> tuple[Source, ...]:
+    """What is asked for beside dropout, whose passes are their own question: none means that it is not wanted."""
+    wanted: set[Source] = {*ask, recipe.policy.refer.by}
+    if recipe.model.members > 1:
+        wanted.add("members")
+    return tuple(source for source in SOURCES if source in wanted and (passes or source != "dropout"))
+
+
 def _label_columns(recipe: Recipe) -> set[str]:
     """Attributes that hold answers, which a trivial model must not see."""
     return {name for key, t in recipe.targets.items() for name in (key, t.column, t.time, t.event) if name}
@@ -188,6 +202,11 @@ def _row(
     row["domain_score"] = float(prediction.domain_score)
     for k, name in enumerate(facts.classes):
         row[f"spread_{name}"] = float("nan") if prediction.spread is None else float(prediction.spread[k])
+    for source, one in prediction.uncertainty.items():
+        row |= {f"entropy_{source}": one.entropy, f"mutual_information_{source}": one.mutual_information}
+        if source != "dropout":
+            row |= {f"spread_{source}_{name}": float(one.spread[k]) for k, name in enumerate(facts.classes)}
+    row["distance"] = prediction.distances.get(ALL, float("nan"))
     row |= {f"set_{name}": name in prediction.prediction_set for name in facts.classes}
     row |= further.columns(case, prediction, bundle.recipe)
     row |= {"peak_inside": float("nan"), "heat_inside": float("nan"), "lesion_share": float("nan")}

@@ -1,7 +1,9 @@
 """The table of predictions: one row per case, from which every figure of a report can be computed again.
 
-Columns: case, patient, `p_<class>` (probability), `y_<class>` (bool). Optional: `action` (accept, refer),
-`domain_score`, `spread_<class>`, `t_<class>` (the threshold of the bundle that predicted the row), and for true
+Columns: case, patient, `p_<class>` (probability), `y_<class>` (bool). Optional: `action` (accept, refer, reject),
+`domain_score`, `distance` (of the scan from training, 1 where 95% of validation cases are nearer), `spread_<class>`
+over dropout passes, `spread_<source>_<class>` over views and members, `entropy_<source>` and
+`mutual_information_<source>` in nats, `t_<class>` (the threshold of the bundle that predicted the row), and for true
 positives with a mask `peak_inside` (0 or 1), `heat_inside`, `lesion_share`.
 """
 

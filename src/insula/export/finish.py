@@ -27,7 +27,7 @@ from insula.export.further import by_owner
 from insula.export.further import facts as further_facts
 from insula.export.onnx import head_graph, model_graph
 from insula.export.parity import Parity, check
-from insula.infer import calibrated, conformal, domain, referral
+from insula.infer import calibrated, conformal, domain, domain_fit, referral, suitable_statistics
 from insula.infer.engine import Engine
 from insula.infer.feed import of_case
 from insula.metrics import calibration, recalibrate, thresholds
@@ -211,7 +211,8 @@ def _accepted(
 def _baseline(
     cohort: Cohort, recipe: Recipe, prepared: Mapping[str, Prepared], train: Measured, val: Measured
 ) -> Baseline:
-    mean, precision = domain.baseline(train.embeddings)
+    known_scans = domain_fit.fit(_cases(train, prepared, recipe), _cases(val, prepared, recipe))
+    mean, precision = known_scans.embedding_mean, known_scans.embedding_precision
     distances = np.sort([domain.distance(e, mean, precision) for e in val.embeddings])
     seen = (*cohort.of_split("train"), *cohort.of_split("val"))
     salt = new_salt()
@@ -237,7 +238,25 @@ def _baseline(
         sites=tuple(sorted({hash_patient(salt, site) for c in seen if (site := known.site(c))})),
         codes=pictures.codes,
         code_medians=pictures.medians,
+        neighbours=known_scans.neighbours,
+        pictures=known_scans.pictures,
+        scale=known_scans.scale,
+        scaled=known_scans.scaled,
     )
+
+
+def _cases(measured: Measured, prepared: Mapping[str, Prepared], recipe: Recipe) -> domain_fit.Cases:
+    """What a measurement tells of whole cases, each once, with how the pictures of each of its roles look."""
+    first = {case.key: i for i, case in reversed(list(enumerate(measured.cases)))}
+    chosen = [measured.cases[i] for i in sorted(first.values())]
+    number = {case.key: i for i, case in enumerate(chosen)}
+    looks = {}
+    for role in recipe.inputs:
+        nothing = np.full(suitable_statistics.width(prepared[role].slices.shape[1]), np.nan)
+        bags = [prepared[role].arrays(case) for case in chosen]
+        looks[role] = np.stack([suitable_statistics.of_bags(each) if each else nothing for each in bags])
+    owner = np.array([number[case.key] for case in measured.cases])
+    return domain_fit.Cases(measured.embeddings, owner, [case.patient for case in chosen], looks)
 
 
 def _card_data(cohort: Cohort, baseline: Baseline, training: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:

@@ -24,8 +24,8 @@ def model_graph(network: Network | Ensemble, shapes: Mapping[str, Shape], clinic
     """model.onnx as bytes.
 
     In: for each role `<role>` (N, S, C, H, W) and `<role>_mask` (N, B, S), then `clinical` (N, D) where there is any.
-    Out: `logits`, `embedding`, and for each role `maps_<role>` and `weights_<role>`. N is one number for all roles; S
-    and B are each role's own.
+    Out: `logits`, `embedding`, for each role `maps_<role>` and `weights_<role>`, and of an ensemble `members`
+    (N, M, K). N is one number for all roles; S and B are each role's own.
     """
     graph = ExportGraph(network)
     n = torch.export.Dim("n", min=1, max=4096)

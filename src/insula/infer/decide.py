@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from insula.bundle.types import Bundle
 from insula.core.errors import InsulaError
+from insula.core.recipe import Refer
 from insula.core.types import Decision, Prediction
+from insula.infer.domain_scale import ALL
 
 
 def decide(prediction: Prediction, bundle: Bundle) -> Decision:
     """The class that a prediction stands for, and whether a person has to look at the case, with each reason.
 
     The positive class is chosen from its threshold on; below it, the most probable of the other classes (exclusive
-    classes) or "no <label>" (labels). confidence is the probability of what was chosen.
+    classes) or "no <label>" (labels). confidence is the probability of what was chosen. A scan that lies too far from
+    the training data is rejected: there is no class then. A score that was not asked for refers nobody.
     """
+    if too_far := _too_far(prediction, bundle):
+        return Decision("", False, 0.0, "reject", (too_far,))
     target, refer = bundle.recipe.target, bundle.recipe.policy.refer
     k = target.positive_index
     p = [float(value) for value in prediction.probabilities]
@@ -34,13 +40,14 @@ def decide(prediction: Prediction, bundle: Bundle) -> Decision:
     accept_from = bundle.decision.accept_from
     if accept_from is not None and round(confidence, 6) < accept_from:
         reasons.append(_unbounded(confidence, accept_from, bundle))
-    if prediction.spread is not None and (spread := round(float(prediction.spread[chosen]), 6)) > refer.spread:
-        reasons.append("spread {} is above {}".format(*_apart(spread, refer.spread)))
+    for name, value, limit in _unsure(prediction, chosen, refer):
+        if limit is not None and round(value, 6) > limit:
+            reasons.append("{} {} is above {}".format(name, *_apart(value, limit)))
     if round(prediction.domain_score, 6) > refer.domain:
         share = _apart(prediction.domain_score, refer.domain)
         reasons.append(
             f"the scan is unlike the training scans (as far from them as or farther than {share[0]} of the validation "
-            f"scans, above {share[1]})"
+            f"scans, above {share[1]}{_most_in(prediction)})"
         )
     return Decision(label, positive, confidence, "refer" if reasons else "accept", tuple(reasons))
 
@@ -48,6 +55,39 @@ def decide(prediction: Prediction, bundle: Bundle) -> Decision:
 def reject(error: InsulaError) -> Decision:
     """The decision on a scan that the checks before the model refused: no class, with the check's reason."""
     return Decision("", False, 0.0, "reject", (str(error),))
+
+
+def _unsure(prediction: Prediction, chosen: int, refer: Refer) -> Iterator[tuple[str, float, float | None]]:
+    """The scores of the source that the policy refers by, where it was asked for: name, value, limit."""
+    found = prediction.uncertainty.get(refer.by)
+    of = "" if refer.by == "dropout" else f" over {refer.by}"
+    spread = prediction.spread if refer.by == "dropout" else None if found is None else found.spread
+    if spread is not None:
+        yield f"spread{of}", float(spread[chosen]), refer.spread
+    if found is not None:
+        yield f"entropy{of}", found.entropy, refer.entropy
+        yield f"mutual information{of}", found.mutual_information, refer.mutual_information
+
+
+def _too_far(prediction: Prediction, bundle: Bundle) -> str:
+    """Why the scan is none that the model can answer, or ""."""
+    limit, far = bundle.recipe.policy.refuse.distance, prediction.distances.get(ALL)
+    if limit is None or far is None or round(far, 6) <= limit:
+        return ""
+    pair = _apart(far, limit)
+    return (
+        f"the scan is too unlike the training scans to be answered: {pair[0]} times as far from their middle as 95% of "
+        f"the validation scans, above {pair[1]}{_most_in(prediction)}; give another scan or another recipe"
+    )
+
+
+def _most_in(prediction: Prediction) -> str:
+    """By which part a scan is most unlike, in words; nothing where the bundle tells no parts."""
+    parts = {name: value for name, value in prediction.distances.items() if name != ALL}
+    if not parts:
+        return ""
+    name = max(parts, key=lambda one: parts[one])
+    return f", most in its {'picture' if name.startswith('picture_') else 'features'}"
 
 
 def _unbounded(confidence: float, accept_from: float, bundle: Bundle) -> str:

@@ -1,11 +1,18 @@
-"""How unlike the training scans a scan is, by the Mahalanobis distance of its embedding (Lee et al., NeurIPS 2018)."""
+"""How unlike the training scans an embedding is: Mahalanobis' distance (Lee et al., NeurIPS 2018), and the distance to
+the nearest training embeddings (Sun et al., ICML 2022). What a whole scan makes of them: `infer.domain_scale`.
+"""
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from insula.core.errors import EvaluationError
+
+ROWS: Final = 2000
+NEIGHBOUR: Final = 5
 
 
 def baseline(embeddings: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -39,6 +46,29 @@ def median_distance(
     return float(np.median([distance(row, mean, precision) for row in embeddings]))
 
 
+def neighbours(embeddings: NDArray[np.floating]) -> NDArray[np.float16]:
+    """Training embeddings (n, E) as directions of length 1, at most 2,000 of them, spread evenly over all."""
+    kept = embeddings if len(embeddings) <= ROWS else embeddings[np.linspace(0, len(embeddings) - 1, ROWS).astype(int)]
+    return _directions(kept).astype(np.float16)
+
+
+def neighbour_distance(embeddings: NDArray[np.floating], rows: NDArray[np.floating]) -> float:
+    """The median over a case's inputs (n, E) of the distance to the fifth nearest of rows (R, E), of length 1.
+
+    Between directions, so that it lies between 0 and 2; with fewer than five rows the farthest of them counts.
+    """
+    cosine = _directions(embeddings) @ np.asarray(rows, np.float32).T
+    k = min(NEIGHBOUR, cosine.shape[1])
+    nearest = np.partition(cosine, -k, axis=1)[:, -k]
+    return float(np.median(np.sqrt(np.maximum(0.0, 2.0 - 2.0 * nearest.astype(np.float64)))))
+
+
 def score(distance: float, distances: NDArray[np.float64]) -> float:
     """The fraction of validation distances (rising) that are at most this one: 0 typical, 1 beyond all."""
     return float(np.searchsorted(distances, distance, side="right")) / len(distances)
+
+
+def _directions(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
+    x = np.asarray(embeddings, np.float32)
+    scaled: NDArray[np.float32] = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    return scaled

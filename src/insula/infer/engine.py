@@ -25,13 +25,14 @@ PROVIDERS: Final = ("CUDAExecutionProvider", "CPUExecutionProvider")
 @dataclass(frozen=True, eq=False)
 class Outputs:
     """What the model graph gives: logits (N, K) of all targets' columns and embedding (N, E); by role, maps
-    (N, K, S, h, w) and slice_weights (N, S).
+    (N, K, S, h, w) and slice_weights (N, S). members (N, M, K): columns of each member, of an ensemble that gives them.
     """
 
     logits: FloatArray
     embedding: FloatArray
     maps: Mapping[str, FloatArray]
     slice_weights: Mapping[str, FloatArray]
+    members: FloatArray | None = None
 
 
 class Engine:
@@ -59,7 +60,8 @@ class Engine:
         self._inputs = [name for role in self.roles for name in (role, f"{role}_mask")]
         self._inputs += ["clinical"] if recipe.clinical else []
         by_role = [name for role in self.roles for name in (f"maps_{role}", f"weights_{role}")]
-        self._outputs = ("logits", "embedding", *by_role)
+        given = {output.name for output in self._model.get_outputs()}
+        self._outputs = ("logits", "embedding", *by_role, *(("members",) if "members" in given else ()))
         shapes = _check_ends(self._model, "model.onnx", self._inputs, self._outputs)
         _check_ends(self._head, "head.onnx", ("embedding", "keep"), ("logits",))
         self.input_shapes: dict[str, tuple[int, int, int]] = {}
@@ -97,6 +99,7 @@ class Engine:
             found["embedding"],
             {role: found[f"maps_{role}"] for role in self.roles},
             {role: found[f"weights_{role}"] for role in self.roles},
+            found.get("members"),
         )
 
     def head(self, embedding: FloatArray, keep: FloatArray) -> FloatArray:

@@ -1,44 +1,30 @@
-"""Class maps as pictures: where in the scan the evidence for a class lies.
+"""Heat maps as pictures and as volumes: where in the scan a class's score comes from.
 
-Heat is drawn in a map that stays readable without colour vision (inferno, dark to light), with an opacity that grows
-with the heat; where there is no heat, the scan is left as it is. One scale holds for all slices of a scan.
+One scale holds for all slices of a scan. Heat below 0, which speaks against a class, is never drawn and stands in the
+volume alone.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
 
 from insula.core.provenance import write_bytes
 from insula.core.recipe import Input, Recipe
 from insula.core.types import FloatArray, Heatmap, Prediction, Volume
 from insula.infer.feed import Views
+from insula.infer.overlay import PLAIN, Style, enlarge
+from insula.infer.overlay import overlay_png as overlay_png
 from insula.prep.run import prepared_volume
 
-OPACITY: Final = 0.7
-# inferno (S. van der Walt, N. Smith; public domain), 17 of its 256 colours; the rest is interpolated
-_INFERNO: Final = np.array(
-    [
-        (0, 0, 4), (11, 7, 36), (33, 12, 74), (61, 9, 101), (87, 16, 110), (113, 25, 110), (138, 34, 106),
-        (163, 44, 97), (188, 55, 84), (210, 70, 68), (228, 90, 49), (241, 115, 29), (249, 142, 9), (252, 172, 17),
-        (249, 203, 53), (242, 234, 105), (252, 255, 164),
-    ],
-    np.float32,
-)  # fmt: skip
 
-
-def picture(prepared_slice: FloatArray, colour: bool = False) -> FloatArray:
-    """A prepared slice (C, H, W) as a picture in [0, 1]: (H, W, 3) for colour, else its first channel (H, W)."""
+def picture(prepared_slice: FloatArray, colour: bool = False, channel: int = 0) -> FloatArray:
+    """A prepared slice (C, H, W) as a picture in [0, 1]: (H, W, 3) for colour, else one of its channels (H, W)."""
     shown = np.clip(prepared_slice, 0.0, 1.0)
-    return np.ascontiguousarray(shown[:3].transpose(1, 2, 0)) if colour else shown[0]
+    return np.ascontiguousarray(shown[:3].transpose(1, 2, 0)) if colour else shown[channel]
 
 
 def is_colour(section: Input) -> bool:
@@ -46,16 +32,29 @@ def is_colour(section: Input) -> bool:
     return any(s.name == "colour" and s.params.get("value", "rgb") == "rgb" for s in section.prep)
 
 
-def class_scale(heat: Heatmap, class_index: int) -> float:
-    """The largest heat of a class in the whole scan: what an overlay's brightest colour stands for."""
-    return float(heat.array[class_index].max(initial=0.0))
+def class_scale(heat: Heatmap, class_index: int, share: float = 1.0) -> float:
+    """What an overlay's brightest colour stands for: the largest heat of a class in the whole scan.
+
+    share: below 1, that quantile of the heat above 0 instead, so that a few pixels do not leave all others dark.
+    """
+    plane = heat.array[class_index]
+    warm = plane[plane > 0]
+    if share >= 1.0 or not len(warm):
+        return float(plane.max(initial=0.0))
+    return float(np.quantile(warm, share))
+
+
+def totals(heat: Heatmap, class_index: int) -> FloatArray:
+    """The heat of each slice (S,), what is below 0 left out."""
+    found: FloatArray = np.maximum(heat.array[class_index], 0.0).sum(axis=(1, 2), dtype=np.float64).astype(np.float32)
+    return found
 
 
 def top_slices(heat: Heatmap, class_index: int, count: int) -> tuple[int, ...]:
     """Positions in the heat map of the slices with most heat for a class, most first; slices without heat left out."""
-    totals = heat.array[class_index].sum(axis=(1, 2))
-    order = np.argsort(-totals, kind="stable")[:count]
-    return tuple(int(i) for i in order if totals[i] > 0)
+    each = totals(heat, class_index)
+    order = np.argsort(-each, kind="stable")[:count]
+    return tuple(int(i) for i in order if each[i] > 0)
 
 
 def peak(heat: Heatmap, class_index: int, position: int) -> tuple[float, float]:
@@ -65,45 +64,6 @@ def peak(heat: Heatmap, class_index: int, position: int) -> tuple[float, float]:
     return (float(column) + 0.5) / plane.shape[1], (float(row) + 0.5) / plane.shape[0]
 
 
-def enlarge(heat: FloatArray, size: tuple[int, int]) -> FloatArray:
-    """Heat (h, w) on (height, width) pixels, bilinear, cell areas aligned."""
-    plane = np.ascontiguousarray(heat, np.float32)
-    return np.asarray(cv2.resize(plane, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def overlay(picture: FloatArray, heat: FloatArray, scale: float) -> NDArray[np.uint8]:
-    """Picture (H, W) or (H, W, 3) in [0, 1] with heat (h, w) drawn over it, as (H, W, 3) bytes.
-
-    scale: the heat that gets the brightest colour; 0 or less draws none.
-    """
-    base = np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
-    ground = np.asarray(np.clip(base, 0.0, 1.0) * 255.0, np.float32)
-    if scale > 0:
-        level = np.clip(enlarge(heat, (base.shape[0], base.shape[1])) / np.float32(scale), 0.0, 1.0)
-        opacity = (OPACITY * level)[..., None]
-        ground = np.asarray(ground * (1.0 - opacity) + _colours(level) * opacity, np.float32)
-    return np.round(ground).astype(np.uint8)
-
-
-def overlay_png(picture: FloatArray, heat: FloatArray, scale: float) -> bytes:
-    """The overlay with a colour bar (0 below, scale above) to its right, as PNG; nothing is written on the picture.
-
-    What the bar's ends mean stands in the file's text fields `Heat at the bar's top` and `Note`.
-    """
-    drawn = overlay(picture, heat, scale)
-    height = drawn.shape[0]
-    width = max(6, drawn.shape[1] // 24)
-    ramp = np.linspace(1.0, 0.0, height, dtype=np.float32)[:, None]
-    bar = np.repeat(_colours(ramp), width, axis=1).round().astype(np.uint8)
-    gap = np.zeros((height, max(2, width // 3), 3), np.uint8)
-    text = PngImagePlugin.PngInfo()
-    text.add_text("Heat at the bar's top", f"{max(scale, 0.0):.6g}")
-    text.add_text("Note", "Research use only; not a medical device.")
-    stream = io.BytesIO()
-    Image.fromarray(np.hstack([drawn, gap, bar])).save(stream, "PNG", pnginfo=text)
-    return stream.getvalue()
-
-
 def write_case(
     prediction: Prediction,
     prepared: FloatArray | Views,
@@ -111,6 +71,7 @@ def write_case(
     recipe: Recipe,
     classes: Sequence[str] = (),
     top: int = 3,
+    style: Style = PLAIN,
 ) -> list[Path]:
     """Write overlays of the slices with most heat, `slice-<number>-<class>.png`, for each class asked for.
 
@@ -119,35 +80,56 @@ def write_case(
     slices (S, C, H, W) of the first role's only scan or all scans by role.
     """
     views = {recipe.role: (prepared,)} if isinstance(prepared, np.ndarray) else prepared
-    scans = {
-        role if i == 0 else f"{role}.{i + 1}": (bag, is_colour(recipe.inputs[role]))
-        for role, bags in views.items()
-        for i, bag in enumerate(bags)
-    }
+    slices = by_scan(views)
     most = prediction.classes[int(np.argmax(prediction.probabilities))]
     # a binary target has one score: only its positive class has heat, whichever answer is more probable
     chosen = list(classes) or [recipe.target.positive if recipe.target.kind == "binary" else most]
     written = []
     for scan, heat in prediction.heatmaps.items():
-        slices, colour = scans[scan]
+        colour = is_colour(recipe.inputs[role_of(scan)])
+        pictures = [picture(one, colour) for one in slices[scan]]
         for name in chosen:
             k = prediction.classes.index(name)
-            scale = class_scale(heat, k)
-            for position in top_slices(heat, k, top):
-                number = heat.slices[position]
-                data = overlay_png(picture(slices[number], colour), heat.array[k, position], scale)
-                first = f"{_file_name(scan)}-" if len(scans) > 1 else ""
-                path = folder / f"{first}slice-{number:04d}-{_file_name(name)}.png"
-                write_bytes(path, data)
-                written.append(path)
+            stem = file_name(scan) if len(slices) > 1 else ""
+            written += write_overlays(heat, k, pictures, top_slices(heat, k, top), folder, stem, name, style)
+    return written
+
+
+def write_overlays(
+    heat: Heatmap,
+    class_index: int,
+    pictures: Sequence[FloatArray],
+    positions: Sequence[int],
+    folder: Path,
+    scan: str,
+    name: str,
+    style: Style = PLAIN,
+    said: str = "",
+    share: float = 1.0,
+) -> list[Path]:
+    """Write one scan's slices at these positions of its heat map, `[<scan>-]slice-<number>-<name>.png`.
+
+    pictures: of every prepared slice. said: one sentence for the files' notes. share: as in `class_scale`.
+    """
+    scale = class_scale(heat, class_index, share)
+    written = []
+    for position in positions:
+        number = heat.slices[position]
+        data = overlay_png(pictures[number], heat.array[class_index, position], scale, style, said)
+        path = folder / f"{f'{scan}-' if scan else ''}slice-{number:04d}-{file_name(name)}.png"
+        write_bytes(path, data)
+        written.append(path)
     return written
 
 
 def heat_volume(heat: Heatmap, class_index: int, volume: Volume, section: Input) -> Volume:
-    """A class's heat as a volume in the scan's own space: on the prepared grid, with its place in mm."""
+    """A class's heat as a volume in the scan's own space: on the prepared grid, with its place in mm.
+
+    Slices that the heat map does not show are NaN.
+    """
     grid = prepared_volume(volume, section)
     _, z, y, x = grid.array.shape
-    array = np.zeros((1, z, y, x), np.float32)
+    array = np.full((1, z, y, x), np.nan, np.float32)
     for position, number in enumerate(heat.slices):
         array[0, number] = enlarge(heat.array[class_index, position], (y, x))
     return replace(
@@ -155,13 +137,16 @@ def heat_volume(heat: Heatmap, class_index: int, volume: Volume, section: Input)
     )
 
 
-def _colours(level: FloatArray) -> FloatArray:
-    at = level * (len(_INFERNO) - 1)
-    low = np.minimum(at.astype(np.intp), len(_INFERNO) - 2)
-    part = (at - low)[..., None]
-    result: FloatArray = _INFERNO[low] * (1.0 - part) + _INFERNO[low + 1] * part
-    return result
+def by_scan(views: Views) -> dict[str, FloatArray]:
+    """Slices (S, C, H, W) of each scan, under the names of its heat map: `role`, `role.2` and so on."""
+    return {role if i == 0 else f"{role}.{i + 1}": bag for role, bags in views.items() for i, bag in enumerate(bags)}
 
 
-def _file_name(text: str) -> str:
+def role_of(scan: str) -> str:
+    """The role of a scan's name."""
+    return scan.partition(".")[0]
+
+
+def file_name(text: str) -> str:
+    """A name that any file system takes."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)[:60]

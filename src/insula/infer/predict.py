@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -13,12 +13,13 @@ from insula.bundle.types import Bundle
 from insula.core.errors import UnsuitableScanError
 from insula.core.labels import clinical
 from insula.core.recipe import Input, Recipe, Target
-from insula.core.types import Case, FloatArray, Heatmap, Prediction, Volume
-from insula.infer import answers, calibrated, conformal, domain, sampling
+from insula.core.recipe_policy import Source
+from insula.core.types import Case, FloatArray, Heatmap, Prediction, Uncertainty, Volume
+from insula.infer import answers, calibrated, conformal, domain_scale, suitable, uncertainty, uncertainty_draws
 from insula.infer.engine import Engine, Outputs
-from insula.infer.feed import Views, of_case
+from insula.infer.feed import Feed, Views, of_case
 from insula.metrics.aggregate import aggregate
-from insula.prep.run import prepared_volume, slices
+from insula.prep.run import check_modality, prepared_volume, slices
 from insula.scans import read as scans
 from insula.scans.limits import LIMITS, Limits
 
@@ -35,8 +36,9 @@ class Predictor:
     """A bundle with its engine, ready for scans; safe to call from several threads.
 
     reader: how the files of a case are read; in this process by default, in others by `Sandbox.read_files`.
-    passes: dropout passes behind `Prediction.spread`; 0 leaves the spread out. attributes: what is known of the patient
-    by the names of the recipe's clinical columns; what is absent is missing, for which the network was trained.
+    passes: dropout passes behind `Prediction.spread`; 0 leaves the spread out. ask: sources of uncertainty, `dropout`
+    with the recipe's number of passes where `passes` is 0. attributes: what is known of the patient by the names of the
+    recipe's clinical columns; what is absent is missing, for which the network was trained.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None, reader: Reader = scans.read_files) -> None:
@@ -44,31 +46,42 @@ class Predictor:
         self.reader = reader
         self.engine = Engine(bundle, threads)
 
-    def path(self, path: Path, passes: int = 0) -> Prediction:
+    def path(self, path: Path, passes: int = 0, ask: Collection[Source] = ()) -> Prediction:
         """Predict the scan in a file or folder; the prediction's case is the path's last name."""
-        return self.volume(scans.read(path, tiles=self.bundle.recipe.input.tiles), path.name, passes)
+        return self.volume(scans.read(path, tiles=self.bundle.recipe.input.tiles), path.name, passes, ask=ask)
 
-    def case(self, case: Case, root: Path, passes: int = 0) -> Prediction:
+    def case(self, case: Case, root: Path, passes: int = 0, ask: Collection[Source] = ()) -> Prediction:
         """Predict a case of a cohort whose files lie under root."""
         prepared, warnings = self.views(case, root)
-        return self.from_slices(prepared, case.key, passes, warnings, case.attributes)
+        return self.from_slices(prepared, case.key, passes, warnings, case.attributes, ask)
 
     def volume(
-        self, volume: Volume, key: str, passes: int = 0, attributes: Mapping[str, str] | None = None
+        self,
+        volume: Volume,
+        key: str,
+        passes: int = 0,
+        attributes: Mapping[str, str] | None = None,
+        ask: Collection[Source] = (),
     ) -> Prediction:
         """Predict a scan in memory, of the first role. Raises UnsuitableScanError when the recipe does not take it."""
         prepared, warnings = self.prepare(volume)
-        return self.from_slices(prepared, key, passes, warnings, attributes)
+        return self.from_slices(prepared, key, passes, warnings, attributes, ask)
 
     def prepare(self, volume: Volume, role: str | None = None) -> tuple[FloatArray, tuple[str, ...]]:
         """The scan as the network gets it (S, C, H, W), and what has to be said of it.
 
         role: of the recipe's inputs, the first by default. The warnings are those of the file, those of the preparation
-        steps, and what could not be checked.
+        steps, and what could not be checked. Raises UnsuitableScanError for what is no such scan.
         """
-        section = self.bundle.recipe.inputs[role or self.bundle.recipe.role]
+        recipe = self.bundle.recipe
+        name = role or recipe.role
+        section, rules = recipe.inputs[name], recipe.policy.refuse
+        check_modality(volume, section)
+        unchecked = suitable.before(volume, section, self.engine.input_shapes[name], rules)
         prepared = prepared_volume(volume, section)
-        return slices(prepared), (*prepared.warnings, *_cautions(volume, prepared, section))
+        made = slices(prepared)
+        suitable.after(made, rules)
+        return made, (*prepared.warnings, *_cautions(volume, prepared, section), *unchecked)
 
     def views(self, case: Case, root: Path) -> tuple[Views, tuple[str, ...]]:
         """All scans of a case as the network gets them, role → (S, C, H, W) of each, and what has to be said of them.
@@ -106,6 +119,7 @@ class Predictor:
         passes: int = 0,
         warnings: tuple[str, ...] = (),
         attributes: Mapping[str, str] | None = None,
+        ask: Collection[Source] = (),
     ) -> Prediction:
         """Predict from slices that `prep.run.prepare` gave, e.g. out of the prepared cache.
 
@@ -114,51 +128,72 @@ class Predictor:
         facts, recipe = self.bundle.decision, self.bundle.recipe
         views = {recipe.role: (prepared,)} if isinstance(prepared, np.ndarray) else prepared
         known = clinical(attributes or {}, recipe.clinical)
-        outputs = self.engine.run(of_case(views, known, self.engine.input_shapes, recipe))
-        warnings = (*warnings, *_missing(views, known, recipe))
+        feed = of_case(views, known, self.engine.input_shapes, recipe)
+        outputs = self.engine.run(feed)
         per_input = self._probabilities(outputs.logits)
         probabilities = aggregate(per_input, recipe.policy.aggregate, recipe.target.kind, facts.power).astype(
             np.float32
         )
-        spread, sampled = None, None
-        if passes and recipe.model.dropout == 0.0:
-            warnings = (*warnings, "no spread: the model has no dropout")
-        elif passes:
-            sampled = self._samples(outputs, passes)
-            spread = self._pooled(sampled).std(axis=0).astype(np.float32)
-        base = self.bundle.baseline
-        far = domain.median_distance(outputs.embedding, base.embedding_mean, base.embedding_precision)
+        drawn, without = self._draws(feed, outputs, passes, ask)
+        sure: dict[str, Uncertainty] = {
+            source: uncertainty.of_draws(self._pooled(columns), recipe.target.kind, recipe.target.positive_index)
+            for source, columns in drawn.items()
+        }
+        domain_score, distances = domain_scale.of_case(outputs.embedding, views, self.bundle.baseline)
         return Prediction(
             case=key,
             bundle_id=self.bundle.id,
             target=recipe.target_name,
             classes=recipe.target.classes,
             probabilities=probabilities,
-            spread=spread,
+            spread=sure["dropout"].spread if "dropout" in sure else None,
             prediction_set=_with_any(
                 conformal.prediction_set(probabilities, facts.conformal, recipe.target.classes, recipe.target.kind),
                 recipe.target,
             ),
-            domain_score=domain.score(far, base.distances),
+            domain_score=domain_score,
             embedding=case_embedding(outputs),
             heatmaps=heatmaps(outputs, views, recipe),
-            warnings=warnings,
-            also=answers.further(outputs.logits, sampled, recipe, facts.further),
+            warnings=(*warnings, *_missing(views, known, recipe), *without),
+            also=answers.further(outputs.logits, drawn.get("dropout"), recipe, facts.further),
+            uncertainty=sure,
+            distances=distances,
         )
 
-    def samples(
-        self, prepared: FloatArray | Views, passes: int, attributes: Mapping[str, str] | None = None
+    def draws(
+        self,
+        prepared: FloatArray | Views,
+        source: Source,
+        passes: int = 0,
+        attributes: Mapping[str, str] | None = None,
     ) -> NDArray[np.float64]:
-        """Probabilities (passes, K) of the case under dropout, pooled over inputs; see `sampling.summary`."""
+        """Probabilities (T, K) of the case, one row a draw, pooled over its inputs; passes: 0 takes the recipe's.
+
+        Raises ValueError where the source has no draws for this model.
+        """
         recipe = self.bundle.recipe
         views = {recipe.role: (prepared,)} if isinstance(prepared, np.ndarray) else prepared
         feed = of_case(views, clinical(attributes or {}, recipe.clinical), self.engine.input_shapes, recipe)
-        return self._pooled(self._samples(self.engine.run(feed), passes))
+        outputs = self.engine.run(feed)
+        passes = passes or recipe.policy.passes
+        return self._pooled(uncertainty_draws.draw(source, self.engine, recipe, feed, outputs, passes))
 
-    def _samples(self, outputs: Outputs, passes: int) -> FloatArray:
-        """Columns (passes, N, K) under dropout."""
+    def _draws(
+        self, feed: Feed, outputs: Outputs, passes: int, ask: Collection[Source]
+    ) -> tuple[dict[Source, FloatArray], tuple[str, ...]]:
+        """Columns (T, N, K) of each source that is asked for, and why one has none."""
         recipe = self.bundle.recipe
-        return sampling.sample(self.engine, outputs.embedding, passes, recipe.model.dropout, recipe.seed)
+        found: dict[Source, FloatArray] = {}
+        without = []
+        for source in uncertainty.SOURCES:
+            if source not in ask and not (source == "dropout" and passes):
+                continue
+            if reason := uncertainty_draws.why_none(source, recipe, outputs):
+                without.append(reason)
+                continue
+            number = passes or recipe.policy.passes
+            found[source] = uncertainty_draws.draw(source, self.engine, recipe, feed, outputs, number)
+        return found, tuple(without)
 
     def _probabilities(self, logits: FloatArray) -> NDArray[np.float64]:
         recipe = self.bundle.recipe

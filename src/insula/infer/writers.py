@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from insula.core.registry import Registry
-from insula.core.types import Answer, Decision, Prediction
+from insula.core.types import Answer, Decision, Prediction, Uncertainty
 
 WRITERS = Registry("writer", {"json": "insula.infer.writers:to_json", "text": "insula.infer.writers:to_text"})
 _DIGITS = 6
@@ -31,9 +31,23 @@ def as_dict(prediction: Prediction, decision: Decision) -> dict[str, Any]:
         "probabilities": named(prediction.classes, prediction.probabilities),
         "spread": None if spread is None else named(prediction.classes, spread),
         "prediction_set": list(prediction.prediction_set),
+        "uncertainty": {name: _unsure(prediction.classes, one) for name, one in prediction.uncertainty.items()},
         "domain_score": round(prediction.domain_score, _DIGITS),
+        "distances": {name: round(value, _DIGITS) for name, value in prediction.distances.items()},
         "warnings": list(prediction.warnings),
         "also": {name: _answer(answer) for name, answer in prediction.also.items()},
+    }
+
+
+def _unsure(classes: tuple[str, ...], found: Uncertainty) -> dict[str, Any]:
+    low, high = named(classes, found.low), named(classes, found.high)
+    return {
+        "draws": found.draws,
+        "mean": named(classes, found.mean),
+        "spread": named(classes, found.spread),
+        "interval": {name: [low[name], high[name]] for name in classes},
+        "entropy": round(found.entropy, _DIGITS),
+        "mutual_information": round(found.mutual_information, _DIGITS),
     }
 
 
@@ -54,7 +68,9 @@ def to_json(prediction: Prediction, decision: Decision) -> str:
 
 
 def to_text(prediction: Prediction, decision: Decision) -> str:
-    """A few lines for a person."""
+    """A few lines for a person; of a rejected scan the reasons alone."""
+    if decision.action == "reject":
+        return "\n".join([f"{prediction.case}: no answer, reject", *(f"  rejected: {r}" for r in decision.reasons)])
     lines = [f"{prediction.case}: {decision.label} ({decision.confidence:.2f}), {decision.action}"]
     for i, name in enumerate(prediction.classes):
         spread = "" if prediction.spread is None else f" ± {float(prediction.spread[i]):.3f}"
@@ -66,6 +82,13 @@ def to_text(prediction: Prediction, decision: Decision) -> str:
             for i, (name, v) in enumerate(zip(answer.names, answer.values, strict=True))
         )
         lines.append(f"  {answer.target} ({answer.kind}): {said}")
+    for source, found in prediction.uncertainty.items():
+        k = prediction.classes.index(decision.label) if decision.label in prediction.classes else 0
+        lines.append(
+            f"  {found.draws} draws of {source}: {prediction.classes[k]} 95% within {float(found.low[k]):.3f} to "
+            f"{float(found.high[k]):.3f}; entropy {found.entropy:.3f}, of it by disagreement "
+            f"{found.mutual_information:.4f}"
+        )
     lines.append(f"  farther from training than {prediction.domain_score:.0%} of validation scans")
     lines += [f"  referred: {reason}" for reason in decision.reasons]
     lines += [f"  note: {warning}" for warning in prediction.warnings]

@@ -44,10 +44,18 @@ class Ensemble(nn.Module):
 
     def explain(self, x: Tensors, mask: Tensors, clinical: torch.Tensor | None = None) -> Outputs:
         """The averaged outputs."""
+        return self.explain_each(x, mask, clinical)[0]
+
+    def explain_each(
+        self, x: Tensors, mask: Tensors, clinical: torch.Tensor | None = None
+    ) -> tuple[Outputs, torch.Tensor]:
+        """The averaged outputs, and the columns of each member (N, M, K)."""
         parts: list[Outputs] = [m.explain(x, mask, clinical) for m in self.members]  # type: ignore[operator]
-        return Outputs(
-            torch.stack([p.logits for p in parts]).mean(0),
+        each = torch.stack([p.logits for p in parts], 1)
+        whole = Outputs(
+            each.mean(1),
             torch.cat([p.embedding for p in parts], 1),
             {role: torch.stack([p.maps[role] for p in parts]).mean(0) for role in self.roles},
             {role: torch.stack([p.slice_weights[role] for p in parts]).mean(0) for role in self.roles},
         )
+        return whole, each

@@ -26,16 +26,22 @@ class ExportGraph(nn.Module):
     def outputs(self) -> list[str]:
         """Names of the outputs."""
         by_role = [name for role in self.network.roles for name in (f"maps_{role}", f"weights_{role}")]
-        return ["logits", "embedding", *by_role]
+        each = ["members"] if isinstance(self.network, Ensemble) else []
+        return ["logits", "embedding", *by_role, *each]
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """All outputs of the graph."""
         given = dict(zip(self.inputs, tensors, strict=True))
         x = {role: given[role] for role in self.network.roles}
         mask = {role: given[f"{role}_mask"] for role in self.network.roles}
-        out = self.network.explain(x, mask, given.get("clinical"))
+        each: tuple[torch.Tensor, ...] = ()
+        if isinstance(self.network, Ensemble):
+            out, members = self.network.explain_each(x, mask, given.get("clinical"))
+            each = (members,)
+        else:
+            out = self.network.explain(x, mask, given.get("clinical"))
         by_role = [t for role in self.network.roles for t in (out.maps[role], out.slice_weights[role])]
-        return out.logits, out.embedding, *by_role
+        return out.logits, out.embedding, *by_role, *each
 
 
 class HeadGraph(nn.Module):

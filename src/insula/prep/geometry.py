@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from insula.core.errors import UnsuitableScanError
 from insula.core.types import Volume
 from insula.prep.area import shrink
 from insula.prep.values import Size, Spacing
-from insula.scans import regrid
+from insula.scans import regrid, threads
 
 
 def resize(
@@ -27,26 +28,71 @@ def resize(
     method: `area` averages over areas (no aliasing when shrinking), `linear` interpolates; `auto` takes `area` to
     shrink and `linear` to grow.
     """
-    height, width = (value, value) if isinstance(value, int) else value
     c, z, y, x = volume.array.shape
-    if (y, x) == (height, width):
+    planned = plan(y, x, value, method)
+    if planned is None:
         return volume
-    top, bottom, left, right = _padding(y, x, height / width)
-    full_y, full_x = y + top + bottom, x + left + right
+    out = np.empty((c, z, planned.height, planned.width), np.float32)
+
+    def one(j: int) -> None:
+        for i in range(c):
+            planned.plane(volume.array[i, j], out[i, j])
+
+    threads.each(one, range(z))
+    return replace(volume, array=out, affine=planned.affine(volume.affine))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `resize` does to each plane of one size. pads: rows above and below, columns left and right of the plane;
+    steps: old pixels for a new one, along rows and columns; shrinks: whether new values are means over areas.
+    """
+
+    height: int
+    width: int
+    pads: tuple[int, int, int, int]
+    steps: tuple[float, float]
+    shrinks: bool
+    flags: int
+
+    def plane(self, plane: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """One plane (Y, X) into (height, width)."""
+        top, bottom, left, right = self.pads
+        if any(self.pads):
+            fill = min(plane[0, 0], plane[0, -1], plane[-1, 0], plane[-1, -1])
+            plane = np.pad(plane, ((top, bottom), (left, right)), constant_values=fill)
+        plane = np.ascontiguousarray(plane)
+        if self.shrinks:
+            out[:] = shrink(plane, self.height, self.width)
+        else:
+            out[:] = cv2.resize(plane, (self.width, self.height), interpolation=self.flags)
+
+    def affine(self, old: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The centre of new voxel i lies at old index step·(i + ½) − ½ − pad, so that the edges of the picture stay."""
+        to_old = np.eye(4)
+        for axis, pad, step in ((0, self.pads[2], self.steps[1]), (1, self.pads[0], self.steps[0])):
+            to_old[axis, axis] = step
+            to_old[axis, 3] = step / 2 - 0.5 - pad
+        new: NDArray[np.float64] = old @ to_old
+        return new
+
+
+def plan(y: int, x: int, value: Size, method: str) -> Plan | None:
+    """How planes of (y, x) are resized by the parameters of `resize`; None where they have the size already."""
+    height, width = (value, value) if isinstance(value, int) else value
+    if (y, x) == (height, width):
+        return None
+    pads = _padding(y, x, height / width)
+    full_y, full_x = y + pads[0] + pads[1], x + pads[2] + pads[3]
     area = method == "area" or (method == "auto" and height * width < full_y * full_x)
-    flags = cv2.INTER_AREA if area else cv2.INTER_LINEAR
-    out = np.empty((c, z, height, width), np.float32)
-    for i in range(c):
-        for j in range(z):
-            plane = volume.array[i, j]
-            if top or bottom or left or right:
-                fill = min(plane[0, 0], plane[0, -1], plane[-1, 0], plane[-1, -1])
-                plane = np.pad(plane, ((top, bottom), (left, right)), constant_values=fill)
-            if area and height <= full_y and width <= full_x:
-                out[i, j] = shrink(np.ascontiguousarray(plane), height, width)
-            else:
-                out[i, j] = cv2.resize(np.ascontiguousarray(plane), (width, height), interpolation=flags)
-    return replace(volume, array=out, affine=_affine(volume, (top, left), (full_y / height, full_x / width)))
+    return Plan(
+        height,
+        width,
+        pads,
+        (full_y / height, full_x / width),
+        shrinks=area and height <= full_y and width <= full_x,
+        flags=cv2.INTER_AREA if area else cv2.INTER_LINEAR,
+    )
 
 
 def pick_slices(volume: Volume, value: Annotated[int, Field(ge=1, description="a whole number above 0")]) -> Volume:
@@ -83,13 +129,3 @@ def _padding(y: int, x: int, aspect: float) -> tuple[int, int, int, int]:
     extra_y = max(0, round(x * aspect) - y)
     extra_x = max(0, round(y / aspect) - x)
     return extra_y // 2, extra_y - extra_y // 2, extra_x // 2, extra_x - extra_x // 2
-
-
-def _affine(volume: Volume, offset: tuple[int, int], step: tuple[float, float]) -> np.ndarray:
-    """The centre of new voxel i lies at old index step·(i + ½) − ½ − pad, so that the edges of the picture stay."""
-    to_old = np.eye(4)
-    for axis, pad, s in ((0, offset[1], step[1]), (1, offset[0], step[0])):
-        to_old[axis, axis] = s
-        to_old[axis, 3] = s / 2 - 0.5 - pad
-    result: np.ndarray = volume.affine @ to_old
-    return result

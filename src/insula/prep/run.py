@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import groupby
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from insula.core.types import FloatArray, Volume
 from insula.prep.check import check_step
 from insula.prep.masks import moved, onto
 from insula.prep.steps import GEOMETRIC, LED_BY_PICTURE, SLICEWISE, STEPS
+from insula.prep.windows_resize import windows_resize
+from insula.scans import threads
 
 _PART = 2  # slices at a time
 
@@ -49,17 +52,32 @@ def _whole(volume: Volume, steps: tuple[PrepStep, ...]) -> Volume:
 
 
 def _by_parts(volume: Volume, steps: tuple[PrepStep, ...]) -> Volume:
-    """Steps that treat every slice by itself, a few slices at a time.
+    """Steps that treat every slice by itself, a few slices at a time in each of several threads.
 
-    What lies between two steps stays in the processor's cache, and no whole volume of it is ever allocated.
+    What lies between two steps stays in the processor's cache, and no whole volume of it is ever allocated. The result
+    lies in memory as `slices` gives it, so that it has no need of a copy.
     """
     count = volume.array.shape[1]
+    if [step.name for step in steps] == ["windows", "resize"]:
+        for step in steps:
+            check_step(step)
+        return windows_resize(volume, steps[0].params, steps[1].params)
     if len(steps) < 2 or count <= _PART:
         return _whole(volume, steps)
-    parts = [
-        _whole(replace(volume, array=volume.array[:, start : start + _PART]), steps) for start in range(0, count, _PART)
-    ]
-    return replace(parts[0], array=np.concatenate([part.array for part in parts], axis=1))
+    made: list[FloatArray] = []
+    lock = Lock()
+
+    def part(start: int) -> Volume:
+        done = _whole(replace(volume, array=volume.array[:, start : start + _PART]), steps)
+        c, _, h, w = done.array.shape
+        with lock:
+            if not made:
+                made.append(np.empty((count, c, h, w), done.array.dtype).transpose(1, 0, 2, 3))
+        made[0][:, start : start + _PART] = done.array
+        return done
+
+    parts = threads.each(part, range(0, count, _PART))
+    return replace(parts[0], array=made[0])
 
 
 def prepare_mask(mask: Volume, section: Input, scan: Volume) -> NDArray[np.bool_]:

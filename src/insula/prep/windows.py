@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from insula.core.errors import UnsuitableScanError
 from insula.core.types import Volume
 from insula.prep.values import Windows
+from insula.scans import threads
 
 
 def windows(
@@ -27,11 +29,12 @@ def windows(
     if volume.units == "HU":
         hu = volume.array[0]
         out = np.empty((len(value), *hu.shape), np.float32)
-        for z in range(len(hu)):  # slice by slice, in the processor's cache: 4 times faster than whole volumes
+
+        def one(z: int) -> None:  # slice by slice, in the processor's cache: 4 times faster than whole volumes
             for plane, (centre, width) in zip(out[:, z], value, strict=True):
-                np.multiply(hu[z], np.float32(1.0 / width), out=plane)
-                plane += np.float32(0.5 - centre / width)
-                np.clip(plane, 0.0, 1.0, out=plane)
+                window(hu[z], centre, width, plane)
+
+        threads.each(one, range(len(hu)))
         return replace(volume, array=out, units="a.u.")
     if pictures == "as_shown" and volume.units == "a.u." and volume.full_scale and volume.array.shape[0] == 1:
         shown = np.clip(volume.array / np.float32(volume.full_scale), 0.0, 1.0)
@@ -41,3 +44,10 @@ def windows(
         f"Step 'windows' needs Hounsfield units, and this scan holds '{volume.units}'; give the DICOM CT series, "
         "or use a recipe that accepts pictures (windows: {pictures: as_shown})."
     )
+
+
+def window(hu: NDArray[np.float32], centre: float, width: float, out: NDArray[np.float32]) -> None:
+    """One window of any array of HU, into another of the same shape."""
+    np.multiply(hu, np.float32(1.0 / width), out=out)
+    out += np.float32(0.5 - centre / width)
+    np.clip(out, 0.0, 1.0, out=out)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from pydicom.dataset import Dataset
 from insula.core.errors import ScanError
 from insula.core.types import Volume
 from insula.scans import frames as framing
-from insula.scans import limits, pixels, stacks
+from insula.scans import limits, pixels, stacks, threads
 from insula.scans.frames import Frame
 from insula.scans.header import Header
 from insula.scans.limits import Limits
@@ -32,13 +34,13 @@ class Slice:
     frame: Frame
     facts: Header
 
-    @property
+    @cached_property
     def height(self) -> float | None:
         """Millimetres along the normal of its plane, None without a place."""
-        frame = self.frame
-        if frame.position is None or frame.orientation is None:
+        if self.frame.position is None or self.frame.orientation is None:
             return None
-        return float(np.dot(frame.position, np.cross(frame.orientation[:3], frame.orientation[3:])))
+        (px, py, pz), (ax, ay, az, bx, by, bz) = self.frame.position, self.frame.orientation
+        return px * (ay * bz - az * by) + py * (az * bx - ax * bz) + pz * (ax * by - ay * bx)
 
 
 def assemble(loaded: Sequence[tuple[Header, Dataset]], allowed: Limits, notes: Sequence[str], source: str) -> Volume:
@@ -141,27 +143,34 @@ def _key(s: Slice) -> tuple[object, ...]:
 def _values(
     loaded: Sequence[tuple[Header, Dataset]], kept: Sequence[Slice], each: Sequence[tuple[Frame, ...]], allowed: Limits
 ) -> tuple[NDArray[np.float32], list[Pixels]]:
-    """The values of the kept slices, each file decoded once, and what its decoding said; each: frames of each file."""
+    """The values of the kept slices, each file decoded once, and what its decoding said; each: frames of each file.
+
+    Files are decoded by several threads, a file with one frame straight into its place.
+    """
     wanted: dict[int, list[tuple[int, int]]] = {}
     for index, s in enumerate(kept):
         wanted.setdefault(s.source, []).append((index, s.number))
-    array: NDArray[np.float32] | None = None
-    parts: list[Pixels] = []
-    for source, pairs in wanted.items():
+    first, dataset = loaded[kept[0].source]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's warnings quote header values
+        array = np.empty((pixels.channels(dataset, first), len(kept), first.rows, first.columns), np.float32)
+
+    def decode(source: int) -> Pixels:
         facts, dataset = loaded[source]
-        part = pixels.decode(dataset, facts, allowed, each[source])
-        if array is None:
-            array = np.empty((part.array.shape[0], len(kept), *part.array.shape[2:]), np.float32)
-        if part.array.shape[0] != array.shape[0] or (parts and part.units != parts[0].units):
-            units = ", ".join(sorted({part.units, parts[0].units}))
-            raise ScanError(f"The series mixes units ({units}); give the files of one reconstruction.")
-        for index, number in pairs:
-            array[:, index] = part.array[:, number]
-        parts.append(
-            Pixels(part.array[:, :0], part.units, part.full_scale, part.window, part.warnings)
-        )  # without its values, which are in place now
-    if array is None:
-        raise ScanError("No slices are left; give the files of one series.")
+        pairs = wanted[source]
+        place = array[:, pairs[0][0] : pairs[0][0] + 1]
+        part = pixels.decode_into(dataset, facts, allowed, each[source], place)
+        if part.array.shape[0] == array.shape[0] and not np.may_share_memory(part.array, place):
+            for index, number in pairs:
+                array[:, index] = part.array[:, number]
+        return replace(part, array=part.array[:, :0])  # without its values, which are in place now
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # in all threads
+        parts = threads.each(decode, wanted)
+    if len({(part.array.shape[0], part.units) for part in parts}) > 1:
+        units = ", ".join(sorted({part.units for part in parts}))
+        raise ScanError(f"The series mixes units ({units}); give the files of one reconstruction.")
     return array, parts
 
 

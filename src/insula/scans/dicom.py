@@ -17,7 +17,7 @@ def read(path: Path, allowed: Limits = LIMITS) -> Volume:
     no slice of a scan (a localiser, a screen capture) is read when it is given alone, with a warning.
     Raises ScanError for a file that holds no decodable picture, LimitError for one that asks for too much.
     """
-    dataset = header.load(path, allowed)
+    dataset = header.load(path, allowed, later=True)
     facts = header.facts(dataset, path)
     notes = (f"the file is no slice of a scan ({facts.aside})",) if facts.aside else ()
     return assemble([(facts, dataset)], allowed, notes, str(path))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 
 import numpy as np
 from pydicom.dataset import Dataset
 
 from insula.core.errors import ScanError
-from insula.scans import header
+from insula.scans import attributes, header
 from insula.scans.header import Header, Triple
 
 # trait → (functional group, attribute) of an enhanced object (PS3.3, C.7.6.16, C.8.13, C.8.15)
@@ -54,8 +55,8 @@ def of(dataset: Dataset, facts: Header) -> tuple[Frame, ...]:
     or, for a single frame, from the header itself. Raises ScanError when the file describes another number of frames
     than it holds, or rescales by numbers that lose the values.
     """
-    shared = dataset.get("SharedFunctionalGroupsSequence") or ()
-    each = dataset.get("PerFrameFunctionalGroupsSequence") or ()
+    shared = attributes.value(dataset, "SharedFunctionalGroupsSequence") or ()
+    each = attributes.value(dataset, "PerFrameFunctionalGroupsSequence") or ()
     if not each and not shared:
         return _classic(dataset, facts)
     if each and len(each) != facts.frames:
@@ -93,7 +94,7 @@ def _classic(dataset: Dataset, facts: Header) -> tuple[Frame, ...]:
 
 def _grid(dataset: Dataset, facts: Header) -> list[Triple | None]:
     """Positions by GridFrameOffsetVector: relative to the first frame where it begins with 0, else coordinates."""
-    offsets = header.numbers(dataset, "GridFrameOffsetVector", facts.frames)
+    offsets = attributes.numbers(dataset, "GridFrameOffsetVector", facts.frames)
     if offsets is None or facts.position is None or facts.orientation is None:
         return []
     start = np.array(facts.position)
@@ -107,11 +108,11 @@ def _frame(dataset: Dataset, facts: Header, own: Dataset, common: Dataset) -> Fr
     plane = _group(own, common, "PlanePositionSequence")
     pose = _group(own, common, "PlaneOrientationSequence")
     measures = _group(own, common, "PixelMeasuresSequence")
-    spacing = header.numbers(measures, "PixelSpacing", 2)
-    thickness = header.numbers(measures, "SliceThickness", 1)
+    spacing = attributes.numbers(measures, "PixelSpacing", 2)
+    thickness = attributes.numbers(measures, "SliceThickness", 1)
     slope, intercept, kind = _rescale(_group(own, common, "PixelValueTransformationSequence"), dataset, facts)
     return Frame(
-        position=header.triple(header.numbers(plane, "ImagePositionPatient", 3)),
+        position=header.triple(attributes.numbers(plane, "ImagePositionPatient", 3)),
         orientation=header.orientation(pose) or facts.orientation,
         spacing=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else facts.spacing,
         thickness=thickness[0] if thickness and thickness[0] > 0 else facts.thickness,
@@ -122,7 +123,7 @@ def _frame(dataset: Dataset, facts: Header, own: Dataset, common: Dataset) -> Fr
         traits={
             name: value
             for name, (sequence, attribute) in _TRAITS.items()
-            if (value := header.text(_group(own, common, sequence), attribute))
+            if (value := attributes.text(_group(own, common, sequence), attribute))
         },
     )
 
@@ -130,7 +131,7 @@ def _frame(dataset: Dataset, facts: Header, own: Dataset, common: Dataset) -> Fr
 def _group(own: Dataset, common: Dataset, name: str) -> Dataset:
     """A functional group of one frame: its own, or the one that all frames share."""
     for place in (own, common):
-        inner = place.get(name)
+        inner = attributes.value(place, name)
         if inner:
             found: Dataset = inner[0]
             return found
@@ -139,22 +140,22 @@ def _group(own: Dataset, common: Dataset, name: str) -> Dataset:
 
 def _rescale(source: Dataset, dataset: Dataset, facts: Header) -> tuple[float, float, str | None]:
     """Slope, intercept and the kind of the values (PS3.3, C.11.1 and C.7.6.16.2.9); dose grids by their scaling."""
-    if source.get("RescaleIntercept") is None:
+    if attributes.value(source, "RescaleIntercept") is None:
         source = dataset
-    if source.get("RescaleIntercept") is None:
-        scaling = header.numbers(dataset, "DoseGridScaling", 1)
+    if attributes.value(source, "RescaleIntercept") is None:
+        scaling = attributes.numbers(dataset, "DoseGridScaling", 1)
         return (scaling[0], 0.0, "DOSE") if scaling and scaling[0] > 0 else (1.0, 0.0, None)
-    slopes = header.numbers(source, "RescaleSlope", 1)
-    intercepts = header.numbers(source, "RescaleIntercept", 1)
+    slopes = attributes.numbers(source, "RescaleSlope", 1)
+    intercepts = attributes.numbers(source, "RescaleIntercept", 1)
     slope, intercept = slopes[0] if slopes else 1.0, intercepts[0] if intercepts else float("nan")
-    if not np.isfinite([slope, intercept]).all() or slope == 0.0:
+    if not (isfinite(slope) and isfinite(intercept)) or slope == 0.0:
         raise ScanError(
             f"'{facts.path.name}' rescales by {slope}, {intercept}, which loses the values; export it again."
         )
-    return slope, intercept, header.text(source, "RescaleType").upper() or "HU"
+    return slope, intercept, attributes.text(source, "RescaleType").upper() or "HU"
 
 
 def _window(source: Dataset) -> tuple[float, float] | None:
     """Centre and width of the first window, None where there is none that shows anything."""
-    centre, width = header.numbers(source, "WindowCenter", 1), header.numbers(source, "WindowWidth", 1)
+    centre, width = attributes.numbers(source, "WindowCenter", 1), attributes.numbers(source, "WindowWidth", 1)
     return (centre[0], width[0]) if centre and width and width[0] > 0 else None

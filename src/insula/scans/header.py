@@ -5,20 +5,19 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from insula.core.errors import LimitError, ScanError
-from insula.scans import preamble
+from insula.scans import attributes, elements, preamble
 from insula.scans.limits import LIMITS, Limits, file_size, inflate, reason
 
 # pydicom would print odd header values on standard error; they may name a patient
@@ -106,7 +105,7 @@ class Header:
         """The series that the file belongs to."""
         return self.attributes.get("series_uid", "")
 
-    @property
+    @cached_property
     def aside(self) -> str:
         """What the file is instead of a slice of a scan (an index, a localiser, a screen capture), or ""."""
         if self.sop_class == _DIRECTORY:
@@ -120,18 +119,23 @@ class Header:
         return _MADE.get(self.sop_class, "")
 
 
-def load(path: Path, limits: Limits = LIMITS, pixels: bool = True) -> Dataset:
+def load(path: Path, limits: Limits = LIMITS, pixels: bool = True, later: bool = False) -> Dataset:
     """The parsed file, with or without its pixel bytes.
 
+    later: native pixels may stay in the file; the dataset fetches them when it is asked for them.
     Raises ScanError for anything that is no DICOM picture, LimitError for a file that inflates or nests too far.
     """
     file_size(path, limits)
     try:
         with path.open("rb") as stream, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings quote header values
-            _check_deflated(stream, path.name, limits)
-            stream.seek(0)
-            dataset = pydicom.dcmread(stream, force=True, stop_before_pixels=not pixels)
+            which: elements.Pixels = "later" if later and pixels else "now" if pixels else "never"
+            dataset = elements.parse(stream, str(path), which, lambda packed: _inflated(packed, path.name, limits))
+            if dataset is None:
+                stream.seek(0)
+                _check_deflated(stream, path.name, limits)
+                stream.seek(0)
+                dataset = pydicom.dcmread(stream, force=True, stop_before_pixels=not pixels)
             depth = _depth(dataset, limits.max_nesting, path.name)
     except ScanError:
         raise
@@ -166,45 +170,46 @@ def facts(dataset: Dataset, path: Path) -> Header:
 
 def _facts(dataset: Dataset, path: Path) -> Header:
     meta = getattr(dataset, "file_meta", None)
-    stored = text(meta, "MediaStorageSOPClassUID") if meta is not None else ""
-    sop_class = text(dataset, "SOPClassUID") or stored
-    if "DirectoryRecordSequence" in dataset:
+    stored = attributes.text(meta, "MediaStorageSOPClassUID") if meta is not None else ""
+    sop_class = attributes.text(dataset, "SOPClassUID") or stored
+    if attributes.present(dataset, "DirectoryRecordSequence"):
         sop_class = _DIRECTORY
-    attributes = {key: value for key, tag in _TEXTS.items() if (value := text(dataset, tag))}
-    if age := _years(text(dataset, "PatientAge")):
-        attributes["age"] = age
+    said = {key: value for key, name in _TEXTS.items() if (value := attributes.text(dataset, name))}
+    if age := _years(attributes.text(dataset, "PatientAge")):
+        said["age"] = age
     place = _frame_group(dataset)
-    spacing = numbers(place, "PixelSpacing", 2) or numbers(dataset, "ImagerPixelSpacing", 2)
-    thickness = numbers(place, "SliceThickness", 1)
-    image_type = dataset.get("ImageType")
+    spacing = attributes.numbers(place, "PixelSpacing", 2) or attributes.numbers(dataset, "ImagerPixelSpacing", 2)
+    thickness = attributes.numbers(place, "SliceThickness", 1)
     return Header(
         path=path,
-        modality=text(dataset, "Modality"),
+        modality=attributes.text(dataset, "Modality"),
         sop_class=sop_class,
-        image_type="\\".join([image_type] if isinstance(image_type, str) else [str(part) for part in image_type or ()]),
-        rows=_integer(dataset, "Rows", 0),
-        columns=_integer(dataset, "Columns", 0),
-        frames=_integer(dataset, "NumberOfFrames", 1),
-        samples=_integer(dataset, "SamplesPerPixel", 1),
-        instance=_integer(dataset, "InstanceNumber", 0),
-        position=triple(numbers(place, "ImagePositionPatient", 3)),
+        image_type=attributes.text(dataset, "ImageType"),
+        rows=attributes.integer(dataset, "Rows", 0),
+        columns=attributes.integer(dataset, "Columns", 0),
+        frames=attributes.integer(dataset, "NumberOfFrames", 1),
+        samples=attributes.integer(dataset, "SamplesPerPixel", 1),
+        instance=attributes.integer(dataset, "InstanceNumber", 0),
+        position=triple(attributes.numbers(place, "ImagePositionPatient", 3)),
         orientation=orientation(place),
         spacing=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
         thickness=thickness[0] if thickness and thickness[0] > 0 else None,
-        attributes=attributes,
-        traits={name: value for name, tag in TRAITS.items() if (value := text(dataset, tag))},
+        attributes=said,
+        traits={name: value for name, tag in TRAITS.items() if (value := attributes.text(dataset, tag))},
         preamble=preamble.note(bytes(getattr(dataset, "preamble", None) or b"") + b"DICM"),
     )
 
 
 def _frame_group(dataset: Dataset) -> Dataset:
     """Where position, orientation and spacing stand: the file itself, or an enhanced file's first functional groups."""
+    found = [attributes.value(dataset, f"{kind}FunctionalGroupsSequence") for kind in ("Shared", "PerFrame")]
+    if not any(found):
+        return dataset
     merged = Dataset()
     for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
         if name in dataset:
             merged[name] = dataset[name]
-    for sequence in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        groups = dataset.get(sequence)
+    for groups in found:
         if not groups:
             continue
         for part in ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence"):
@@ -216,9 +221,12 @@ def _frame_group(dataset: Dataset) -> Dataset:
 
 def orientation(place: Dataset) -> tuple[float, ...] | None:
     """Direction cosines of a row and of a column, made unit vectors; None where the file gives no such pair."""
-    cosines = numbers(place, "ImageOrientationPatient", 6)
-    if cosines is None:
-        return None
+    cosines = attributes.numbers(place, "ImageOrientationPatient", 6)
+    return None if cosines is None else _unit(cosines)
+
+
+@lru_cache(maxsize=256)
+def _unit(cosines: tuple[float, ...]) -> tuple[float, ...] | None:
     row, column = np.array(cosines[:3]), np.array(cosines[3:])
     lengths = np.linalg.norm(row), np.linalg.norm(column)
     if abs(lengths[0] - 1) > 0.05 or abs(lengths[1] - 1) > 0.05 or abs(row @ column) > 0.05:
@@ -226,50 +234,9 @@ def orientation(place: Dataset) -> tuple[float, ...] | None:
     return tuple(float(v) for v in (*(row / lengths[0]), *(column / lengths[1])))
 
 
-def value(dataset: Any, name: str) -> Any:
-    """An attribute's value by its keyword, None where it is absent: by its tag, since pydicom's own way by keyword
-    raises and catches an exception for each absent one.
-    """
-    tag = _tag(name)
-    return dataset[tag].value if tag in dataset else None
-
-
-@cache
-def _tag(name: str) -> BaseTag:
-    return Tag(name)
-
-
-def numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...] | None:
-    """The first `count` values of an attribute; None where it is absent, shorter, or holds what is no number."""
-    given = value(dataset, name)
-    if given is None or given == "":
-        return None
-    parts = [given] if isinstance(given, int | float | str) else list(given)
-    try:
-        found = tuple(float(p) for p in parts[:count])
-    except (TypeError, ValueError):
-        return None
-    return found if len(found) == count and all(np.isfinite(found)) else None
-
-
 def triple(values: tuple[float, ...] | None) -> Triple | None:
     """Three numbers as a point, None where there are none."""
     return (values[0], values[1], values[2]) if values else None
-
-
-def _integer(dataset: Dataset, name: str, default: int) -> int:
-    given = value(dataset, name)
-    return default if given is None or given == "" else int(given)
-
-
-def text(dataset: Any, name: str) -> str:
-    """One attribute as printable text of at most 256 characters, several values joined by backslashes; "" if absent."""
-    given = value(dataset, name)
-    if given is None:
-        return ""
-    said = str(given) if isinstance(given, str | int | float) else "\\".join(str(v) for v in given)
-    printable = said if said.isprintable() else "".join(c for c in said if c.isprintable())
-    return printable.strip()[:256]
 
 
 def _years(age: str) -> str:
@@ -291,12 +258,26 @@ def _check_deflated(stream: BinaryIO, name: str, limits: Limits) -> None:
     if DeflatedExplicitVRLittleEndian.encode() not in stream.read(min(length, 1 << 16) + 12):
         return
     stream.seek(144 + length)
-    packed = stream.seek(0, 2) - 144 - length
-    stream.seek(144 + length)
+    for _ in _blocks(stream, name, limits):
+        pass
+
+
+def _inflated(stream: BinaryIO, name: str, limits: Limits) -> bytes:
+    return b"".join(_blocks(stream, name, limits))
+
+
+def _blocks(stream: BinaryIO, name: str, limits: Limits) -> Iterator[bytes]:
+    """The rest of a stream inflated, block by block; LimitError as soon as it is more than such a file may hold."""
+    start = stream.tell()
+    packed = stream.seek(0, 2) - start
+    stream.seek(start)
     most = min(limits.max_bytes // 4, max(_DEFLATED, _GROWTH * packed))
-    total = sum(len(block) for block in inflate(stream, most + 1, wbits=-15))
-    if total > most:
-        raise LimitError(f"'{name}' inflates {packed} bytes to more than {most}; store it uncompressed.")
+    total = 0
+    for block in inflate(stream, most + 1, wbits=-15):
+        total += len(block)
+        if total > most:
+            raise LimitError(f"'{name}' inflates {packed} bytes to more than {most}; store it uncompressed.")
+        yield block
 
 
 def _depth(dataset: Dataset, most: int, name: str) -> int:
@@ -312,7 +293,8 @@ def _depth(dataset: Dataset, most: int, name: str) -> int:
                 if getattr(element, "is_raw", False):
                     value = element.value or b""
                     length = int(getattr(element, "length", _UNDEFINED))
-                    if length != _UNDEFINED and len(value) < length:
+                    later = element.value is None  # `elements` found it whole
+                    if length != _UNDEFINED and len(value) < length and not later:
                         what = "of pixels" if tag == _PIXELS else f"in the element {tag}"
                         raise ScanError(
                             f"'{name}' holds {len(value)} bytes {what} and its header promises {length}; "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from pydicom.pixels.processing import apply_color_lut
 
 from insula.core.errors import InsulaError, LimitError, ScanError
 from insula.core.types import Units
-from insula.scans import frames, header, limits, syntax
+from insula.scans import attributes, frames, header, limits, syntax
 from insula.scans.frames import Frame
 from insula.scans.header import Header
 from insula.scans.limits import LIMITS, Limits
@@ -21,6 +22,7 @@ from insula.scans.limits import LIMITS, Limits
 _GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 _COLOURS = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
 _PALETTE = "PALETTE COLOR"
+_HUGE = 1e38  # below the largest float32
 
 
 @dataclass(frozen=True)
@@ -40,20 +42,41 @@ def decode(dataset: Dataset, facts: Header, allowed: Limits = LIMITS, each: Sequ
     each: what `frames.of` says of every frame, found here when it is not given. Raises ScanError when the pixel data
     are absent, short, contradictory or cannot be decoded; LimitError when the header claims more than the limits allow.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's warnings quote header values
+        return decode_into(dataset, facts, allowed, each, None)
+
+
+def decode_into(
+    dataset: Dataset, facts: Header, allowed: Limits, each: Sequence[Frame], place: NDArray[np.float32] | None
+) -> Pixels:
+    """As `decode`, for use by several threads: warnings are the caller's to silence, since that acts on all of them.
+
+    place: where the values may be put, if its shape is (C, frames, rows, columns).
+    """
     name = facts.path.name
     check(facts, allowed)
+    with _typed_errors(name):
+        samples = _channels(dataset, facts)
+        limits.shape((samples, facts.frames, facts.rows, facts.columns), name, allowed)
+        kind = syntax.of(dataset, name)
+        syntax.check(dataset, facts, kind)
+        raw = syntax.decode(dataset, facts, kind)
+        if samples == 3:
+            return _colours(raw, dataset, facts)
+        return _grey(raw, dataset, facts, tuple(each) or frames.of(dataset, facts), place)
+
+
+def channels(dataset: Dataset, facts: Header) -> int:
+    """Channels of the result; ScanError for a kind of picture that is not read, or that has other values a pixel."""
+    with _typed_errors(facts.path.name):
+        return _channels(dataset, facts)
+
+
+@contextmanager
+def _typed_errors(name: str) -> Iterator[None]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings quote header values
-            photometric = header.text(dataset, "PhotometricInterpretation") or "MONOCHROME2"
-            samples = _samples(photometric, facts)
-            limits.shape((samples, facts.frames, facts.rows, facts.columns), name, allowed)
-            kind = syntax.of(dataset, name)
-            syntax.check(dataset, facts, kind)
-            raw = syntax.decode(dataset, facts, kind)
-            if samples == 3:
-                return _colours(raw, dataset, facts, photometric)
-            return _grey(raw, dataset, facts, photometric, tuple(each) or frames.of(dataset, facts))
+        yield
     except InsulaError:
         raise
     except MemoryError as error:
@@ -74,9 +97,8 @@ def check(facts: Header, allowed: Limits = LIMITS) -> None:
     limits.shape((1, facts.frames, facts.rows, facts.columns), name, allowed)
 
 
-def _samples(photometric: str, facts: Header) -> int:
-    """Channels of the result, for a kind of picture that is read and agrees with its number of values a pixel."""
-    name = facts.path.name
+def _channels(dataset: Dataset, facts: Header) -> int:
+    name, photometric = facts.path.name, _photometric(dataset)
     wanted = 3 if photometric in _COLOURS else 1
     if photometric not in _GREY | _COLOURS | {_PALETTE}:
         raise ScanError(
@@ -90,9 +112,18 @@ def _samples(photometric: str, facts: Header) -> int:
     return 3 if photometric == _PALETTE else wanted
 
 
-def _colours(raw: NDArray[np.generic], dataset: Dataset, facts: Header, photometric: str) -> Pixels:
-    stored = int(dataset.get("BitsStored") or dataset.get("BitsAllocated") or 8)
-    if photometric == _PALETTE:
+def _photometric(dataset: Dataset) -> str:
+    return attributes.text(dataset, "PhotometricInterpretation") or "MONOCHROME2"
+
+
+def _stored_bits(dataset: Dataset, default: int) -> int:
+    given = attributes.value(dataset, "BitsStored") or attributes.value(dataset, "BitsAllocated")
+    return int(given or default)
+
+
+def _colours(raw: NDArray[np.generic], dataset: Dataset, facts: Header) -> Pixels:
+    stored = _stored_bits(dataset, 8)
+    if _photometric(dataset) == _PALETTE:
         raw = np.asarray(apply_color_lut(raw, dataset))
         stored = 8 * raw.dtype.itemsize
     shaped = raw.reshape(facts.frames, facts.rows, facts.columns, 3)
@@ -101,33 +132,47 @@ def _colours(raw: NDArray[np.generic], dataset: Dataset, facts: Header, photomet
 
 
 def _grey(
-    raw: NDArray[np.generic], dataset: Dataset, facts: Header, photometric: str, each: tuple[Frame, ...]
+    raw: NDArray[np.generic],
+    dataset: Dataset,
+    facts: Header,
+    each: tuple[Frame, ...],
+    place: NDArray[np.float32] | None,
 ) -> Pixels:
-    stored = int(dataset.get("BitsStored") or dataset.get("BitsAllocated") or 16)
-    signed = int(dataset.get("PixelRepresentation") or 0) == 1
+    stored = _stored_bits(dataset, 16)
+    signed = int(attributes.value(dataset, "PixelRepresentation") or 0) == 1
     grey = raw.reshape(facts.frames, facts.rows, facts.columns)
-    if grey.dtype.kind in "iu" and "PixelData" in dataset:
+    if grey.dtype.kind in "iu" and attributes.present(dataset, "PixelData"):
         packed = syntax.of(dataset, facts.path.name) in syntax.CODECS
-        high = stored - 1 if packed else int(dataset.get("HighBit") or stored - 1)
+        high = stored - 1 if packed else int(attributes.value(dataset, "HighBit") or stored - 1)
         grey = _own_bits(grey, stored, max(high, stored - 1), signed)
     units = _units(facts, each)
-    values = grey.astype(np.float32)
+    if place is not None and place.shape == (1, *grey.shape):
+        values = place[0]
+        np.copyto(values, grey, casting="unsafe")
+    else:
+        values = grey.astype(np.float32)
     top = float(2 ** (stored - signed) - 1)
-    if photometric == "MONOCHROME1" and units != "HU":  # a Hounsfield unit means the same however it is shown
-        values = np.float32(-1.0 if signed else top) - values
+    if _photometric(dataset) == "MONOCHROME1" and units != "HU":  # a HU means the same however it is shown
+        np.subtract(np.float32(-1.0 if signed else top), values, out=values)
     scales = {(f.slope, f.intercept) for f in each}
     if scales != {(1.0, 0.0)}:
-        slopes = np.array([f.slope for f in each], np.float32)[:, None, None]
-        values *= slopes
+        if any(slope != 1.0 for slope, _ in scales):
+            values *= np.array([f.slope for f in each], np.float32)[:, None, None]
         values += np.array([f.intercept for f in each], np.float32)[:, None, None]
     notes: list[str] = []
-    if not np.isfinite(values).all():
-        values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    if not (_stays_finite(grey.dtype, scales) or np.isfinite(values).all()):
+        np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         notes.append("values that are no numbers set to 0")
     if facts.modality == "CT" and units != "HU":
         notes.append("CT without a rescale to Hounsfield units")
     full = None if units == "HU" else max(top * slope + intercept for slope, intercept in scales)
     return Pixels(values[None], units, full, next((f.window for f in each if f.window), None), tuple(notes))
+
+
+def _stays_finite(kind: np.dtype[np.generic], scales: set[tuple[float, float]]) -> bool:
+    """Whether no integer of this type can leave the range of float32 by any of the scales."""
+    most = 2.0 ** (8 * kind.itemsize)
+    return kind.kind in "iub" and all(most * abs(slope) + abs(shift) < _HUGE for slope, shift in scales)
 
 
 def _units(facts: Header, each: Sequence[Frame]) -> Units:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +94,7 @@ def _beside(kept: NDArray[np.float64], height: NDArray[np.float64]) -> tuple[str
 def _grid(height: NDArray[np.float64], thickness: float | None) -> tuple[NDArray[np.float64] | None, list[str]]:
     """An even grid over uneven slices, and what to say of it."""
     gaps = np.diff(height)
-    if len(gaps) < 2 or gaps.max() - gaps.min() <= max(_UNEVEN, 0.01 * float(np.median(gaps))):
+    if len(gaps) < 2 or gaps.max() - gaps.min() <= max(_UNEVEN, 0.01 * median(gaps.tolist())):
         return None, []
     step = max(_usual(gaps), float(height[-1] - height[0]) / (_MOST_SLICES * len(gaps)))
     missing = _missing(gaps, step, thickness)

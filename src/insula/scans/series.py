@@ -38,7 +38,7 @@ def read(paths: Sequence[Path], allowed: Limits = LIMITS) -> Volume:
     loaded: list[tuple[Header, Dataset]] = []
     aside: Counter[str] = Counter()
     for path in paths:
-        dataset = header.load(path, allowed)
+        dataset = header.load(path, allowed, later=True)
         facts = header.facts(dataset, path)
         if facts.aside:
             aside[facts.aside] += 1

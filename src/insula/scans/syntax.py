@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
+from pydicom.tag import Tag
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -32,12 +35,13 @@ from pydicom.uid import (
 )
 
 from insula.core.errors import ScanError
-from insula.scans import codestream
+from insula.scans import attributes, codestream, unlocked
 from insula.scans.header import Header
 
 NATIVE = frozenset(
     {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
 )
+_PIXELS = Tag(0x7FE0, 0x0010)
 _SEQUENTIAL = frozenset({"jpeg C0", "jpeg C1", "jpeg C2"})
 
 
@@ -45,7 +49,8 @@ _SEQUENTIAL = frozenset({"jpeg C0", "jpeg C1", "jpeg C2"})
 class Codec:
     """What the frames of one syntax must claim to be, and the decoders that are trusted with them, best first.
 
-    GDCM dies of some damaged JPEG frames with the whole process, so it comes last, and alone only where no other reads.
+    Before these `unlocked` has its turn with grey frames. GDCM dies of some damaged JPEG frames with the whole process,
+    so it comes last, and alone only where no other reads.
     """
 
     processes: frozenset[str]
@@ -75,11 +80,11 @@ def of(dataset: Dataset, name: str) -> UID:
     Raises ScanError for a syntax that is not read (video, JPEG XL, JPIP, private ones).
     """
     meta = getattr(dataset, "file_meta", None)
-    syntax = meta.get("TransferSyntaxUID") if meta is not None else None
+    syntax = attributes.value(meta, "TransferSyntaxUID") if meta is not None else None
     if not syntax:
         implicit, little = dataset.original_encoding
         return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-    found = UID(str(syntax))
+    found = _uid(str(syntax))
     if found not in NATIVE and found not in CODECS:
         known = found.name if not found.is_private and found.name != str(found) else str(found)[:64]
         raise ScanError(
@@ -88,17 +93,23 @@ def of(dataset: Dataset, name: str) -> UID:
     return found
 
 
+@lru_cache(maxsize=64)
+def _uid(text: str) -> UID:
+    return UID(text)
+
+
 def check(dataset: Dataset, facts: Header, syntax: UID) -> None:
     """Compare what the header promises with what the file holds, before a decoder believes either.
 
     Raises ScanError for pixel data that are absent, short, or contradict the header.
     """
     name = facts.path.name
-    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+    if any(attributes.present(dataset, kind) for kind in ("FloatPixelData", "DoubleFloatPixelData")):
         return
-    if "PixelData" not in dataset or not dataset.PixelData:
+    held = _length(dataset)
+    if not held:
         raise ScanError(f"'{name}' is a DICOM file without pixels; give an image file.")
-    bits = int(dataset.get("BitsAllocated") or 0)
+    bits = int(attributes.value(dataset, "BitsAllocated") or 0)
     if bits not in (1, 8, 16, 32):
         raise ScanError(f"'{name}' stores {bits} bits a value; only 1, 8, 16 and 32 are read.")
     if syntax in CODECS:
@@ -110,12 +121,12 @@ def check(dataset: Dataset, facts: Header, syntax: UID) -> None:
             raise ScanError(f"'{name}' promises {facts.frames} frames and holds {count}; copy it again.")
         return
     values = facts.rows * facts.columns * facts.samples * facts.frames
-    if str(dataset.get("PhotometricInterpretation", "")) == "YBR_FULL_422":
+    if str(attributes.value(dataset, "PhotometricInterpretation")) == "YBR_FULL_422":
         values = values // 3 * 2
     needed = (values * bits + 7) // 8
-    if len(dataset.PixelData) < needed:
+    if held < needed:
         raise ScanError(
-            f"'{name}' holds {len(dataset.PixelData)} bytes of pixels and its header promises {needed}; "
+            f"'{name}' holds {held} bytes of pixels and its header promises {needed}; "
             "the file is cut short, copy it again."
         )
 
@@ -125,6 +136,13 @@ def decode(dataset: Dataset, facts: Header, syntax: UID) -> NDArray[np.generic]:
     if syntax == JPEGExtended12Bit and _bits(dataset, facts) > 8:
         return _twelve_bits(dataset, facts)
     codec = CODECS.get(syntax)
+    integers = attributes.present(dataset, "PixelData")
+    if integers and codec is None and (quick := unlocked.native(dataset, facts)) is not None:
+        return quick
+    if integers and unlocked.decoder(syntax) is not None:
+        quick = unlocked.frames(dataset, facts, syntax, list(_frames(dataset, facts)))
+        if quick is not None:
+            return quick
     if not getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None):
         dataset.file_meta.TransferSyntaxUID = syntax
     if codec is None:
@@ -142,6 +160,14 @@ def decode(dataset: Dataset, facts: Header, syntax: UID) -> NDArray[np.generic]:
         if type(error).__module__ != "pyo3_runtime":
             raise
         raise ScanError(f"'{facts.path.name}' has damaged compressed pixels; export it again.") from error
+
+
+def _length(dataset: Dataset) -> int:
+    """How many bytes of pixels a file holds, 0 for none; they may still be in the file, which is that long."""
+    element = dataset.get_item(_PIXELS, keep_deferred=True)
+    if isinstance(element, RawDataElement) and element.value is None:
+        return int(element.length)
+    return 0 if element is None else len(element.value or b"")
 
 
 def _frames(dataset: Dataset, facts: Header) -> Iterator[bytes]:

@@ -26,12 +26,14 @@ from numpy.typing import NDArray
 
 from insula.core.errors import InsulaError
 from insula.core.types import Volume
+from insula.scans import threads
 from insula.scans.limits import Limits
 
 LENGTH = struct.Struct(">Q")
 Arrays = tuple[NDArray[Any], ...]
 Task = Callable[[dict[str, Any]], tuple[dict[str, Any], Arrays]]
 _ALIGN = 64
+_CORES = max(4, threads.COUNT)  # seconds of processor time that one second of a task may take
 _READERS = ("insula.scans.read", "insula.scans.series", "insula.scans.pictures")
 
 
@@ -121,7 +123,7 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], Arrays]:
         with contextlib.suppress(ValueError, OSError):
             hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
             used = int(spent.ru_utime + spent.ru_stime)
-            resource.setrlimit(resource.RLIMIT_CPU, (used + int(request["seconds"]) * 4 + 5, hard))
+            resource.setrlimit(resource.RLIMIT_CPU, (used + int(request["seconds"]) * _CORES + 5, hard))
         if request["folder"]:
             os.chdir(request["folder"])
         module, _, name = request["task"].partition(":")

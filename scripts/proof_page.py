@@ -1,0 +1,7 @@
+"""The page of phantom_proofs.py."""
+
+from typing import Any
+
+
+def page(kept: dict[str, Any]) -> str:
+    return str(kept)

@@ -1,0 +1,300 @@
+"""`insula explain`: where in a scan a score comes from, by one of several methods."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from insula.cli.output import emit, json_option, on_terminal
+from insula.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from insula.core.recipe import Recipe
+    from insula.core.types import Decision, Heatmap, Prediction
+    from insula.infer.explained_files import Drawing, Shown
+    from insula.infer.explainer import Asked, Patch
+
+_PATH = click.Path(path_type=Path)
+_PART = 8  # a patch is an eighth of the picture where nobody says otherwise
+
+
+@click.command()
+@click.argument("bundle", type=_PATH)
+@click.argument("scan", type=_PATH, required=False)
+@click.option("--scan", "by_role", multiple=True, metavar="ROLE=PATH", help="A scan of the case; once for each scan.")
+@click.option("--with", "known", multiple=True, metavar="NAME=VALUE", help="A clinical column of the case, as age=63.")
+@click.option("--out", required=True, type=_PATH, help="Folder for the pictures and the heat map.")
+@click.option(
+    "--method",
+    default="class_map",
+    show_default=True,
+    metavar="NAME",
+    help="class_map, occlusion, grad_cam_pp, integrated_gradients, guided_backprop or attention_rollout.",
+)
+@click.option("--class", "class_name", help="The class whose score it is; the decided one when left out.")
+@click.option("--target", help="The question, where the recipe has several; the first when left out.")
+@click.option("--top", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many slices to draw.")
+@click.option(
+    "--by",
+    type=click.Choice(["heat", "weight"]),
+    default="heat",
+    show_default=True,
+    help="Which slices those are: with most heat, or with most weight in the pooling.",
+)
+@click.option("--slices", metavar="LIST", help="The slices to draw in place of the top ones, as 3,7-9, from 0.")
+@click.option("--window", metavar="CENTRE,WIDTH", help="Show the scan in this window (HU for CT), as 40,80.")
+@click.option("--channel", type=click.IntRange(0), default=0, show_default=True, help="Which of the recipe's windows.")
+@click.option("--opacity", type=click.FloatRange(0, 1), default=0.7, show_default=True, help="Of the strongest heat.")
+@click.option("--colours", default="inferno", show_default=True, help="inferno, viridis or cividis.")
+@click.option(
+    "--size", type=click.IntRange(0, 4096), default=384, show_default=True, help="Pixels of a picture's side at least."
+)
+@click.option("--patch", type=click.IntRange(1), help="occlusion: pixels a side; an eighth of the picture if left out.")
+@click.option("--stride", type=click.IntRange(1), help="occlusion: pixels between patches; half of one if left out.")
+@click.option(
+    "--depth", type=click.IntRange(1), default=1, show_default=True, help="occlusion: slices covered at a time."
+)
+@click.option(
+    "--fill",
+    type=click.Choice(["blur", "mean"]),
+    default="blur",
+    show_default=True,
+    help="occlusion: covered with the slice's own blurred picture or its mean.",
+)
+@click.option(
+    "--measure",
+    type=click.Choice(["score", "probability"]),
+    default="score",
+    show_default=True,
+    help="occlusion: what drops.",
+)
+@click.option(
+    "--steps", type=click.IntRange(2, 1000), default=50, show_default=True, help="integrated_gradients: steps."
+)
+@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of one prediction.")
+@click.option("--series", metavar="UID|NUMBER", help="The series to take where a SCAN holds several.")
+@json_option
+def explain(
+    bundle: Path,
+    scan: Path | None,
+    by_role: tuple[str, ...],
+    known: tuple[str, ...],
+    out: Path,
+    method: str,
+    class_name: str | None,
+    target: str | None,
+    threads: int | None,
+    series: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Show where in SCAN the score of a class comes from.
+
+    OUT gets overlays (PNG) of the slices with most heat, the heat map (NIfTI) in the scan's own frame, its projections
+    or the map of a slide's tiles, and the weights of the slices. It says where a score comes from, not whether it is
+    right.
+    class_map and occlusion need the bundle alone, the other methods PyTorch.
+    """
+    from insula.bundle.load import load
+    from insula.cli.case import pairs, read_case, split
+    from insula.explain.methods import SIGNED
+    from insula.explain.methods import method as find
+    from insula.infer import explained_files
+    from insula.infer.decide import decide
+    from insula.infer.predict import Predictor
+    from insula.infer.writers import as_dict
+    from insula.scans.sandbox import shared
+
+    if (scan is None) == (not by_role):
+        raise UsageError("Give either one SCAN, or the scans of one case by --scan ROLE=PATH.")
+    explainer = find(method)
+    pool = shared().start()
+    predictor = Predictor(load(bundle), threads)
+    recipe = predictor.bundle.recipe
+    one = [(recipe.role, scan)] if scan is not None else pairs(by_role, recipe, "--scan")
+    read = read_case(one, predictor, pool, series)
+    attributes = {**read.headers, **dict(split(text, "--with") for text in known)}
+    prediction = predictor.from_slices(read.views, one[0][1].name, 0, read.cautions, attributes)
+    decision = decide(prediction, predictor.bundle)
+    name, label, column = _column(recipe, prediction, decision.label, target, class_name, method, options["measure"])
+    drawing = _drawing(options, tuple(read.volumes))
+    asked = _asked(predictor, read.views, column, attributes, options)
+    if method == "occlusion":
+        asked = _looked_at(asked, prediction.heatmaps, drawing)
+    explained = explainer(asked)
+    files, shown = explained_files.write(explained, read.views, read.volumes, recipe, out, label, drawing)
+    lines = [
+        f"{prediction.case}: {_said(decision)}.",
+        f"Where the score of '{label}' comes from, by {method}:",
+        *_lines(shown, explained.heatmaps),
+        *(f"Note: {note}." for note in explained.notes),
+        *(["Heat below 0 lowers the score; it stands in the heat map and is not drawn."] if method in SIGNED else []),
+        f"Written: {len(files)} files in {out}. Slices count from 0. Research use only.",
+    ]
+    data = {
+        **as_dict(prediction, decision),
+        "class": label,
+        "of": name,
+        "method": method,
+        "unit": explained.unit,
+        "notes": list(explained.notes),
+        "slices": [_as_dict(s) for s in shown],
+        "files": [str(file) for file in files],
+    }
+    emit(as_json, data, "\n".join(lines))
+
+
+def _column(
+    recipe: Recipe,
+    prediction: Prediction,
+    decided: str,
+    target: str | None,
+    class_name: str | None,
+    method: str,
+    measure: str,
+) -> tuple[str, str, int]:
+    """The question, what its score is called, and the network's column of it; UsageError where there is none."""
+    from insula.explain.methods import CLASSLESS
+
+    name = target or recipe.target_name
+    if name not in recipe.targets:
+        raise UsageError(f"The bundle has no target '{name}'; it has: {', '.join(recipe.targets)}.")
+    section, first = recipe.targets[name], recipe.columns(name).start
+    if section.graded:
+        if class_name is not None:
+            raise UsageError(f"'{name}' is a {section.kind} and has no classes; leave --class out.")
+        return name, name, first
+    if class_name is not None and class_name not in section.classes:
+        raise UsageError(f"There is no class '{class_name}' in this bundle; it has: {', '.join(section.classes)}.")
+    one_score = section.kind == "binary" and method not in CLASSLESS and measure == "score"
+    if one_score and class_name not in (None, section.positive):
+        raise UsageError(
+            f"A binary target has one score, that of '{section.positive}'; ask for it, or see what raises "
+            f"'{class_name}' by --method occlusion --measure probability."
+        )
+    if class_name is None:
+        values = prediction.also[name].values if name in prediction.also else prediction.probabilities
+        likely = decided if name == recipe.target_name else section.classes[int(values.argmax())]
+        class_name = section.positive if one_score or likely not in section.classes else likely
+    return name, class_name, first + section.classes.index(class_name)
+
+
+def _asked(predictor: Any, views: Any, column: int, attributes: dict[str, str], options: dict[str, Any]) -> Asked:
+    from insula.infer.explainer import Asked, Patch
+
+    height = predictor.engine.input_shapes[predictor.bundle.recipe.role][1]
+    size = options["patch"] or max(1, height // _PART)
+    patch: Patch = Patch(size, options["stride"] or max(1, size // 2), options["depth"], options["fill"])
+    return Asked(
+        predictor,
+        views,
+        column,
+        attributes,
+        patch=patch,
+        measure=options["measure"],
+        steps=options["steps"],
+        progress=_bar(),
+    )
+
+
+def _looked_at(asked: Asked, heatmaps: Any, drawing: Drawing) -> Asked:
+    """Occlusion is slow: it looks at the slices that are to be drawn, by the class map's heat or else by weight."""
+    from dataclasses import replace
+
+    from insula.infer.explained_files import chosen
+
+    found = {}
+    for scan, heat in heatmaps.items():
+        own = replace(heat, array=heat.array[asked.column : asked.column + 1])
+        positions = chosen(own, scan, drawing) or chosen(own, scan, replace(drawing, by="weight"))
+        found[scan] = tuple(heat.slices[p] for p in positions)
+    return replace(asked, slices=found)
+
+
+def _drawing(options: dict[str, Any], scans: tuple[str, ...]) -> Drawing:
+    from insula.infer.colours import NAMES
+    from insula.infer.explained_files import Drawing
+    from insula.infer.overlay import Style
+
+    if options["colours"] not in NAMES:
+        raise UsageError(f"There is no colour map '{options['colours']}'; known are: {', '.join(NAMES)}.")
+    return Drawing(
+        Style(options["colours"], options["opacity"], options["size"]),
+        _window(options["window"]),
+        options["channel"],
+        options["top"],
+        options["by"],
+        dict.fromkeys(scans, _numbers(options["slices"])) if options["slices"] else {},
+    )
+
+
+def _window(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        centre, width = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--window '{text}' is not of the form CENTRE,WIDTH; write it as 40,80.") from None
+    return centre, width
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The numbers of 3,7-9."""
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,6})(?:-(\d{1,6}))?\s*", part)
+        if match is None:
+            raise UsageError(f"--slices '{text}' is no list of slices; write it as 3,7-9.")
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return tuple(dict.fromkeys(found))
+
+
+def _bar() -> Callable[[int, int], None]:
+    """A bar on standard error where a person watches it."""
+    if not on_terminal():
+        return lambda done, total: None
+    from tqdm import tqdm
+
+    bar = tqdm(desc="explain", leave=False)
+
+    def show(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+
+    return show
+
+
+def _said(decision: Decision) -> str:
+    if decision.action == "reject":
+        return f"rejected, {'; '.join(decision.reasons)}. What follows is of a score that nobody should use"
+    return f"{decision.label} ({decision.confidence:.2f}), {decision.action}"
+
+
+def _lines(shown: list[Shown], heatmaps: dict[str, Heatmap] | Any) -> list[str]:
+    lines = []
+    for s in shown:
+        scan = f"{s.scan}, " if len(heatmaps) > 1 else ""
+        parts = [f"weight {s.weight:.2f}"]
+        if s.heat is not None:
+            parts.insert(0, f"{s.heat:.0%} of the heat")
+        if s.peak is not None:
+            parts.append(f"peak {s.peak[0]:.0%} from the left and {s.peak[1]:.0%} from the top of the picture")
+        lines.append(f"  {scan}slice {s.slice}: {', '.join(parts)}")
+    return lines or ["  nowhere: no part of the scan raises this score"]
+
+
+def _as_dict(shown: Shown) -> dict[str, Any]:
+    return {
+        "scan": shown.scan,
+        "slice": shown.slice,
+        "share": None if shown.heat is None else round(shown.heat, 4),
+        "weight": round(shown.weight, 4),
+        "peak": None if shown.peak is None else [round(p, 3) for p in shown.peak],
+    }

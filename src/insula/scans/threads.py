@@ -1,0 +1,58 @@
+"""Work on the slices of a scan by several threads, for what releases Python's lock: codecs, zlib, NumPy, OpenCV."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+COUNT = max(1, min(_cores, 8))
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+_pools: dict[int, ThreadPoolExecutor] = {}
+_lock = threading.Lock()
+_here = threading.local()
+
+
+def each(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    """`[function(item) for item in items]`, several at a time; of several errors that of the first item is raised.
+
+    The calling thread does its share. Called from within itself it goes on in the thread that it is in.
+    """
+    listed = list(items)
+    if COUNT == 1 or len(listed) < 2 or getattr(_here, "busy", False):
+        return [function(item) for item in listed]
+    results: list[Any] = [None] * len(listed)
+    errors: dict[int, BaseException] = {}
+    numbers = iter(range(len(listed)))
+
+    def work() -> None:
+        _here.busy = True
+        try:
+            while not errors and (number := next(numbers, None)) is not None:
+                try:
+                    results[number] = function(listed[number])
+                except BaseException as error:  # noqa: BLE001  broad: it is raised below, in the thread of the caller
+                    errors[number] = error
+        finally:
+            _here.busy = False
+
+    helpers = [_pool().submit(work) for _ in range(min(COUNT, len(listed)) - 1)]
+    work()
+    for helper in helpers:
+        if not helper.cancel():
+            helper.result()
+    if errors:
+        raise errors[min(errors)]
+    return results
+
+
+def _pool() -> ThreadPoolExecutor:
+    with _lock:
+        mine = _pools.get(os.getpid())  # a fork has none of its parent's threads
+        if mine is None:
+            mine = _pools[os.getpid()] = ThreadPoolExecutor(COUNT - 1, "insula-slices")
+        return mine

@@ -188,6 +188,34 @@ def _measured(predictor: Predictor, fold: Cohort, split: Split) -> domain_fit.Ca
     return domain_fit.Cases(embeddings, np.arange(len(cases)), [case.patient for case in cases], looks)
 
 
+def redrawn(predictor: Predictor, scans: Sequence[Volume], count: int, draws: int = 2000) -> str:
+    """Own scans referred and rejected where the scale rests on other `count` of them, drawn again and again."""
+    base, role = predictor.bundle.baseline, predictor.bundle.recipe.role
+    raw = []
+    for scan in scans:
+        slices, _ = predictor.prepare(scan)
+        embedding = predictor.from_slices(slices, "x").embedding[None]
+        looks = {role: suitable_statistics.of_bags([slices])}
+        features = (base.embedding_mean, base.embedding_precision)
+        raw.append(domain_scale.parts(embedding, looks, features, base.neighbours, base.pictures))
+    pool, g = np.array(raw), np.random.default_rng(0)
+    beyond, far = [], []
+    for _ in range(draws):
+        order = g.permutation(len(pool))
+        by_part = domain_scale.scale(pool[order[:count]], domain_scale.QUARTILE)
+        largest = domain_scale.ratios(pool[order], by_part).max(axis=1)
+        together = domain_scale.scale(largest[:count, None], domain_scale.LEVEL)
+        others = domain_scale.ratios(largest[count:, None], together)
+        beyond.append(float((others > 1.0).mean()))
+        far.append(float((others > (predictor.bundle.recipe.policy.refuse.distance or np.inf)).mean()))
+    low, high = np.quantile(beyond, [0.025, 0.975])
+    return (
+        f"Which {count} patients the scale rests on matters more than anything: drawn {draws:,} times from all "
+        f"{len(pool)} that were not trained on, {np.mean(beyond):.1%} of the others lie beyond 1 on average "
+        f"({low:.1%} to {high:.1%} in 95% of the draws), and {np.mean(far):.1%} beyond the limit of rejection."
+    )
+
+
 def cost(predictor: Predictor, own: Sequence[Volume]) -> str:
     """What the distances cost of a prediction."""
     prepared = [predictor.prepare(one)[0] for one in own[:20]]
@@ -200,9 +228,9 @@ def cost(predictor: Predictor, own: Sequence[Volume]) -> str:
     return f"{(time.perf_counter() - start) / len(prepared) * 1e3:.1f} ms"
 
 
-def read(table: Cohort, role: str) -> list[Volume]:
-    """The test scans of a cohort."""
-    return [read_files([Path(table.root) / p for p in case.scans[role].paths]) for case in table.of_split("test")]
+def read(table: Cohort, role: str, split: Split = "test") -> list[Volume]:
+    """The scans of a cohort's split."""
+    return [read_files([Path(table.root) / p for p in case.scans[role].paths]) for case in table.of_split(split)]
 
 
 OPENING = """# What is no such scan
@@ -244,6 +272,8 @@ def main() -> None:
         patients = [case.patient for case in tables[kind].of_split("test")]
         found = strangers_of(kind, scans[kind], scans[other])
         lines += section(f"{kind} (made)", predictor, scans[kind], patients, found)
+        known = read(tables[kind], predictor.bundle.recipe.role, "val")
+        lines += [redrawn(predictor, [*known, *scans[kind]], len(known)), ""]
         lines += [f"The three distances of a scan of 12 slices take {cost(predictor, scans[kind])} of one core.", ""]
     if (REAL / "stroke_ct").is_dir() and (o.folds / "fold-0" / "bundle").is_dir():
         print("[stroke_ct]", flush=True)

@@ -266,8 +266,9 @@ NOISE_WORDS = f"""White noise added to the same scans before they are prepared; 
 {NOISY} test patients, and how much larger it is than without noise (95% over patients). *Unlike*: beyond
 `policy.refer.domain`; *rejected*: beyond `policy.refuse.distance`.
 
-Spread grows as noise sets in. Of strong noise it says nothing more: the network of the MR model then gives one class to
-every scan and is sure of it in every draw. What finds these scans is their distance from the training data."""
+Spread over members grows as noise sets in, on both; over dropout passes it does on MR up to 5% of noise, and on CT from
+40 HU on; over views hardly. Of strong noise spread says nothing more: the network of the MR model then gives one class
+to every scan and is sure of it in every draw. What finds these scans is their distance from the training data."""
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from insula.bundle.types import Baseline
 from insula.core.errors import BundleError
 from insula.infer import domain, suitable_statistics
 from insula.infer.domain_fit import Cases, fit
-from insula.infer.domain_scale import names, of_case, ratios, scale
+from insula.infer.domain_scale import LEVEL, QUARTILE, names, of_case, ratios, scale
 
 
 def looks(count: int, seed: int, level: float = 0.4) -> list[np.ndarray]:
@@ -36,7 +36,7 @@ def baseline(train: Cases, val: Cases) -> Baseline:
 
 def test_the_middle_is_0_and_95_percent_lie_below_1() -> None:
     raw = np.random.default_rng(0).gamma(3.0, size=(199, 2))
-    limits = scale(raw)
+    limits = scale(raw, 0.95)
     scaled = ratios(raw, limits)
     np.testing.assert_allclose(np.median(scaled, axis=0), 0.0, atol=1e-12)
     assert ((scaled < 1.0).sum(axis=0) == 189).all()  # the 190th of 199 is the limit: ⌈0.95 · 200⌉
@@ -44,9 +44,9 @@ def test_the_middle_is_0_and_95_percent_lie_below_1() -> None:
 
 
 def test_few_cases_are_held_to_their_largest_and_none_or_equal_ones_give_a_scale_all_the_same() -> None:
-    assert scale(np.array([[1.0], [2.0], [4.0]])).tolist() == [[2.0, 4.0]]
-    assert scale(np.array([[np.nan], [np.nan]])).tolist() == [[0.0, np.inf]]
-    low, high = scale(np.full((9, 1), 3.0))[0]
+    assert scale(np.array([[1.0], [2.0], [4.0]]), 0.95).tolist() == [[2.0, 4.0]]
+    assert scale(np.array([[np.nan], [np.nan]]), 0.95).tolist() == [[0.0, np.inf]]
+    low, high = scale(np.full((9, 1), 3.0), 0.75)[0]
     assert low == 3.0 < high < 3.01
 
 
@@ -135,3 +135,16 @@ def test_a_bundle_that_describes_pictures_by_other_numbers_is_refused() -> None:
     other = replace(base, pictures={"ct": (np.zeros(9), np.eye(9))})
     with pytest.raises(BundleError, match="by 9 numbers"):
         of_case(np.full((1, FEATURES), 1.0, np.float32), {"ct": (looks(1, 0)[0],)}, other)
+
+
+def test_few_validation_cases_refer_no_more_of_their_kind_than_many() -> None:
+    """Raw distances of three parts that know nothing of each other, with heavy tails."""
+    g = np.random.default_rng(0)
+    beyond = []
+    for _ in range(400):
+        raw = g.gamma(2.0, size=(220, 3)) ** 1.5
+        by_part = scale(raw[:20], QUARTILE)
+        largest = ratios(raw, by_part).max(axis=1)
+        together = scale(largest[:20, None], LEVEL)
+        beyond.append((ratios(largest[20:, None], together) > 1.0).mean())
+    assert np.mean(beyond) < 0.07

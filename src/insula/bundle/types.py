@@ -57,8 +57,8 @@ class Baseline:
 
     neighbours (R, E): directions of training embeddings. pictures: role → mean (F,) and precision (F, F) of the numbers
     by which `infer.suitable_statistics` describes training pictures. scale (P, 2): of each distance by part and of all
-    (`infer.domain_scale.names`) the middle validation case and where 95% lie below. scaled (V,): validation cases on
-    that scale, rising. A bundle without a scale has none of the four.
+    (`infer.domain_scale.names`) the middle validation case, and where three quarters or 95% of them lie below. scaled
+    (V,): validation cases on that scale, rising. A bundle without a scale has none of the four.
     """
 
     patients: tuple[str, ...]

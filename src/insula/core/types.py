@@ -156,8 +156,8 @@ class Prediction:
     domain_score: distance from the training data as a quantile of validation distances, 0 (typical) to 1 (beyond all).
     heatmaps: by scan, `role` or `role.2` and so on. also: the answers to the recipe's further targets, by their name.
     uncertainty: by source (`dropout`, `views`, `members`), those that were asked for and can be had. distances: from
-    the training data by part, and of all parts as `all`: 0 at the middle validation case, 1 where 95% of them lie
-    below; empty for bundles that hold no scale for them.
+    the training data by part, 0 at the middle validation case and 1 at the third quartile, and of all parts as `all`,
+    1 where 95% of validation cases lie below; empty for bundles that hold no scale for them.
     """
 
     case: str

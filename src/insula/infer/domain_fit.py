@@ -60,9 +60,9 @@ def fit(train: Cases, val: Cases) -> Fitted:
     else:
         for i in range(count):
             raw[i] = _parts(val, i, whole)
-    by_part = domain_scale.scale(raw)
+    by_part = domain_scale.scale(raw, domain_scale.QUARTILE)
     largest = np.nanmax(domain_scale.ratios(raw, by_part), axis=1)
-    together = domain_scale.scale(largest[:, None])
+    together = domain_scale.scale(largest[:, None], domain_scale.LEVEL)
     features, rows, pictures = whole
     return Fitted(
         *features,

@@ -41,6 +41,7 @@ NAMES = {
 COVERAGE = {
     "accepted": "Accepted",
     "referred": "Referred to a person",
+    "rejected": "Rejected as no such scan",
     "accuracy_of_all": "Accuracy, every case",
     "accuracy_of_accepted": "Accuracy, accepted cases",
     "sensitivity_of_accepted": "Sensitivity, accepted cases",

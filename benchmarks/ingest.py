@@ -54,7 +54,7 @@ from insula.scans import threads
 from insula.scans.read import read_files
 from insula.scans.sandbox import Sandbox
 
-ROUNDS = 9
+ROUNDS = 11
 GOALS = {"least_times_faster": 3.0, "most_times_floor": 1.5, "windows_times_copy": 2.0, "epoch_times_decode": 50.0}
 OTHERS = ("MONAI", "SimpleITK")
 IDLE = 0.8  # share of its cores that a machine has to give this process for its figures to be those of its cores
@@ -62,10 +62,15 @@ ALIKE = 0.03  # mean difference of two pipelines' windows, which lie in [0, 1]; 
 
 
 def interleaved(sides: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, tuple[float, float]]:
-    """Medians in ms of each side's time and processor time in this process; a round before counts for nothing."""
+    """Medians in ms of each side's time and processor time in this process; a round before counts for nothing.
+
+    Each round has an order of its own: a side that fills the caches with its own pixels slows down whoever comes next.
+    """
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+    rng = np.random.default_rng(0)
     for turn in range(rounds + 1):
-        for name, side in sides.items():
+        for name in rng.permutation(list(sides)):
+            side = sides[name]
             start, spent = time.perf_counter(), time.process_time()
             side()
             if turn:

@@ -45,7 +45,7 @@ class Made:
         return self.cohort.of_split("test")
 
 
-def one_slice(recipe: Recipe, counts: Mapping[Split, int], seed: int) -> Made:
+def one_slice(recipe: Recipe, counts: Mapping[Split, int], seed: int, strength: float = 1.0) -> Made:
     """Head CT of thirty slices, every second one with a haemorrhage in a single slice.
 
     The slice is the one that the haemorrhage fills most; the other twenty-nine are those of the same head without it.
@@ -58,7 +58,7 @@ def one_slice(recipe: Recipe, counts: Mapping[Split, int], seed: int) -> Made:
         ill = number % 2
         if ill:
             at = int(lesion.mask.sum((1, 2)).argmax())
-            hu[at] = ct.hounsfield(head, place, [lesion], scanner, g)[at]
+            hu[at] = ct.hounsfield(head, place, weakened([lesion], strength), scanner, g)[at]
         return prepare(Volume(hu[None], place.affine, "HU", "CT", "made"), recipe.input), ill
 
     return _composed(recipe, counts, patient)

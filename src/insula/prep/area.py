@@ -6,6 +6,7 @@ first, at the speed of memory, then the columns on what is left.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from math import ceil
 
@@ -15,11 +16,22 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 
-def shrink(plane: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """A picture (Y, X) as (height, width), both at most the old size; each value the mean over its area."""
-    rows: NDArray[np.float32] = weights(plane.shape[0], height) @ plane
-    columns = weights(plane.shape[1], width) @ cv2.transpose(rows)
-    return np.asarray(cv2.transpose(columns), np.float32)
+def shrink(planes: Iterable[NDArray[np.float32]], out: NDArray[np.float32]) -> None:
+    """Pictures (Y, X) of one size into (n, height, width), both sides at most the old ones; each value the mean over
+    its area.
+
+    A picture is done with when the next one is taken, so that all may come in one array. out's planes are contiguous.
+    """
+    count, height, width = out.shape
+    turned = np.empty((0, 0), np.float32)
+    for k, plane in enumerate(planes):
+        if not k:
+            turned = np.empty((plane.shape[1], count * height), np.float32)
+            rows, columns = weights(plane.shape[0], height), weights(plane.shape[1], width)
+        cv2.transpose(rows @ plane, turned[:, k * height : (k + 1) * height])
+    found = columns @ turned
+    for k in range(count):
+        cv2.transpose(found[:, k * height : (k + 1) * height], out[k])
 
 
 @lru_cache(maxsize=64)

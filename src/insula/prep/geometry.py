@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -32,14 +33,9 @@ def resize(
     planned = plan(y, x, value, method)
     if planned is None:
         return volume
-    out = np.empty((c, z, planned.height, planned.width), np.float32)
-
-    def one(j: int) -> None:
-        for i in range(c):
-            planned.plane(volume.array[i, j], out[i, j])
-
-    threads.each(one, range(z))
-    return replace(volume, array=out, affine=planned.affine(volume.affine))
+    out = np.empty((z, c, planned.height, planned.width), np.float32)
+    threads.each(lambda k: planned.planes(volume.array[:, k], out[k]), range(z))
+    return replace(volume, array=out.transpose(1, 0, 2, 3), affine=planned.affine(volume.affine))
 
 
 @dataclass(frozen=True)
@@ -55,17 +51,20 @@ class Plan:
     shrinks: bool
     flags: int
 
-    def plane(self, plane: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-        """One plane (Y, X) into (height, width)."""
-        top, bottom, left, right = self.pads
+    def planes(self, planes: Iterable[NDArray[np.float32]], out: NDArray[np.float32]) -> None:
+        """Planes (Y, X) into (n, height, width); each is done with when the next one is taken."""
+        if self.shrinks:
+            shrink(map(self._padded, planes), out)
+            return
+        for plane, place in zip(planes, out, strict=True):
+            place[:] = cv2.resize(self._padded(plane), (self.width, self.height), interpolation=self.flags)
+
+    def _padded(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:
         if any(self.pads):
+            top, bottom, left, right = self.pads
             fill = min(plane[0, 0], plane[0, -1], plane[-1, 0], plane[-1, -1])
             plane = np.pad(plane, ((top, bottom), (left, right)), constant_values=fill)
-        plane = np.ascontiguousarray(plane)
-        if self.shrinks:
-            out[:] = shrink(plane, self.height, self.width)
-        else:
-            out[:] = cv2.resize(plane, (self.width, self.height), interpolation=self.flags)
+        return np.ascontiguousarray(plane)
 
     def affine(self, old: NDArray[np.float64]) -> NDArray[np.float64]:
         """The centre of new voxel i lies at old index step·(i + ½) − ½ − pad, so that the edges of the picture stay."""

@@ -32,9 +32,10 @@ def prepare(volume: Volume, section: Input) -> FloatArray:
 
 def slices(prepared: Volume) -> FloatArray:
     """What `prepared_volume` gave as slices for the network (S, C, H, W); UnsuitableScanError for infinite values."""
-    if not np.isfinite(prepared.array).all():
+    array = np.ascontiguousarray(prepared.array.transpose(1, 0, 2, 3), dtype=np.float32)
+    if not np.isfinite(array).all():
         raise UnsuitableScanError("The scan holds values that are not finite; export it again from its source.")
-    return np.ascontiguousarray(prepared.array.transpose(1, 0, 2, 3), dtype=np.float32)
+    return array
 
 
 def prepared_volume(volume: Volume, section: Input) -> Volume:

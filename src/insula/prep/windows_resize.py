@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from insula.core.types import Volume
 from insula.prep.geometry import plan, resize
@@ -26,11 +27,11 @@ def windows_resize(volume: Volume, shown: Mapping[str, Any], sized: Mapping[str,
     hu, pairs = volume.array[0], shown["value"]
     out = np.empty((z, len(pairs), planned.height, planned.width), np.float32)
 
-    def one(k: int) -> None:
+    def shown_of(k: int) -> Iterator[NDArray[np.float32]]:
         between = np.empty((y, x), np.float32)
-        for place, (centre, width) in zip(out[k], pairs, strict=True):
+        for centre, width in pairs:
             window(hu[k], centre, width, between)
-            planned.plane(between, place)
+            yield between
 
-    threads.each(one, range(z))
+    threads.each(lambda k: planned.planes(shown_of(k), out[k]), range(z))
     return replace(volume, array=out.transpose(1, 0, 2, 3), units="a.u.", affine=planned.affine(volume.affine))

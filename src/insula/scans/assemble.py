@@ -16,6 +16,7 @@ from insula.core.errors import ScanError
 from insula.core.types import Volume
 from insula.scans import frames as framing
 from insula.scans import limits, pixels, stacks, threads
+from insula.scans.ahead import Ahead
 from insula.scans.frames import Frame
 from insula.scans.header import Header
 from insula.scans.limits import Limits
@@ -43,11 +44,18 @@ class Slice:
         return px * (ay * bz - az * by) + py * (az * bx - ax * bz) + pz * (ax * by - ay * bx)
 
 
-def assemble(loaded: Sequence[tuple[Header, Dataset]], allowed: Limits, notes: Sequence[str], source: str) -> Volume:
+def assemble(
+    loaded: Sequence[tuple[Header, Dataset]],
+    allowed: Limits,
+    notes: Sequence[str],
+    source: str,
+    ahead: Ahead | None = None,
+) -> Volume:
     """The frames of all files as one Volume, ordered by position along the normal, or as they were given without one.
 
-    Slices of another size, spacing or orientation than most, of another stack (echo, time point), and at a repeated
-    position are set aside with a warning. Raises ScanError and LimitError as `series.read`.
+    ahead: what of their decoding has begun, by their numbers. Slices of another size, spacing or orientation than most,
+    of another stack (echo, time point), and at a repeated position are set aside with a warning. Raises ScanError and
+    LimitError as `series.read`.
     """
     name = loaded[0][0].path.name if len(loaded) == 1 else loaded[0][0].path.parent.name
     for facts, _ in loaded:
@@ -80,7 +88,7 @@ def assemble(loaded: Sequence[tuple[Header, Dataset]], allowed: Limits, notes: S
     said += [f"{count} {noun}{'s' if count > 1 else ''} set aside: {kind}" for kind, count in sorted(aside.items())]
     depth = len(kept) if grid is None else len(grid)
     limits.shape((first.facts.samples, depth, first.facts.rows, first.facts.columns), name, allowed)
-    array, parts = _values(loaded, kept, each, allowed)
+    array, parts = _values(loaded, kept, each, allowed, ahead)
     if grid is not None:
         array = between(array, grid)
     array, affine = to_lps(array, affine)
@@ -141,11 +149,15 @@ def _key(s: Slice) -> tuple[object, ...]:
 
 
 def _values(
-    loaded: Sequence[tuple[Header, Dataset]], kept: Sequence[Slice], each: Sequence[tuple[Frame, ...]], allowed: Limits
+    loaded: Sequence[tuple[Header, Dataset]],
+    kept: Sequence[Slice],
+    each: Sequence[tuple[Frame, ...]],
+    allowed: Limits,
+    ahead: Ahead | None,
 ) -> tuple[NDArray[np.float32], list[Pixels]]:
     """The values of the kept slices, each file decoded once, and what its decoding said; each: frames of each file.
 
-    Files are decoded by several threads, a file with one frame straight into its place.
+    A file with one frame is decoded straight into its place, and by several threads where its decoder lets them.
     """
     wanted: dict[int, list[tuple[int, int]]] = {}
     for index, s in enumerate(kept):
@@ -159,7 +171,8 @@ def _values(
         facts, dataset = loaded[source]
         pairs = wanted[source]
         place = array[:, pairs[0][0] : pairs[0][0] + 1]
-        part = pixels.decode_into(dataset, facts, allowed, each[source], place)
+        found = ahead.take(source) if ahead else None
+        part = pixels.decode_into(dataset, facts, allowed, each[source], place, found)
         if part.array.shape[0] == array.shape[0] and not np.may_share_memory(part.array, place):
             for index, number in pairs:
                 array[:, index] = part.array[:, number]
@@ -167,7 +180,11 @@ def _values(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # in all threads
-        parts = threads.each(decode, wanted)
+        if ahead:
+            ahead.stop()
+        # what holds Python's lock, or takes as little time as copying, is slower by several threads
+        several = pixels.unlocked_frames(dataset)
+        parts = threads.each(decode, wanted) if several else [decode(number) for number in wanted]
     if len({(part.array.shape[0], part.units) for part in parts}) > 1:
         units = ", ".join(sorted({part.units for part in parts}))
         raise ScanError(f"The series mixes units ({units}); give the files of one reconstruction.")

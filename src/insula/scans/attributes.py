@@ -18,8 +18,9 @@ from pydicom.tag import BaseTag, Tag
 from insula.scans import elements
 
 _LONGEST, _MOST = 256, 2048  # bytes of a value, and values, that are remembered
-# PS3.5, 6.2: UI, DS and IS without blanks but at the end, and within their lengths
-_PLAIN_UID = re.compile(rb"[0-9.]{1,64}\0?")
+# PS3.5, 6.1 and 6.2: letters that are the same in every character set; numbers without blanks but at the end
+_PLAIN_TEXT = re.compile(rb"[A-Za-z0-9 ._/:-]{1,64}\0?")
+_PLAIN_KINDS = frozenset({"UI", "CS", "SH", "LO", "DA", "AS"})
 _PLAIN_NUMBERS = re.compile(rb"-?[0-9]{1,7}(\.[0-9]{1,7})?(\\-?[0-9]{1,7}(\.[0-9]{1,7})?)* ?")
 _PLAIN_INTEGER = re.compile(rb"-?[0-9]{1,9} ?")
 Written = tuple[BaseTag, str | None, bytes, bool, bool, str | tuple[str, ...]]
@@ -70,13 +71,13 @@ def _tag(name: str) -> BaseTag:
 def _written(dataset: Any, name: str) -> Written | None:
     """How a short attribute stands in the file, None where it is absent, long, or was converted or set already."""
     element = dataset.get_item(_tag(name), keep_deferred=True)
-    if not isinstance(element, RawDataElement) or element.VR == "SQ":
+    if element.__class__ is not RawDataElement:
         return None
-    charset, data = dataset.original_character_set, element.value
-    if not charset or data is None or len(data) > _LONGEST:
+    tag, kind, _, data, _, implicit, little, *_ = element
+    charset = dataset.original_character_set
+    if kind == "SQ" or not charset or data is None or len(data) > _LONGEST:
         return None
-    told = charset if isinstance(charset, str) else tuple(charset)
-    return element.tag, element.VR, bytes(data), element.is_implicit_VR, element.is_little_endian, told
+    return tag, kind, data, implicit, little, charset if isinstance(charset, str) else tuple(charset)
 
 
 @lru_cache(maxsize=_MOST)
@@ -88,8 +89,8 @@ def _converted(written: Written) -> Any:
 
 @lru_cache(maxsize=_MOST)
 def _text_of(written: Written) -> str:
-    if _PLAIN_UID.fullmatch(written[2]) and _kind(written) == "UI":
-        return written[2].rstrip(b"\0").decode("ascii")
+    if _PLAIN_TEXT.fullmatch(written[2]) and _kind(written) in _PLAIN_KINDS:
+        return written[2].rstrip(b"\0").decode("ascii").strip()
     return _text(_converted(written))
 
 

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -32,6 +33,7 @@ _DEFLATED, _GROWTH = 1 << 26, 100  # bytes that any deflated file may inflate to
 _UNDEFINED = 0xFFFFFFFF
 _PIXELS = 0x7FE00010
 _ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # how the value of a sequence begins (PS3.5, 7.5)
+_MAY_NEST = ("SQ", "UN", None)
 _SCREEN = re.compile(r"SCREEN SAVE")
 # objects that have pixels and a place in the patient, but are made from a scan instead of being one
 _MADE = {
@@ -168,6 +170,12 @@ def facts(dataset: Dataset, path: Path) -> Header:
         raise ScanError(f"'{path.name}' has a damaged DICOM header ({reason(error)}); export it again.") from error
 
 
+def is_deflated(dataset: Dataset) -> bool:
+    """Whether the file had to be inflated, which takes much longer than all the rest."""
+    meta = getattr(dataset, "file_meta", None)
+    return meta is not None and attributes.text(meta, "TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+
+
 def _facts(dataset: Dataset, path: Path) -> Header:
     meta = getattr(dataset, "file_meta", None)
     stored = attributes.text(meta, "MediaStorageSOPClassUID") if meta is not None else ""
@@ -290,17 +298,15 @@ def _depth(dataset: Dataset, most: int, name: str) -> int:
         below: list[Dataset] = []
         for item in level:
             for tag, element in list(item.items()):
-                if getattr(element, "is_raw", False):
-                    value = element.value or b""
-                    length = int(getattr(element, "length", _UNDEFINED))
-                    later = element.value is None  # `elements` found it whole
-                    if length != _UNDEFINED and len(value) < length and not later:
+                if isinstance(element, RawDataElement):
+                    value, length = element.value, element.length  # no value: `elements` found it whole in the file
+                    if value is not None and length != _UNDEFINED and len(value) < length:
                         what = "of pixels" if tag == _PIXELS else f"in the element {tag}"
                         raise ScanError(
                             f"'{name}' holds {len(value)} bytes {what} and its header promises {length}; "
                             "the file is cut short, copy it again."
                         )
-                    if element.VR not in ("SQ", "UN", None) or value[:4] not in _ITEMS:
+                    if element.VR not in _MAY_NEST or (value or b"")[:4] not in _ITEMS:
                         continue
                     element = item[tag]  # parses this one sequence, and what lies in it stays raw
                 if element.VR == "SQ":

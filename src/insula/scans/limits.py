@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -44,12 +45,15 @@ LIMITS = Limits()
 def file_size(path: Path, limits: Limits = LIMITS) -> int:
     """Bytes of a file; ScanError when it is missing, a folder or empty, LimitError when it is too long."""
     try:
-        if not path.is_file():
-            what = "is a folder" if path.is_dir() else "does not exist or is no regular file"
-            raise ScanError(f"'{path.name}' {what}; give the path of a scan's file.")
-        size = path.stat().st_size
+        state = path.stat()
+        mode, size = state.st_mode, state.st_size
+    except (FileNotFoundError, NotADirectoryError):
+        mode, size = 0, 0
     except (OSError, ValueError) as error:
         raise ScanError(f"'{path.name}' cannot be opened ({reason(error)}); check its path and permissions.") from error
+    if not stat.S_ISREG(mode):
+        what = "is a folder" if stat.S_ISDIR(mode) else "does not exist or is no regular file"
+        raise ScanError(f"'{path.name}' {what}; give the path of a scan's file.")
     if size == 0:
         raise ScanError(f"'{path.name}' is empty (0 bytes); copy it again from its source.")
     if size > limits.max_bytes:

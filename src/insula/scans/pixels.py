@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
+from pydicom.uid import UID
 
 from insula.core.errors import InsulaError, LimitError, ScanError
 from insula.core.types import Units
-from insula.scans import attributes, frames, header, limits, syntax
+from insula.scans import attributes, frames, header, limits, syntax, unlocked
 from insula.scans.frames import Frame
 from insula.scans.header import Header
 from insula.scans.limits import LIMITS, Limits
@@ -36,6 +37,14 @@ class Pixels:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Stored:
+    """The numbers of one file's frames as they are stored, and the channels that they become."""
+
+    channels: int
+    values: NDArray[np.generic]
+
+
 def decode(dataset: Dataset, facts: Header, allowed: Limits = LIMITS, each: Sequence[Frame] = ()) -> Pixels:
     """Decoded frames with rescale, photometry and bit depth applied; the lengths are checked first.
 
@@ -48,12 +57,27 @@ def decode(dataset: Dataset, facts: Header, allowed: Limits = LIMITS, each: Sequ
 
 
 def decode_into(
-    dataset: Dataset, facts: Header, allowed: Limits, each: Sequence[Frame], place: NDArray[np.float32] | None
+    dataset: Dataset,
+    facts: Header,
+    allowed: Limits,
+    each: Sequence[Frame],
+    place: NDArray[np.float32] | None,
+    found: Stored | None = None,
 ) -> Pixels:
     """As `decode`, for use by several threads: warnings are the caller's to silence, since that acts on all of them.
 
-    place: where the values may be put, if its shape is (C, frames, rows, columns).
+    place: where the values may be put, if its shape is (C, frames, rows, columns). found: what `stored` gave of the
+    file, if it was asked already.
     """
+    found = found or stored(dataset, facts, allowed)
+    with _typed_errors(facts.path.name):
+        if found.channels == 3:
+            return _colours(found.values, dataset, facts)
+        return _grey(found.values, dataset, facts, tuple(each) or frames.of(dataset, facts), place)
+
+
+def stored(dataset: Dataset, facts: Header, allowed: Limits) -> Stored:
+    """The decoded numbers as they are stored, after all checks; raises as `decode`, warnings as `decode_into`."""
     name = facts.path.name
     check(facts, allowed)
     with _typed_errors(name):
@@ -61,10 +85,13 @@ def decode_into(
         limits.shape((samples, facts.frames, facts.rows, facts.columns), name, allowed)
         kind = syntax.of(dataset, name)
         syntax.check(dataset, facts, kind)
-        raw = syntax.decode(dataset, facts, kind)
-        if samples == 3:
-            return _colours(raw, dataset, facts)
-        return _grey(raw, dataset, facts, tuple(each) or frames.of(dataset, facts), place)
+        return Stored(samples, syntax.decode(dataset, facts, kind))
+
+
+def unlocked_frames(dataset: Dataset) -> bool:
+    """Whether a file is compressed in a way that is decoded without holding Python's lock."""
+    written = attributes.text(getattr(dataset, "file_meta", None) or Dataset(), "TransferSyntaxUID")
+    return unlocked.decoder(UID(written)) is not None if written else False
 
 
 def channels(dataset: Dataset, facts: Header) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,13 @@ from pydicom.dataset import Dataset
 
 from insula.core.errors import ScanError
 from insula.core.types import Volume
-from insula.scans import dicom, header, limits, stacks
+from insula.scans import dicom, header, limits, stacks, threads
+from insula.scans.ahead import Ahead
 from insula.scans.assemble import assemble
 from insula.scans.header import Header
 from insula.scans.limits import LIMITS, Limits
+
+_TOGETHER = 4  # deflated files for each thread at a time
 
 
 class SeveralSeriesError(ScanError):
@@ -37,21 +41,43 @@ def read(paths: Sequence[Path], allowed: Limits = LIMITS) -> Volume:
     limits.total_size(paths, allowed)
     loaded: list[tuple[Header, Dataset]] = []
     aside: Counter[str] = Counter()
-    for path in paths:
-        dataset = header.load(path, allowed, later=True)
-        facts = header.facts(dataset, path)
-        if facts.aside:
-            aside[facts.aside] += 1
-            continue
-        loaded.append((facts, dataset))
-        if facts.series_uid != loaded[0][0].series_uid:  # said before the files of many studies are held at once
-            raise _several([header.read(p, allowed) for p in paths])
-    if not loaded:
-        listed = ", ".join(f"{kind}: {count}" for kind, count in sorted(aside.items()))
-        raise ScanError(f"None of the {len(paths)} files is a slice of a scan ({listed}); give the axial series.")
-    notes = [f"{count} file{'s' if count > 1 else ''} set aside: {kind}" for kind, count in sorted(aside.items())]
-    source = loaded[0][0].path if len(loaded) == 1 else loaded[0][0].path.parent
-    return assemble(loaded, allowed, notes, str(source))
+    with warnings.catch_warnings(), Ahead(allowed) as ahead:
+        warnings.simplefilter("ignore")  # in all threads: pydicom's warnings quote header values
+        for facts, dataset in _parsed(paths, allowed):
+            if facts.aside:
+                aside[facts.aside] += 1
+                continue
+            loaded.append((facts, dataset))
+            if facts.series_uid != loaded[0][0].series_uid:  # said before the files of many studies are held at once
+                raise _several([header.read(p, allowed) for p in paths])
+            ahead.begin(len(loaded) - 1, facts, dataset)
+        if not loaded:
+            listed = ", ".join(f"{kind}: {count}" for kind, count in sorted(aside.items()))
+            raise ScanError(f"None of the {len(paths)} files is a slice of a scan ({listed}); give the axial series.")
+        notes = [f"{count} file{'s' if count > 1 else ''} set aside: {kind}" for kind, count in sorted(aside.items())]
+        source = loaded[0][0].path if len(loaded) == 1 else loaded[0][0].path.parent
+        return assemble(loaded, allowed, notes, str(source), ahead)
+
+
+def _parsed(paths: Sequence[Path], allowed: Limits) -> Iterator[tuple[Header, Dataset]]:
+    """The files one after the other, deflated ones by several threads; an error when the turn of its file comes."""
+
+    def one(path: Path) -> tuple[Header, Dataset] | Exception:
+        try:
+            dataset = header.load(path, allowed, later=True)
+            return header.facts(dataset, path), dataset
+        except Exception as error:  # noqa: BLE001  broad: it is raised below
+            return error
+
+    start, count = 0, 1
+    while start < len(paths):
+        for found in threads.each(one, paths[start : start + count]):
+            if isinstance(found, Exception):
+                raise found
+            yield found
+            if start == 0 and header.is_deflated(found[1]):
+                count = _TOGETHER * threads.COUNT
+        start += 1 if start == 0 else count
 
 
 def ordered(headers: Sequence[Header]) -> tuple[list[Header], int]:

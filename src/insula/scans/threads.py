@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 _cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -48,6 +48,11 @@ def each(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_
     if errors:
         raise errors[min(errors)]
     return results
+
+
+def begin(function: Callable[..., _Result], *arguments: Any) -> Future[_Result] | None:
+    """Begin with `function(*arguments)` in another thread; None where there is but one."""
+    return None if COUNT == 1 or getattr(_here, "busy", False) else _pool().submit(function, *arguments)
 
 
 def _pool() -> ThreadPoolExecutor:

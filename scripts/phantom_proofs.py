@@ -90,17 +90,17 @@ def fusion(work: Path, seed: int = 0) -> Told:
             "seed": seed,
             "inputs": {
                 "mri": {"modality": "MR", "prep": ["crop_to_head", {"percentile": [1, 99]}, {"resize": 40}]},
-                "ct": {"modality": "CT", "prep": [*CT_PREP, {"resize": 40}]},
+                "ct": {"modality": "CT", "prep": [*CT_PREP[:2], {"windows": [[40, 80], [100, 200]]}, {"resize": 40}]},
             },
             "targets": {
                 "tumour": {"kind": "multiclass", "classes": ["healthy", "benign", "malignant"], "primary": "malignant"}
             },
             "model": {"encoder": "simple_cnn", "pool": "max", "features": 64},
-            "train": {"epochs": 40, "batch": 8, "lr": 0.003, "patience": 40, "modality_dropout": 0.3},
+            "train": {"epochs": 50, "batch": 8, "lr": 0.003, "patience": 50},
         },
         "fusion",
     )
-    made = cohorts.both(recipe, work / "phantom", 360, seed)
+    made = cohorts.both(recipe, work / "phantom", 600, seed)
     y = np.array([case.labels["tumour"] == ("malignant",) for case in made.test])
     truth = np.array([recipe.target.classes.index(case.labels["tumour"][0]) for case in made.test])
     asked = {"both": recipe, **{role: recipe.only(role) for role in recipe.inputs}}

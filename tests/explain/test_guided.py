@@ -58,12 +58,14 @@ def test_relus_that_are_functions_follow_the_rule_too() -> None:
     assert net.fusion is not None
     x = {role: t.clone().requires_grad_(True) for role, t in inputs.x.items()}
     z = {role: net.encoders[role]((x[role][:, 0] - 0.5) / 0.25).mean((2, 3)) for role in net.roles}
-    pre = {role: net.fusion.project[role](z[role]) for role in net.roles}
+    scale = {role: torch.rsqrt(net.fusion.norms[role].running_var + 1e-5) for role in net.roles}
+    mean = {role: net.fusion.norms[role].running_mean for role in net.roles}
+    pre = {role: net.fusion.project[role]((z[role] - mean[role]) * scale[role]) for role in net.roles}
     joint = net.fusion.join(torch.cat([torch.relu(pre[role]) for role in net.roles], 1))
     back = (net.heads.score.weight[2] * (joint > 0)).clamp(min=0) @ net.fusion.join.weight
     for i, role in enumerate(net.roles):
         part = back[:, 24 * i : 24 * (i + 1)].clamp(min=0) * (pre[role] > 0)
-        at_z = part @ net.fusion.project[role].weight
+        at_z = (part @ net.fusion.project[role].weight) * scale[role]
         # through the encoder: the same rule, by Captum's way of it
         wanted = encoder_rule(net.encoders[role], x[role][:, 0], at_z)
         torch.testing.assert_close(

@@ -19,14 +19,27 @@ def made() -> tuple[Fusion, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     draw = torch.Generator().manual_seed(2)
     z = {name: torch.randn(4, width, generator=draw, dtype=torch.float64) for name, width in WIDTHS.items()}
     there = {name: torch.tensor(values, dtype=torch.float64) for name, values in THERE.items()}
-    return stirred(Fusion(WIDTHS, H)).double(), z, there
+    fusion = stirred(Fusion(WIDTHS, H)).double().eval()
+    for norm in fusion.norms.values():
+        norm.running_mean = torch.randn(norm.num_features, generator=draw, dtype=torch.float64)
+        norm.running_var = torch.rand(norm.num_features, generator=draw, dtype=torch.float64) + 0.2
+    return fusion, z, there
+
+
+def standardised(fusion: Fusion, name: str, z: torch.Tensor) -> torch.Tensor:
+    if name == CLINICAL:
+        return z
+    norm = fusion.norms[name]
+    return (z - norm.running_mean) / torch.sqrt(norm.running_var + 1e-5)
 
 
 def test_the_embedding_is_the_formula() -> None:
     fusion, z, there = made()
     for i in range(4):
         parts = [
-            torch.relu(fusion.project[name](z[name][i])) if there[name][i] > 0 else fusion.missing[name]
+            torch.relu(fusion.project[name](standardised(fusion, name, z[name][i])))
+            if there[name][i] > 0
+            else fusion.missing[name]
             for name in WIDTHS
         ]
         torch.testing.assert_close(fusion(z, there)[i], torch.relu(fusion.join(torch.cat(parts))))
@@ -41,6 +54,39 @@ def test_what_lies_where_an_input_is_missing_changes_nothing_and_its_vector_does
         fusion.missing["mri"].add_(3.0)
     moved = (fusion(z, there) - before).detach().abs().amax(1) > 1e-6
     assert moved.tolist() == [False, True, False, True]
+
+
+def test_training_standardises_over_the_cases_that_have_the_role() -> None:
+    fusion, z, there = made()
+    before = {name: norm.running_mean.clone() for name, norm in fusion.norms.items()}
+    mean = z["ct"][:2].mean(0)  # the first two cases have a CT
+    fusion.train()(z, there)
+    torch.testing.assert_close(fusion.norms["ct"].running_mean, 0.9 * before["ct"] + 0.1 * mean)
+    seen = fusion.train()._standardised("ct", z["ct"], there["ct"])
+    torch.testing.assert_close(seen[:2].mean(0), torch.zeros(WIDTHS["ct"], dtype=torch.float64))
+    assert not seen[2:].any()
+
+
+def test_one_case_alone_leaves_the_means_of_training_as_they_are() -> None:
+    fusion, z, there = made()
+    one = {name: value[:1] for name, value in z.items()}
+    alone = {name: value[:1] for name, value in there.items()}
+    before = fusion.norms["ct"].running_mean.clone()
+    torch.testing.assert_close(fusion.train()(one, alone), fusion.eval()(one, alone))
+    assert torch.equal(fusion.norms["ct"].running_mean, before)
+
+
+def test_no_role_is_put_out_by_features_with_a_large_offset() -> None:
+    torch.manual_seed(0)
+    fusion = Fusion({"ct": 64, "mri": 64}, 32)
+    draw = torch.Generator().manual_seed(1)
+    z = {name: 50.0 + 0.5 * torch.randn(64, 64, generator=draw) for name in ("ct", "mri")}
+    there = {name: torch.ones(64) for name in z}
+    for _ in range(60):
+        fusion.train()(z, there)
+    for role in z:
+        alive = torch.relu(fusion.eval().project[role](fusion._standardised(role, z[role], there[role])))
+        assert float((alive.amax(0) > 0).float().mean()) > 0.95
 
 
 def test_the_vector_of_a_missing_input_is_learnt() -> None:

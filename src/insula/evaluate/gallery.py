@@ -16,6 +16,7 @@ from insula.evaluate.outcome import EvaluationReport
 from insula.evaluate.run import Predicts
 from insula.evaluate.table import sample
 from insula.infer import heatmap
+from insula.infer.overlay import overlay_png
 from insula.infer.predict import Predictor
 from insula.prep.run import prepare
 from insula.scans.sandbox import read_files
@@ -99,7 +100,7 @@ def _item(shown: _Shown, floor: float, positive: str) -> GalleryItem:
     caption = f"{shown.key}, {shown.place}p({positive}) = {shown.probability:.2f}"
     if shown.reason:
         return GalleryItem(shown.key, shown.outcome, shown.probability, b"", f"{caption}; no picture: {shown.reason}")
-    png = heatmap.overlay_png(shown.picture, shown.heat, max(floor, float(shown.heat.max())))
+    png = overlay_png(shown.picture, shown.heat, max(floor, float(shown.heat.max())))
     return GalleryItem(shown.key, shown.outcome, shown.probability, png, caption)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from insula.explain.rebuild import Given, by_parts, members
-from insula.explain.slopes import slopes
 from insula.explain.still import still
 from insula.infer.explainer import Asked, Explained, as_heatmaps
 from insula.model.ensemble import Ensemble
@@ -40,7 +39,9 @@ def explain(asked: Asked) -> Explained:
 def _of_one(network: Network, inputs: Given) -> dict[str, torch.Tensor]:
     found = {}
     with still(network), torch.no_grad():
-        for role, (maps, slope) in slopes(network, inputs).items():
+        chain = network.chain(*inputs)
+        for role in network.roles:
+            maps, slope = chain.maps[role], chain.slopes[role]
             positive = torch.relu(maps).mean((3, 4)).unsqueeze(1)  # f (N, 1, S, E)
             up = torch.relu(slope)
             weight = up / (2.0 + up * positive)

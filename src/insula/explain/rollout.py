@@ -133,11 +133,11 @@ def _slices(
     n, s = x.shape[:2]
     encoder = network.encoders[role]
     if encoder.volumetric:
-        return network._maps(role, x, mask).mean((3, 4)), None
+        return network.feature_maps(role, x, mask).mean((3, 4)), None
     features, shares = [], []
     for row in range(n):  # a case at a time: the weights of every layer are held
         with _Seen() as seen:
-            maps = network._maps(role, x[row : row + 1], mask[row : row + 1])[0]
+            maps = network.feature_maps(role, x[row : row + 1], mask[row : row + 1])[0]
         features.append(maps.mean((2, 3)))
         shares.append(_cells(encoder, seen.layers, maps))
     whole = None if any(c is None for c in shares) else torch.stack([c for c in shares if c is not None])

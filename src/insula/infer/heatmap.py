@@ -16,8 +16,7 @@ from insula.core.provenance import write_bytes
 from insula.core.recipe import Input, Recipe
 from insula.core.types import FloatArray, Heatmap, Prediction, Volume
 from insula.infer.feed import Views
-from insula.infer.overlay import PLAIN, Style, enlarge
-from insula.infer.overlay import overlay_png as overlay_png
+from insula.infer.overlay import PLAIN, Style, enlarge, overlay_png
 from insula.prep.run import prepared_volume
 
 

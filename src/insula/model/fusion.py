@@ -10,17 +10,24 @@ from torch import nn
 from insula.core.recipe import ClinicalColumn
 
 CLINICAL = "clinical"
+EPSILON = 1e-5
 
 
 class Fusion(nn.Module):
-    """h = ReLU(F·[q_1, …, q_R] + b) with q_r = ReLU(P_r·z_r + c_r), or a learnt vector where input r is missing.
+    """h = ReLU(F·[q_1, …, q_R] + b) with q_r = ReLU(P_r·s_r + c_r), or a learnt vector where input r is missing.
 
-    z_r: a role's pooled features, or the clinical columns. All q have `features` numbers, and so has h.
+    s_r: a role's pooled features z_r, standardised as by batch norm (Ioffe and Szegedy 2015) over the cases that have
+    the role, or the clinical columns as they are. All q have `features` numbers, and so has h. Pooled features are
+    means of positive numbers, whose offset is many times their spread: without standardisation one step of the learning
+    rate can put out every unit of a role for good.
     """
 
     def __init__(self, widths: Mapping[str, int], features: int) -> None:
         super().__init__()
         self.names = tuple(widths)
+        self.norms = nn.ModuleDict(
+            {name: nn.BatchNorm1d(width, EPSILON, affine=False) for name, width in widths.items() if name != CLINICAL}
+        )
         self.project = nn.ModuleDict({name: nn.Linear(width, features) for name, width in widths.items()})
         self.missing = nn.ParameterDict({name: nn.Parameter(torch.zeros(features)) for name in widths})
         self.join = nn.Linear(features * len(widths), features)
@@ -38,15 +45,33 @@ class Fusion(nn.Module):
         size = self.join.out_features
         linear = self._linear(name)
         back = torch.matmul(g * alive.unsqueeze(1), self.join.weight[:, at * size : (at + 1) * size])
-        on = (linear(z[name]) > 0).to(g.dtype) * there[name].unsqueeze(1)
-        return torch.matmul(back * on.unsqueeze(1), linear.weight)
+        on = (linear(self._standardised(name, z[name], there[name])) > 0).to(g.dtype) * there[name].unsqueeze(1)
+        slope = torch.matmul(back * on.unsqueeze(1), linear.weight)
+        return slope if name == CLINICAL else slope * self._norm(name)[1]
 
     def _parts(self, z: Mapping[str, torch.Tensor], there: Mapping[str, torch.Tensor]) -> torch.Tensor:
         parts = []
         for name in self.names:
             known = there[name].unsqueeze(1)
-            parts.append(known * torch.relu(self._linear(name)(z[name])) + (1.0 - known) * self.missing[name])
+            q = torch.relu(self._linear(name)(self._standardised(name, z[name], there[name])))
+            parts.append(known * q + (1.0 - known) * self.missing[name])
         return torch.cat(parts, 1)
+
+    def _standardised(self, name: str, z: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        if name == CLINICAL:
+            return z
+        if self.training and int((there > 0.5).sum()) > 1:  # one case alone has no spread
+            real = there > 0.5
+            out = torch.zeros_like(z)
+            out[real] = self.norms[name](z[real]).to(z.dtype)
+            return out
+        mean, scale = self._norm(name)
+        return (z - mean) * scale
+
+    def _norm(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and 1 / standard deviation (E,) of a role's features in training so far."""
+        mean, variance = self.get_buffer(f"norms.{name}.running_mean"), self.get_buffer(f"norms.{name}.running_var")
+        return mean, torch.rsqrt(variance + EPSILON)
 
     def _linear(self, name: str) -> nn.Linear:
         linear = self.project[name]

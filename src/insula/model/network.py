@@ -28,6 +28,17 @@ class Outputs(NamedTuple):
     slice_weights: dict[str, torch.Tensor]
 
 
+class Chain(NamedTuple):
+    """Embedding (N, H), and by role feature maps (N, S, E, h, w), their means f (N, S, E) and the slope (N, K, S, E) of
+    every column by f.
+    """
+
+    embedding: torch.Tensor
+    maps: dict[str, torch.Tensor]
+    means: dict[str, torch.Tensor]
+    slopes: dict[str, torch.Tensor]
+
+
 class Network(nn.Module):
     """One encoder a role, shared by all slices of a case; dropout stands before the heads alone.
 
@@ -73,22 +84,29 @@ class Network(nn.Module):
         then ReLU. Features are pooled by their mean, so that derivative is the slope of heads, fusion and pooling over
         the cells h·w.
         """
+        h, maps, f, slopes = self.chain(x, mask, clinical)
+        heat, weights = {}, {}
+        for role in self.roles:
+            cells = maps[role].shape[3] * maps[role].shape[4]
+            heat[role] = torch.relu(torch.einsum("nkse,nseyx->nksyx", slopes[role], maps[role]) / cells)
+            weights[role] = self.pools[role].weights(f[role], mask[role])  # type: ignore[operator]
+        return Outputs(self.heads(h), h, heat, weights)
+
+    def chain(self, x: Tensors, mask: Tensors, clinical: torch.Tensor | None = None) -> Chain:
+        """From pictures to embedding, and each column's derivative back to the features: heads, fusion, pooling."""
         z, maps, f = {}, {}, {}
         for role in self.roles:
-            maps[role] = self._maps(role, x[role], mask[role])
+            maps[role] = self.feature_maps(role, x[role], mask[role])
             f[role] = maps[role].mean((3, 4))
             z[role] = self.pools[role](f[role], mask[role])
         extra, there = self._there(mask, clinical)
         h = self._embedding(z, extra, there)
         g = self.heads.slope(h)
-        heat, weights = {}, {}
+        slopes = {}
         for role in self.roles:
             back = g if self.fusion is None else self.fusion.slope(role, {**z, **extra}, there, g)
-            slope = self.pools[role].slope(f[role], mask[role], back)  # type: ignore[operator]
-            cells = maps[role].shape[3] * maps[role].shape[4]
-            heat[role] = torch.relu(torch.einsum("nkse,nseyx->nksyx", slope, maps[role]) / cells)
-            weights[role] = self.pools[role].weights(f[role], mask[role])  # type: ignore[operator]
-        return Outputs(self.heads(h), h, heat, weights)
+            slopes[role] = self.pools[role].slope(f[role], mask[role], back)  # type: ignore[operator]
+        return Chain(h, maps, f, slopes)
 
     def lines(self, recipe: Recipe) -> str:
         """One sentence a role that says where its starting weights came from."""
@@ -117,7 +135,7 @@ class Network(nn.Module):
         """Slice features (N, S, E) in training, 0 for padding."""
         flat = mask.amax(1)
         if self.encoders[role].volumetric:
-            maps: torch.Tensor = self._maps(role, x, mask)
+            maps: torch.Tensor = self.feature_maps(role, x, mask)
             return torch.mul(maps.mean((3, 4)), flat.unsqueeze(-1))
         real = flat > 0.5
         width = int(self.encoders[role].num_features)  # type: ignore[arg-type]
@@ -129,8 +147,8 @@ class Network(nn.Module):
         f[real] = pooled
         return f
 
-    def _maps(self, role: str, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Feature maps (N, S, E, h, w)."""
+    def feature_maps(self, role: str, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Feature maps (N, S, E, h, w) of a role's slices (N, S, C, H, W); mask (N, B, S) as everywhere."""
         n, s = x.shape[:2]
         scaled = self._scaled(role, x.flatten(0, 1))
         if not self.encoders[role].volumetric:

@@ -15,6 +15,7 @@ from insula.core.errors import InsulaError
 from insula.core.types import Decision, FloatArray, Prediction
 from insula.infer import heatmap
 from insula.infer.decide import decide
+from insula.infer.overlay import overlay_png
 from insula.infer.predict import Predictor
 from insula.infer.writers import named
 from insula.scans import sandbox
@@ -122,7 +123,7 @@ class Model:
             return "", 0, ""
         number = heat.slices[top[0]]
         base = heatmap.picture(result.prepared[number], heatmap.is_colour(recipe.input))
-        png = heatmap.overlay_png(base, heat.array[k, top[0]], heatmap.class_scale(heat, k))
+        png = overlay_png(base, heat.array[k, top[0]], heatmap.class_scale(heat, k))
         return "data:image/png;base64," + base64.b64encode(png).decode(), number, name
 
     def _labels(self, prediction: Prediction) -> list[str]:

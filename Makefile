@@ -29,7 +29,7 @@ format: .venv/.test  ## Format the code and apply safe fixes.
 	$(BIN)/ruff check --fix src tests benchmarks
 	$(BIN)/ruff format src tests benchmarks
 
-bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain  ## All benchmarks.
+bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain bench-similar  ## All benchmarks.
 
 bench-ingest: .venv/.bench  ## Reading and preparing, against MONAI and SimpleITK.
 	$(BIN)/python benchmarks/ingest.py

@@ -58,8 +58,9 @@ def test_relus_that_are_functions_follow_the_rule_too() -> None:
     assert net.fusion is not None
     x = {role: t.clone().requires_grad_(True) for role, t in inputs.x.items()}
     z = {role: net.encoders[role]((x[role][:, 0] - 0.5) / 0.25).mean((2, 3)) for role in net.roles}
-    scale = {role: torch.rsqrt(net.fusion.norms[role].running_var + 1e-5) for role in net.roles}
-    mean = {role: net.fusion.norms[role].running_mean for role in net.roles}
+    run = {role: f"fusion.norms.{role}.running" for role in net.roles}
+    scale = {role: torch.rsqrt(net.get_buffer(f"{run[role]}_var") + 1e-5) for role in net.roles}
+    mean = {role: net.get_buffer(f"{run[role]}_mean") for role in net.roles}
     pre = {role: net.fusion.project[role]((z[role] - mean[role]) * scale[role]) for role in net.roles}
     joint = net.fusion.join(torch.cat([torch.relu(pre[role]) for role in net.roles], 1))
     back = (net.heads.score.weight[2] * (joint > 0)).clamp(min=0) @ net.fusion.join.weight

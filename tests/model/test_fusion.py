@@ -20,24 +20,28 @@ def made() -> tuple[Fusion, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     z = {name: torch.randn(4, width, generator=draw, dtype=torch.float64) for name, width in WIDTHS.items()}
     there = {name: torch.tensor(values, dtype=torch.float64) for name, values in THERE.items()}
     fusion = stirred(Fusion(WIDTHS, H)).double().eval()
-    for norm in fusion.norms.values():
-        norm.running_mean = torch.randn(norm.num_features, generator=draw, dtype=torch.float64)
-        norm.running_var = torch.rand(norm.num_features, generator=draw, dtype=torch.float64) + 0.2
+    for name in fusion.norms:
+        mean, variance = buffer(fusion, name, "mean"), buffer(fusion, name, "var")
+        mean.copy_(torch.randn(WIDTHS[name], generator=draw, dtype=torch.float64))
+        variance.copy_(torch.rand(WIDTHS[name], generator=draw, dtype=torch.float64) + 0.2)
     return fusion, z, there
+
+
+def buffer(fusion: Fusion, name: str, which: str) -> torch.Tensor:
+    return fusion.get_buffer(f"norms.{name}.running_{which}")
 
 
 def standardised(fusion: Fusion, name: str, z: torch.Tensor) -> torch.Tensor:
     if name == CLINICAL:
         return z
-    norm = fusion.norms[name]
-    return (z - norm.running_mean) / torch.sqrt(norm.running_var + 1e-5)
+    return (z - buffer(fusion, name, "mean")) / torch.sqrt(buffer(fusion, name, "var") + 1e-5)
 
 
 def test_the_embedding_is_the_formula() -> None:
     fusion, z, there = made()
     for i in range(4):
         parts = [
-            torch.relu(fusion.project[name](standardised(fusion, name, z[name][i])))
+            torch.relu(fusion._linear(name)(standardised(fusion, name, z[name][i])))
             if there[name][i] > 0
             else fusion.missing[name]
             for name in WIDTHS
@@ -58,10 +62,10 @@ def test_what_lies_where_an_input_is_missing_changes_nothing_and_its_vector_does
 
 def test_training_standardises_over_the_cases_that_have_the_role() -> None:
     fusion, z, there = made()
-    before = {name: norm.running_mean.clone() for name, norm in fusion.norms.items()}
+    before = buffer(fusion, "ct", "mean").clone()
     mean = z["ct"][:2].mean(0)  # the first two cases have a CT
     fusion.train()(z, there)
-    torch.testing.assert_close(fusion.norms["ct"].running_mean, 0.9 * before["ct"] + 0.1 * mean)
+    torch.testing.assert_close(buffer(fusion, "ct", "mean"), 0.9 * before + 0.1 * mean)
     seen = fusion.train()._standardised("ct", z["ct"], there["ct"])
     torch.testing.assert_close(seen[:2].mean(0), torch.zeros(WIDTHS["ct"], dtype=torch.float64))
     assert not seen[2:].any()
@@ -71,9 +75,9 @@ def test_one_case_alone_leaves_the_means_of_training_as_they_are() -> None:
     fusion, z, there = made()
     one = {name: value[:1] for name, value in z.items()}
     alone = {name: value[:1] for name, value in there.items()}
-    before = fusion.norms["ct"].running_mean.clone()
+    before = buffer(fusion, "ct", "mean").clone()
     torch.testing.assert_close(fusion.train()(one, alone), fusion.eval()(one, alone))
-    assert torch.equal(fusion.norms["ct"].running_mean, before)
+    assert torch.equal(buffer(fusion, "ct", "mean"), before)
 
 
 def test_no_role_is_put_out_by_features_with_a_large_offset() -> None:
@@ -85,7 +89,7 @@ def test_no_role_is_put_out_by_features_with_a_large_offset() -> None:
     for _ in range(60):
         fusion.train()(z, there)
     for role in z:
-        alive = torch.relu(fusion.eval().project[role](fusion._standardised(role, z[role], there[role])))
+        alive = torch.relu(fusion.eval()._linear(role)(fusion._standardised(role, z[role], there[role])))
         assert float((alive.amax(0) > 0).float().mean()) > 0.95
 
 

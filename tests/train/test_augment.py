@@ -15,8 +15,8 @@ from insula.train.augment import GEOMETRIC, augment
 from insula.train.fit import fit
 
 pytestmark = pytest.mark.train
-KEYS = [key for key in Augment.model_fields if key != "chance"]
-NONE = Augment(**dict.fromkeys(KEYS, 0.0), chance=1.0)
+KEYS = [key for key in Augment.model_fields if key not in ("chance", "moved")]
+NONE = Augment(**dict.fromkeys(KEYS, 0.0), chance=1.0, moved=1.0)
 FULL = {
     "flip": 1.0,
     "rotate": 30.0,
@@ -123,6 +123,23 @@ def test_padding_stays_zero_and_does_not_reach_the_real_slices(key: str, heads: 
 def test_a_flip_mirrors_left_and_right_alone() -> None:
     x = torch.rand(2, 3, 1, 8, 8)
     torch.testing.assert_close(changed(x, flip=1.0), x.flip(-1), atol=1e-5, rtol=0)
+
+
+def test_moved_says_how_many_cases_are_moved_and_the_others_keep_every_value() -> None:
+    x = torch.rand(200, 1, 1, 16, 16)
+    out = changed(x, rotate=20.0, flip=0.5, moved=0.25)
+    still = (out == x).all((1, 2, 3, 4)) | (out == x.flip(-1)).all((1, 2, 3, 4))
+    assert 0.13 < 1.0 - float(still.float().mean()) < 0.37
+    assert 0.3 < float((out == x).all((1, 2, 3, 4))[still].float().mean()) < 0.7
+
+
+def test_a_moved_picture_stays_as_sharp_as_interpolation_lets_it_and_within_its_range() -> None:
+    x = torch.rand(16, 1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    out = changed(x, rotate=5.0)
+    kept = out[..., 16:-16, 16:-16].std() / x[..., 16:-16, 16:-16].std()
+    assert 0.8 < float(kept) < 1.0  # bilinear keeps two thirds
+    assert float(out.min()) >= float(x.min())
+    assert float(out.max()) <= float(x.max())
 
 
 def test_rotation_keeps_a_centred_disc_in_a_picture_that_is_not_square() -> None:

@@ -19,7 +19,7 @@ from insula.core.recipe import Model, Train
 from insula.workflows.ensemble import train_members
 
 pytestmark = pytest.mark.train
-STEEP = ("train.epochs=4", "train.lr=0.05", "train.warmup_epochs=0")
+STEEP = ("train.epochs=6", "train.lr=0.05", "train.warmup_epochs=0")
 ONE_TARGET = ("targets={tumour: {kind: multiclass, classes: [healthy, benign, malignant], primary: malignant}}",)
 HARD = ("train.hard_negatives={rounds: 1, share: 0.5, epochs: 1}", "train.epochs=1", "train.lr=0.0001")  # still wrong
 
@@ -76,6 +76,7 @@ TURNS = {
     "train.mixup": Turn(("0", "0.4"), ONE_TARGET),
     "train.cutmix": Turn(("0", "1"), ONE_TARGET),
     "train.augment.flip": Turn(("0", "1")),
+    "train.augment.moved": Turn(("0", "1"), ("train.augment.rotate=30",)),
     "train.augment.rotate": Turn(("0", "30")),
     "train.augment.shift": Turn(("0", "0.3")),
     "train.augment.scale": Turn(("0", "0.3")),

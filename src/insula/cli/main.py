@@ -31,6 +31,9 @@ VERBS = {
     "report": ("insula.cli.report:report", "Write the pages of an evaluation anew from its folder."),
     "predict": ("insula.cli.predict:predict", "Predict scans with a bundle."),
     "explain": ("insula.cli.explain:explain", "Show where in a scan a prediction's score comes from."),
+    "embed": ("insula.cli.embed:embed", "Keep what a network sees of each case, for features and similar."),
+    "features": ("insula.cli.features:features", "Show stored embeddings as maps, with what they tell apart."),
+    "similar": ("insula.cli.similar:similar", "Find the stored cases that look most alike to the network."),
     "serve": ("insula.cli.serve:serve", "Serve a bundle over HTTP."),
     "info": ("insula.cli.info:info", "What is installed, which recipes and entries there are."),
 }

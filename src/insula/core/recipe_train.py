@@ -13,7 +13,8 @@ class Augment(Section):
     """Random changes of the training pictures only; each 0 switches it off.
 
     Each value is the most that is drawn. Pictures run from 0 to 1 here, so 0.1 is a tenth of their range.
-    flip: chance to mirror left and right. rotate: degrees. shift, elastic: shares of a side. scale: share of the size.
+    flip: chance to mirror left and right. moved: chance of a case to be rotated, shifted, scaled and distorted at all;
+    the others keep their own sharpness. rotate: degrees. shift, elastic: shares of a side. scale: share of the size.
     grid: share by which the cells of a 5 × 5 grid stretch. optical: barrel or pincushion, share at a side's middle.
     brightness, noise (standard deviation), ring, streak: in the picture's values. contrast, bias: shares.
     gamma: 0.3 draws powers from 1/1.3 to 1.3. blur: standard deviation in pixels. local_contrast: how much of a local
@@ -23,6 +24,7 @@ class Augment(Section):
     """
 
     flip: Probability = 0.5
+    moved: Probability = 0.8
     rotate: Annotated[float, Field(ge=0.0, le=180.0)] = 10.0
     shift: Annotated[float, Field(ge=0.0, le=0.5)] = 0.05
     scale: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1

@@ -14,12 +14,13 @@ from insula.core.labels import clinical
 from insula.core.recipe import Recipe
 from insula.core.types import Case
 from insula.infer.engine import Engine
-from insula.infer.feed import of_case
+from insula.infer.feed import Feed, of_case
 from insula.model.ensemble import Ensemble
-from insula.model.network import Network
+from insula.model.network import Network, Outputs
 from insula.prep.cache import Prepared
 
 TOLERANCE = 1e-4
+_NUDGES = (1e-7, 1e-6)  # as much as single precision rounds in a layer, and in many
 
 
 @dataclass(frozen=True)
@@ -43,24 +44,18 @@ def check(
 
     A difference is taken relative to the largest value of its column over all cases, where that is above 1: log
     probabilities, measures in their unit and maps grow beyond any fixed scale, and a column of one must not excuse
-    another's. Raises ExportError, too, when no case could be compared.
+    another's. A class map jumps where a unit lies on its kink: the graph is not held to less than what rounding alone
+    moves in the network's own map of the case. Raises ExportError, too, when no case could be compared.
     """
     found: list[NDArray[np.float64]] = []  # (4, K) a case: differences of columns and maps, sizes of columns and maps
-    chosen = cases[:: max(1, len(cases) // limit)][:limit]
-    for case in chosen:
-        views = {role: bags for role in recipe.inputs if (bags := prepared[role].arrays(case))}
-        if not views:
+    compared: list[Case] = []
+    for case in cases[:: max(1, len(cases) // limit)][:limit]:
+        feed = _feed(case, engine, prepared, recipe)
+        if feed is None:
             continue
-        feed = of_case(views, clinical(case.attributes, recipe.clinical), engine.input_shapes, recipe)
-        if recipe.input.unit == "image" and not recipe.fused:
-            feed = {name: array[:8] for name, array in feed.items()}
-        given = {name: torch.from_numpy(np.array(array)) for name, array in feed.items()}
-        with torch.no_grad():
-            ours = network.explain(
-                {role: given[role] for role in recipe.inputs},
-                {role: given[f"{role}_mask"] for role in recipe.inputs},
-                given.get("clinical"),
-            )
+        compared.append(case)
+        given = _given(feed)
+        ours = _explained(network, given, recipe)
         theirs = engine.run(feed)
         maps = [(ours.maps[role].numpy(), theirs.maps[role]) for role in recipe.inputs]
         found.append(
@@ -76,15 +71,56 @@ def check(
     if not found:
         raise ExportError("Not one case could be compared with the exported graph: none is prepared; check the cohort.")
     each = np.stack(found)
-    apart = (each[:, :2] / np.maximum(1.0, each[:, 2:].max(axis=0))).max(axis=2)  # (cases, 2)
-    if not (apart <= TOLERANCE).all():
-        worst = int(np.nan_to_num(apart, nan=np.inf).max(axis=1).argmax())
+    sizes = np.maximum(1.0, each[:, 2:].max(axis=0))  # (2, K)
+    apart = (each[:, :2] / sizes).max(axis=2)  # (cases, 2)
+    over = ~(apart <= TOLERANCE)
+    for i in np.flatnonzero(over[:, 1]):
+        feed = _feed(compared[i], engine, prepared, recipe)
+        if feed is not None and (_rounding(network, _given(feed), recipe) / sizes[1]).max() >= apart[i, 1]:
+            over[i, 1] = False
+    if over.any():
+        worst = int(np.where(over, np.nan_to_num(apart, nan=np.inf), 0.0).max(axis=1).argmax())
         raise ExportError(
             f"The exported graph differs from the trained network by {apart[worst, 0]:.2g} in a column and "
             f"{apart[worst, 1]:.2g} in a class map on case {worst + 1} of {len(found)} (limit {TOLERANCE:g}); the "
             "bundle was not written."
         )
     return Parity(len(found), *(float(value) for value in apart.max(axis=0)))
+
+
+def _feed(case: Case, engine: Engine, prepared: Mapping[str, Prepared], recipe: Recipe) -> Feed | None:
+    """What the graph is given of a case, None where nothing of it is prepared."""
+    views = {role: bags for role in recipe.inputs if (bags := prepared[role].arrays(case))}
+    if not views:
+        return None
+    feed = of_case(views, clinical(case.attributes, recipe.clinical), engine.input_shapes, recipe)
+    if recipe.input.unit == "image" and not recipe.fused:
+        return {name: array[:8] for name, array in feed.items()}
+    return feed
+
+
+def _given(feed: Feed) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(np.array(array)) for name, array in feed.items()}
+
+
+def _explained(network: Network | Ensemble, given: dict[str, torch.Tensor], recipe: Recipe) -> Outputs:
+    with torch.no_grad():
+        return network.explain(
+            {role: given[role] for role in recipe.inputs},
+            {role: given[f"{role}_mask"] for role in recipe.inputs},
+            given.get("clinical"),
+        )
+
+
+def _rounding(network: Network | Ensemble, given: dict[str, torch.Tensor], recipe: Recipe) -> NDArray[np.float64]:
+    """How far each column's map (K,) of one case moves when the pictures are multiplied by nearly 1."""
+    maps = []
+    for factor in (1.0, *(1.0 + sign * size for size in _NUDGES for sign in (-1.0, 1.0))):
+        nudged = {name: t * factor if name in recipe.inputs else t for name, t in given.items()}
+        maps.append(_explained(network, nudged, recipe).maps)
+    moved = [[_largest((other[role] - maps[0][role]).numpy()) for role in recipe.inputs] for other in maps[1:]]
+    largest: NDArray[np.float64] = np.max(moved, axis=(0, 1))
+    return largest
 
 
 def _largest(values: np.ndarray) -> NDArray[np.float64]:

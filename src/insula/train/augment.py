@@ -27,7 +27,7 @@ def augment(
     mask: (N, S), 1 for a real slice; padding (0) stays out of every mean and comes back as zeros.
     """
     real = (x.new_ones(x.shape[:2]) if mask is None else mask.to(x)).view(*x.shape[:2], 1, 1, 1)
-    if any(getattr(section, key) for key in GEOMETRIC):
+    if section.flip or (section.moved and any(getattr(section, key) for key in GEOMETRIC)):
         x = move(x, section, generator)
     if section.chance:
         if any(getattr(section, key) for key in K_SPACE):

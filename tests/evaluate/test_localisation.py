@@ -11,8 +11,13 @@ from tests.evaluate.scripted import Scripted, case, cohort
 from insula.bundle.types import Bundle
 from insula.core.errors import EvaluationError
 from insula.core.types import Heatmap
-from insula.evaluate.localisation import Spot, grow, spot, summary
+from insula.evaluate.facts import Facts
+from insula.evaluate.localisation import grow, measurable, sole, spot, summary
 from insula.evaluate.run import evaluate
+from insula.metrics import maps
+
+FACTS = Facts("made", "Is there any?", "answer", "multiclass", ("normal", "stroke"), "stroke", {})
+KINDS = Facts("made", "Of which kind?", "answer", "multilabel", ("any", "subdural", "epidural"), "any", {})
 
 
 def heat(slices: tuple[int, ...], shape: tuple[int, int], *hot: tuple[int, int, int, float]) -> Heatmap:
@@ -57,17 +62,34 @@ def test_maps_of_some_slices_are_held_against_those_slices() -> None:
 def test_the_share_of_heat_inside_a_mask_and_outside_make_one() -> None:
     made = heat((0,), (4, 6), (0, 1, 1, 1.0), (0, 2, 4, 3.0))
     left = lesion(1, slice(None), slice(0, 12), on=0)
-    share = spot(made, 1, left).heat_inside
-    assert share + spot(made, 1, ~left).heat_inside == pytest.approx(1.0)
+    share = spot(made, 1, left).overlap.inside
+    assert share + spot(made, 1, ~left).overlap.inside == pytest.approx(1.0)
     assert share == pytest.approx(0.25, abs=0.01)  # cells far from the border keep their heat on their side
     assert spot(made, 1, left).lesion_share == 0.5
-    assert spot(made, 1, np.ones((1, 16, 24), dtype=bool)).heat_inside == pytest.approx(1.0)
+    assert spot(made, 1, np.ones((1, 16, 24), dtype=bool)).overlap.inside == pytest.approx(1.0)
+
+
+def test_the_region_takes_the_heat_that_is_not_on_the_lesion() -> None:
+    made = heat((0, 2), (4, 6), (0, 1, 1, 1.0), (1, 2, 4, 3.0))
+    mask = np.zeros((3, 16, 24), dtype=bool)
+    mask[2, 8:12, 16:20] = True
+    brain = np.zeros_like(mask)
+    brain[:, :, 8:] = True
+    got = spot(made, 1, mask, brain)
+    grown = np.stack([grow(plane, (16, 24)) for plane in made.array[1]])
+    assert got.overlap.inside == pytest.approx(grown[1, 8:12, 16:20].sum() / grown.sum())
+    assert got.overlap.outside == pytest.approx(grown[:, :, :8].sum() / grown.sum())
+    assert got.overlap.iou[0.5] == maps.overlap(grown, mask[[0, 2]], brain[[0, 2]]).iou[0.5]
+    assert (got.lesion_share, got.region_share) == pytest.approx((16 / 768, 2 / 3))
+    assert np.isnan(spot(made, 1, mask).region_share)
 
 
 def test_negative_heat_is_no_heat_and_none_hits_nothing() -> None:
     everywhere = np.ones((1, 16, 24), dtype=bool)
-    assert spot(heat((0,), (4, 6)), 1, everywhere) == Spot(False, 0.0, 1.0)
-    assert spot(heat((0,), (4, 6), (0, 1, 1, -5.0)), 1, everywhere) == Spot(False, 0.0, 1.0)
+    for made in (heat((0,), (4, 6)), heat((0,), (4, 6), (0, 1, 1, -5.0))):
+        got = spot(made, 1, everywhere)
+        assert (got.peak_inside, got.lesion_share, got.overlap.reason) == (False, 1.0, maps.NO_HEAT)
+        assert np.isnan([got.overlap.inside, got.overlap.iou[0.5]]).all()
     assert grow(np.array([[-1.0, 2.0]], np.float32), (2, 4)).min() == 0.0
 
 
@@ -89,21 +111,80 @@ def spots(hits: list[float], patients: list[str]) -> pd.DataFrame:
 
 
 def test_hits_are_counted_over_the_rows_that_have_a_mask() -> None:
-    got = summary(spots([1.0, 0.0, np.nan, 1.0, np.nan], list("abcde")))
+    got = summary(spots([1.0, 0.0, np.nan, 1.0, np.nan], list("abcde")), FACTS)
     assert got is not None
     assert (got.hits, got.n, got.pointing.patients) == (2, 3, 3)
     assert got.pointing.value == pytest.approx(2 / 3)
     assert got.heat_inside == pytest.approx((0 + 0.25 + 0.75) / 3)
     assert got.chance == pytest.approx(0.1)
-    assert summary(spots([np.nan], ["a"])) is None
-    assert summary(pd.DataFrame({"patient": ["a"]})) is None
+    assert summary(spots([np.nan], ["a"]), FACTS) is None
+    assert summary(pd.DataFrame({"patient": ["a"]}), FACTS) is None
+
+
+def test_a_table_of_an_earlier_version_has_no_overlap_and_says_so() -> None:
+    got = summary(spots([1.0, 0.0, 1.0], list("abc")), FACTS)
+    assert got is not None
+    (one,) = got.lesions
+    assert (one.map_of, one.lesion, one.n, one.pointing) == ("stroke", "", 3, got.pointing)
+    assert np.isnan([one.iou.value, one.near.value, one.chance["near"]]).all()
+    assert one.iou.reason == one.near.reason == "not measured in this table"
+    assert got.region == ""
+
+
+def test_a_mask_is_held_against_a_kind_only_where_no_other_is_there() -> None:
+    on = np.array
+    assert measurable(on([1, 1, 0], bool), on([1, 1, 1], bool), KINDS) == ("any", "subdural")
+    assert measurable(on([1, 1, 1], bool), on([1, 1, 1], bool), KINDS) == ("any",)
+    assert measurable(on([1, 1, 0], bool), on([0, 1, 0], bool), KINDS) == ("subdural",)
+    assert measurable(on([1, 1, 0], bool), on([1, 0, 0], bool), KINDS) == ("any",)
+    assert measurable(on([0, 0, 0], bool), on([1, 1, 1], bool), KINDS) == ()
+    assert measurable(on([0, 1], bool), on([0, 1], bool), FACTS) == ("stroke",)
+    assert [sole(on(y, bool), KINDS) for y in ([1, 0, 1], [1, 1, 1], [1, 0, 0])] == ["epidural", "", ""]
+
+
+def test_each_kind_has_its_own_map_and_its_share_in_the_one_of_any() -> None:
+    nan = np.nan
+    table = pd.DataFrame(
+        {
+            "patient": list("abcdef"),
+            "y_any": True,
+            "y_subdural": [True, True, True, False, True, False],
+            "y_epidural": [False, False, True, True, False, True],
+            "region": ["brain"] * 5 + [""],
+            "lesion_share": [0.1, 0.2, 0.3, 0.4, 0.5, nan],
+            "region_share": [0.5, 0.5, 0.5, 0.5, 0.5, nan],
+            "peak_inside": [1.0, 0.0, 1.0, 1.0, nan, nan],
+            "iou": [0.5, 0.1, 0.9, 0.3, nan, nan],
+            "heat_inside": [0.6, 0.2, 0.8, 0.4, nan, nan],
+            "heat_near": [0.3, 0.5, 0.1, 0.4, nan, nan],
+            "heat_outside": [0.1, 0.3, 0.1, 0.2, nan, nan],
+            "peak_inside_subdural": [1.0, nan, nan, nan, 1.0, nan],
+            "iou_subdural": [0.2, nan, nan, nan, 0.4, nan],
+            "heat_inside_subdural": nan,
+            "heat_near_subdural": nan,
+            "heat_outside_subdural": nan,
+        }
+    )
+    got = summary(table, KINDS)
+    assert got is not None
+    assert got.region == "brain"
+    shown = [(one.map_of, one.lesion, one.n, round(one.iou.value, 3), one.pointing.events) for one in got.lesions]
+    assert shown == [
+        ("any", "", 4, 0.45, 3), ("any", "subdural", 2, 0.3, 1), ("any", "epidural", 1, 0.3, 1),
+        ("subdural", "subdural", 2, 0.3, 2),
+    ]  # fmt: skip
+    assert got.lesions[0].chance == pytest.approx(
+        {"lesion": 0.25, "lesion_in_region": 0.5, "near": 0.25, "outside": 0.5}
+    )
+    assert got.lesions[3].inside.reason == maps.NO_HEAT
+    assert got.lesions[3].chance["lesion"] == pytest.approx(0.3)
 
 
 def test_many_scans_of_few_patients_leave_the_pointing_game_uncertain() -> None:
     hits = [1.0] * 50 + [0.0] * 50
-    few = summary(spots(hits, [f"p{i // 25}" for i in range(100)]))
-    many = summary(spots(hits, [f"p{i}" for i in range(100)]))
-    sure = summary(spots([1.0] * 100, [f"p{i // 25}" for i in range(100)]))
+    few = summary(spots(hits, [f"p{i // 25}" for i in range(100)]), FACTS)
+    many = summary(spots(hits, [f"p{i}" for i in range(100)]), FACTS)
+    sure = summary(spots([1.0] * 100, [f"p{i // 25}" for i in range(100)]), FACTS)
     assert few is not None
     assert many is not None
     assert sure is not None
@@ -142,7 +223,12 @@ def test_a_report_plays_the_game_on_true_positives_with_a_mask(
     assert inside["hit"] > 0.6
     assert inside["miss"] == 0.0
     assert table["lesion_share"].dropna().to_dict() == pytest.approx({"hit": 1 / 32, "miss": 1 / 32})
+    assert table["iou"].dropna().keys().tolist() == ["hit", "miss"]
+    assert table.loc["hit", "iou"] == pytest.approx(maps.overlap(np.stack([grow(m, (16, 16)) for m in map_]),
+        np.kron(corner[:, ::8, ::8] > 0, np.ones((1, 4, 4), bool))).iou[0.5])  # fmt: skip
     assert report.localisation is not None
     assert (report.localisation.hits, report.localisation.n) == (1, 2)
+    assert [one.map_of for one in report.localisation.lesions] == ["stroke"]
+    assert report.localisation.lesions[0].iou.value == pytest.approx(table["iou"].mean())
     assert [note for note in report.notes if "lesion mask could not be used" in note and "1 × 32 × 32" in note]
     assert report.failures == ()

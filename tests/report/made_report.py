@@ -41,6 +41,11 @@ def make(
         "peak_inside": np.where(hit, rng.random(n) < 0.7, np.nan),
         "heat_inside": np.where(hit, 0.6, np.nan),
         "lesion_share": np.where(hit, 0.05, np.nan),
+        "region_share": np.where(hit, 0.4, np.nan),
+        "region": np.where(hit, "brain", ""),
+        "iou": np.where(hit, np.linspace(0.1, 0.7, n), np.nan),
+        "heat_near": np.where(hit, 0.3, np.nan),
+        "heat_outside": np.where(hit, np.linspace(0.0, 0.2, n), np.nan),
     }
     columns |= {f"set_{name}": p[:, i] > 0.25 for i, name in enumerate(classes)}
     keys = [f"case-{i}" for i in range(n)]

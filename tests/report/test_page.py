@@ -72,6 +72,16 @@ def test_counts_are_those_of_the_record() -> None:
     assert f"{record()['patient']['patients']}patients, {c['tp'] + c['fn']} with stroke" in text
     spots = record()["localisation"]
     assert f"In {spots['hits']} of {spots['n']} true positives with a lesion mask" in text
+    (one,) = spots["lesions"]
+    cells = next(cells for cells in shown().rows if cells[:2] == ["stroke", "all"])
+    assert cells[2] == str(spots["n"])
+    assert cells[3].startswith(f"{100 * one['iou']['value']:.1f}%")
+    assert cells[3].endswith("chance 5.0%")
+    assert cells[6].startswith("30.0%")
+    assert cells[6].endswith("chance 35.0%")
+    assert cells[7].endswith("chance 60.0%")
+    assert cells[8] == "12.5%"
+    assert "Outside the brain" in text
     for key, name in words.COVERAGE.items():
         figure = record()["coverage"][key]
         cells = row(shown(), name)

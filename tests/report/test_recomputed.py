@@ -261,6 +261,9 @@ def test_policy_sets_domain_and_heat_are_counts_of_the_table(kind: str) -> None:
         assert held["prediction_sets"]["of_class"][name]["value"] == pytest.approx(kept.mean())
     spots = table[table["peak_inside"].notna()]
     assert (held["localisation"]["n"], held["localisation"]["hits"]) == (len(spots), spots["peak_inside"].sum())
+    means = {"iou": "iou", "inside": "heat_inside", "near": "heat_near", "outside": "heat_outside"}
+    for key, column in means.items():
+        assert held["localisation"]["lesions"][0][key]["value"] == pytest.approx(spots[column].mean())
     missed = found.rows("patient").index[(columns(found, "patient")[0] & ~columns(found, "patient")[2])[:, k]]
     assert {m["patient"] for m in held["misses"]} == set(missed)
 

@@ -54,6 +54,9 @@ def test_policy_heat_failures_and_notes_are_told() -> None:
     assert found is not None
     assert report.coverage is not None
     assert f"Heat peak inside the lesion: {found.hits} of {found.n} true positives" in text
+    iou = found.lesions[0].iou.value
+    assert f"  Map of stroke on all lesions ({found.n}): IoU {100 * iou:.1f}% (" in text
+    assert "heat in it 60.0%, in the rest of the brain 30.0%, outside " in text
     assert "2 cases could not be predicted; the first: case-9: too dark" in text
     assert "Note: Mind this." in text
     accepted = report.coverage["accepted"]

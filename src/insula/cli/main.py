@@ -31,6 +31,7 @@ VERBS = {
     "report": ("insula.cli.report:report", "Write the pages of an evaluation anew from its folder."),
     "predict": ("insula.cli.predict:predict", "Predict scans with a bundle."),
     "explain": ("insula.cli.explain:explain", "Show where in a scan a prediction's score comes from."),
+    "maps": ("insula.cli.maps:maps", "Judge a bundle's heat maps: on lesions, by covering, with weights drawn anew."),
     "embed": ("insula.cli.embed:embed", "Keep what a network sees of each case, for features and similar."),
     "features": ("insula.cli.features:features", "Show stored embeddings as maps, with what they tell apart."),
     "similar": ("insula.cli.similar:similar", "Find the stored cases that look most alike to the network."),

@@ -67,11 +67,33 @@ class Level:
 
 
 @dataclass(frozen=True)
+class LesionFigures:
+    """Where the map of one class lies over its true positives with a mask; lesion: the one kind of theirs, "" for all.
+
+    iou: of what is at least `Localisation.level` of the peak. inside, near, outside: shares of the heat in the lesion,
+    in the rest of the region (brain or head), beyond it. chance: what a map that is the same everywhere would have,
+    mean over the cases: `lesion` (iou, pointing, inside), `near`, `outside`; and `lesion_in_region`, what one that is
+    the same all over the region would have.
+    """
+
+    map_of: str
+    lesion: str
+    n: int
+    iou: Figure
+    pointing: Figure
+    inside: Figure
+    near: Figure
+    outside: Figure
+    chance: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Localisation:
     """Whether the heat lies on the lesion, over true positives with a mask.
 
-    hits of n heat peaks lie inside; chance is the lesions' mean share of the scan, what a random point would reach.
-    heat_inside is the mean share of the heat that falls inside.
+    Of the positive class: hits of n heat peaks lie inside; chance is the lesions' mean share of the scan, what a random
+    point would reach; heat_inside is the mean share of the heat that falls inside. level: share of a map's peak from
+    which it counts for the overlap. region: `brain`, `head`, both or "". lesions: all figures, of every class and kind.
     """
 
     n: int
@@ -79,6 +101,9 @@ class Localisation:
     pointing: Figure
     heat_inside: float
     chance: float
+    level: float = 0.5
+    region: str = ""
+    lesions: tuple[LesionFigures, ...] = ()
 
 
 @dataclass(frozen=True)

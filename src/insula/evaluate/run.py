@@ -18,7 +18,7 @@ from insula.core.recipe_policy import Source
 from insula.core.types import Case, Cohort, Prediction
 from insula.evaluate import around, further, known, localisation, policy
 from insula.evaluate.around import Asked
-from insula.evaluate.facts import Facts, answers, of_recipe
+from insula.evaluate.facts import Bools, Facts, answers, of_recipe
 from insula.evaluate.figures import level
 from insula.evaluate.headline import headline
 from insula.evaluate.outcome import EvaluationReport, Failure
@@ -144,7 +144,7 @@ def evaluate_table(
         prevalence=prevalence,
         coverage=policy.coverage(table, rows, facts, [f.case for f in failures if f.rejected]),
         domain=policy.domain(table, rows, facts),
-        localisation=localisation.summary(table),
+        localisation=localisation.summary(table, facts),
         failures=tuple(failures),
         table=table,
     )
@@ -209,20 +209,33 @@ def _row(
     row["distance"] = prediction.distances.get(ALL, float("nan"))
     row |= {f"set_{name}": name in prediction.prediction_set for name in facts.classes}
     row |= further.columns(case, prediction, bundle.recipe)
-    row |= {"peak_inside": float("nan"), "heat_inside": float("nan"), "lesion_share": float("nan")}
-    k, role = facts.positive_index, bundle.recipe.role
-    if y[k] and answers(p[None], facts)[0, k] and role in prediction.heatmaps:
+    row |= _heat(case, prediction, y, answers(p[None], facts)[0], bundle, facts, Path(cohort.root), notes)
+    return row
+
+
+def _heat(
+    case: Case,
+    prediction: Prediction,
+    y: Bools,
+    called: Bools,
+    bundle: Bundle,
+    facts: Facts,
+    root: Path,
+    notes: list[str],
+) -> dict[str, Any]:
+    """Where the heat lies in a case with a lesion mask; a mask that cannot be used is said in the notes."""
+    role, found, region = bundle.recipe.role, dict[str, localisation.Spot](), ""
+    wanted = localisation.measurable(y, called, facts) if role in prediction.heatmaps else ()
+    if wanted and case.scans[role].mask:
         try:
-            found = localisation.of_case(
-                case, role, Path(cohort.root), prediction.heatmaps[role], k, bundle.recipe.input
-            )
+            ground = localisation.ground(case, role, root, bundle.recipe.input)
+            if ground.lesion is not None:
+                around = ground.region
+                region = around.name if around else ""
+                heat, mask = prediction.heatmaps[role], around.mask if around else None
+                index = facts.classes.index
+                found = {name: localisation.spot(heat, index(name), ground.lesion, mask) for name in wanted}
         except InsulaError as error:
             notes.append(f"A lesion mask could not be used: {error}")
-            found = None
-        if found:
-            row |= {
-                "peak_inside": float(found.peak_inside),
-                "heat_inside": found.heat_inside,
-                "lesion_share": found.lesion_share,
-            }
-    return row
+            found = {}
+    return localisation.columns(found, region, facts)

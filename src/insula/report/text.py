@@ -28,6 +28,7 @@ def summary(report: EvaluationReport) -> str:
             f"Heat peak inside the lesion: {found['hits']} of {found['n']} true positives "
             f"({words.interval(found['pointing'])}); by chance {words.percent(found['chance'])}.",
         ]
+        lines += [_heat(one, found["region"]) for one in found["lesions"]]
     lines += _beside(held)
     if held["failures"]:
         first = held["failures"][0]
@@ -35,6 +36,17 @@ def summary(report: EvaluationReport) -> str:
         lines += ["", f"{count} could not be predicted; the first: {first['case']}: {first['reason']}"]
     lines += ["", *(f"Note: {note}" for note in words.gathered(held["notes"])), LIMITS]
     return "\n".join(lines)
+
+
+def _heat(one: dict[str, Any], region: str) -> str:
+    """Where the map of one class lies over the lesions of one kind, or of all."""
+    shares = [f"heat in it {words.percent(one['inside']['value'])}"]
+    if one["near"]["value"] is not None:
+        shares.append(f"in the rest of the {region} {words.percent(one['near']['value'])}")
+        shares.append(f"outside {words.percent(one['outside']['value'])}")
+    iou, where = one["iou"], f"{one['map_of']} on {one['lesion'] or 'all lesions'} ({one['n']})"
+    ends = f" ({words.span(iou['interval'])})" if iou["interval"] else ""
+    return f"  Map of {where}: IoU {words.percent(iou['value'])}{ends}; {', '.join(shares)}."
 
 
 def _beside(held: dict[str, Any]) -> list[str]:

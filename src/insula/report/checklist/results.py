@@ -48,6 +48,9 @@ def explained(r: Record) -> Answer | None:
     if spots:
         chance = words.percent(spots["chance"])
         text += f" Peak inside the lesion in {spots['hits']} of {spots['n']} true positives; by chance {chance}."
+        if spots.get("lesions"):
+            whole = spots["lesions"][0]
+            text += f" IoU {told(whole['iou'])}, share of the heat in the lesion {told(whole['inside'])}."
     return Answer(text)
 
 

@@ -11,14 +11,9 @@ import pydicom.data
 from insula.core.errors import InsulaError
 from insula.scans.read import read
 
-ROOT = Path(__file__).parents[1]
+FILES = "## The files\n"
+PAGE = Path(__file__).parents[1] / "docs" / "reading.md"
 SETS = ("test_files", "charset_files", "palettes")
-INTRODUCTION = """# Reading: pydicom's test files
-
-Every file that pydicom's wheel brings for its own tests is read, or refused with a reason; this table is the proof and
-`tests/scans/test_pydicom_set.py` keeps it true. It is written by `.venv/bin/python scripts/reading_table.py` with
-pydicom {version}.
-"""
 
 
 def outcome(path: Path) -> str:
@@ -41,20 +36,21 @@ def syntax(path: Path) -> str:
 
 
 def main() -> None:
-    """Read all files and write the page."""
+    """Read all files and write the table below the rest of the page, which is kept."""
+    head = PAGE.read_text(encoding="utf-8").partition(FILES)[0]
     warnings.simplefilter("ignore")
     base = Path(pydicom.data.__file__).parent
     files = [p for s in SETS for p in sorted((base / s).rglob("*")) if p.is_file() and p.suffix not in (".py", ".pyc")]
     rows = [(p.relative_to(base).as_posix(), syntax(p), outcome(p)) for p in files]
     refused = sum(1 for row in rows if row[2].startswith("refused"))
     lines = [
-        INTRODUCTION.format(version=pydicom.__version__),
-        f"{len(rows)} files: {len(rows) - refused} read, {refused} refused.\n",
+        f"{head}{FILES}",
+        f"With pydicom {pydicom.__version__}: {len(rows)} files, {len(rows) - refused} read, {refused} refused.\n",
         "| file | transfer syntax | outcome: channels×slices×rows×columns and units, or reason |",
         "|---|---|---|",
         *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows),
     ]
-    (ROOT / "docs" / "reading.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

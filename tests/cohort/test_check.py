@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,20 @@ def test_what_is_wrong_is_reported_with_its_reason(tmp_path: Path) -> None:
     assert {a.path: a.reason[-14:] for a in report.outside}.keys() == {"stroke/torn.dcm", "stroke/new.png"}
     assert report.verdict == "fail"
     assert len(report.problems) == 5
+
+
+def test_a_name_that_is_no_utf_8_is_set_aside_and_can_be_written_down(tmp_path: Path) -> None:
+    by_patient(tmp_path / "scans", {"normal": 2, "stroke": 2})
+    source = tmp_path / "scans" / "stroke" / "p002" / "1.png"
+    shutil.copy(source, Path(os.fsdecode(os.fsencode(source.parent) + b"/bad\xff.png")))
+    table, out, run = str(tmp_path / "c.parquet"), tmp_path / "out", CliRunner().invoke
+    made = run(verbs.index, [str(tmp_path / "scans"), "--recipe", "stroke-ct", "--out", table], catch_exceptions=False)
+    looked = run(verbs.check, [table, "--no-leaks", "--out", str(out)], catch_exceptions=False)
+    assert (made.exit_code, looked.exit_code) == (0, 0)
+    told = json.loads((out / "check.json").read_text(encoding="utf-8"))["outside"]
+    name = r"stroke/p002/bad\udcff.png"
+    assert told == [{"path": name, "reason": "its name is not valid UTF-8; rename it"}]
+    assert name in (out / "check.html").read_text(encoding="utf-8")
 
 
 def test_a_folder_that_is_gone(tmp_path: Path) -> None:

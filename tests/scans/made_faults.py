@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,15 @@ def killed(request: dict[str, Any]) -> Result:
 
 def left(request: dict[str, Any]) -> Result:
     os._exit(3)
+
+
+def litter(request: dict[str, Any]) -> Result:
+    """Hangs with a file in its temporary folder."""
+    folder = tempfile.mkdtemp()
+    Path(folder, "left.bin").write_bytes(b"x" * 1000)
+    Path(request["told"]).write_text(folder, encoding="utf-8")
+    while True:
+        pass
 
 
 def hang(request: dict[str, Any]) -> Result:

@@ -12,7 +12,7 @@ from tests.scans.made_dicom import series, write
 
 from insula.core.errors import LimitError, ScanError
 from insula.scans import archive, catalogue
-from insula.scans.limits import Limits
+from insula.scans.limits import LIMITS, Limits
 from insula.scans.read import read, read_files, sniff
 
 
@@ -56,6 +56,17 @@ def test_a_gzipped_dicom_file_is_that_file(tmp_path: Path) -> None:
     plain = write(tmp_path / "a.dcm", np.arange(9, dtype=np.int16).reshape(3, 3))
     (tmp_path / "a.dcm.gz").write_bytes(gzip.compress(plain.read_bytes()))
     assert (read(tmp_path / "a.dcm.gz").array == read(plain).array).all()
+
+
+def test_zeros_behind_a_data_set_are_refused_before_they_are_parsed(tmp_path: Path) -> None:
+    plain = write(tmp_path / "a.dcm", np.arange(9, dtype=np.int16).reshape(3, 3)).read_bytes()
+    (tmp_path / "b.dcm").write_bytes(plain + bytes(8 * LIMITS.max_elements + 80))
+    (tmp_path / "b.dcm.gz").write_bytes(gzip.compress((tmp_path / "b.dcm").read_bytes()))
+    for name in ("b.dcm", "b.dcm.gz"):
+        with pytest.raises(LimitError, match=r"holds more than 50000 elements"):
+            read(tmp_path / name)
+    (tmp_path / "c.dcm").write_bytes(plain + bytes(8))
+    assert read(tmp_path / "c.dcm").array.shape == (1, 1, 3, 3)
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/x", "C:\\x", "..\\x", "\\\\host\\x"])

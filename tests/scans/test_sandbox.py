@@ -114,6 +114,15 @@ def test_a_hang_ends_at_the_time_limit() -> None:
         assert own.run(FAULTS + "leaves", "x", {}).facts["pid"] != first
 
 
+def test_a_worker_that_is_killed_leaves_no_temporary_files(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    with Sandbox(seconds=60.0) as own:
+        own.run(FAULTS + "leaves", "x", {})
+        with pytest.raises(LimitError):
+            own.run(FAULTS + "litter", "x", {"told": str(told)}, seconds=1.0)
+        assert not Path(told.read_text(encoding="utf-8")).exists()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space of a process")
 def test_more_memory_than_allowed_is_a_limit_error() -> None:
     with Sandbox(memory=1 << 30) as own:

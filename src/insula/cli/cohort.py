@@ -131,7 +131,7 @@ def _leaks(leaks: LeakReport) -> list[str]:
         (leaks.studies, "studies stand in two splits under two patients"),
         (leaks.identical, "pairs of identical files across splits"),
         (leaks.near, "pairs of near-duplicate pictures across splits"),
-        (leaks.inside, "pairs of identical or near-duplicate pictures of different patients, not across splits"),
+        (leaks.inside, leaks.inside_said),
         (leaks.clashes, "pairs of one picture with different labels"),
     )
     lines = [f"{count:,} {what}" for count, what in counted if count]

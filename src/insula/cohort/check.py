@@ -10,7 +10,7 @@ from typing import Any
 
 from insula.cohort.associations import Association, associations
 from insula.cohort.examine import Progress, Seen, every
-from insula.cohort.found import Aside, look, walk
+from insula.cohort.found import Aside, look, shown, walk
 from insula.cohort.odd import Odd, odd
 from insula.cohort.table import Notes
 from insula.core.errors import CohortError, InsulaError
@@ -187,7 +187,7 @@ def _outside(cohort: Cohort, root: Path, reasons: dict[str, str]) -> Iterable[As
     """Files below the root that no case uses: why each is no scan, or why the index left it out."""
     used = {path for case in cohort.cases for scan in case.scans.values() for path in (*scan.paths, scan.mask)}
     for path in walk(root):
-        relative = path.relative_to(root).as_posix()
+        relative = shown(path.relative_to(root).as_posix())
         if relative in used:
             continue
         if relative in reasons:
@@ -196,7 +196,7 @@ def _outside(cohort: Cohort, root: Path, reasons: dict[str, str]) -> Iterable[As
         try:
             item = look(path, relative)
         except InsulaError as error:
-            yield Aside(ascii(relative)[1:-1], str(error))
+            yield Aside(relative, str(error))
             continue
         reason = item.header.aside if item.header is not None else ""
         yield Aside(relative, f"no slice of a scan ({reason})" if reason else "a readable scan that the index left out")

@@ -50,7 +50,7 @@ def survey(root: Path) -> tuple[list[Found], list[Aside]]:
     for path in walk(root):
         relative = path.relative_to(root).as_posix()
         if not _plain(relative):
-            aside.append(Aside(ascii(relative), "its name is not valid UTF-8; rename it"))
+            aside.append(Aside(shown(relative), "its name is not valid UTF-8; rename it"))
             continue
         try:
             item = look(path, relative)
@@ -100,6 +100,11 @@ def look(path: Path, relative: str) -> Found:
         claimed = arrays.shape(path)
         return Found(relative, kind, None, {"size": "x".join(str(d) for d in claimed)} if claimed else {})
     return Found(relative, kind)
+
+
+def shown(relative: str) -> str:
+    """A file's path as it can be written down: bytes that are no UTF-8 are escaped."""
+    return relative if _plain(relative) else ascii(relative)[1:-1]
 
 
 def _plain(text: str) -> bool:

@@ -97,6 +97,12 @@ class LeakReport:
         return "pass" if self.split and self.patient_ids and not self.skipped else "cannot tell"
 
     @property
+    def inside_said(self) -> str:
+        """What `inside` counts; where patients are not known, nobody can say that a pair is not one patient's."""
+        whose = "patients" if self.patient_ids else "cases"
+        return f"pairs of identical or near-duplicate pictures of different {whose}, not across splits"
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """What was found and is not nothing, one line each, the gravest first."""
         across = sum(group.crosses for group in self.groups)
@@ -105,7 +111,7 @@ class LeakReport:
             (self.studies, "studies stand in two splits under two patients"),
             (self.identical, f"pairs of identical files across splits, in {self.identical_groups} groups"),
             (self.near, "pairs of near-duplicate pictures across splits"),
-            (self.inside, "pairs of identical or near-duplicate pictures of different patients, not across splits"),
+            (self.inside, self.inside_said),
             (self.clashes, "pairs of one picture with different labels"),
             (len(self.groups), f"groups of duplicates in all, {across} of them across splits"),
             (self.skipped, "cases could not be read"),

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import pydicom
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from insula.core.errors import LimitError, ScanError
@@ -32,6 +33,7 @@ _LOCALISER = re.compile(r"LOCALI[SZ]ER|SCOUT|SURVIEW|TOPOGRAM")
 _DEFLATED, _GROWTH = 1 << 26, 100  # bytes that any deflated file may inflate to, and how many for one byte of a file
 _UNDEFINED = 0xFFFFFFFF
 _PIXELS = 0x7FE00010
+_PIXEL_TAGS = (0x7FE00008, 0x7FE00009, _PIXELS)  # of float, double and other pixels
 _ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # how the value of a sequence begins (PS3.5, 7.5)
 _MAY_NEST = ("SQ", "UN", None)
 _SCREEN = re.compile(r"SCREEN SAVE")
@@ -137,7 +139,7 @@ def load(path: Path, limits: Limits = LIMITS, pixels: bool = True, later: bool =
                 stream.seek(0)
                 _check_deflated(stream, path.name, limits)
                 stream.seek(0)
-                dataset = pydicom.dcmread(stream, force=True, stop_before_pixels=not pixels)
+                dataset = read_partial(stream, _stop(not pixels, path.name, limits), force=True)
             depth = _depth(dataset, limits.max_nesting, path.name)
     except ScanError:
         raise
@@ -148,6 +150,26 @@ def load(path: Path, limits: Limits = LIMITS, pixels: bool = True, later: bool =
     if depth > limits.max_nesting:
         raise LimitError(f"'{path.name}' nests sequences deeper than {limits.max_nesting}; it is no ordinary scan.")
     return dataset
+
+
+def _stop(at_pixels: bool, name: str, limits: Limits) -> Callable[[BaseTag, str | None, int], bool]:
+    """When parsing ends: at the pixels, where asked to; LimitError for more elements than a scan has.
+
+    A stretch of zeros is millions of empty elements to pydicom.
+    """
+    count = 0
+
+    def stop(tag: BaseTag, vr: str | None, length: int) -> bool:
+        nonlocal count
+        count += 1
+        if count > limits.max_elements:
+            raise LimitError(
+                f"'{name}' holds more than {limits.max_elements} elements; it is no ordinary scan or has been padded, "
+                "export it again."
+            )
+        return at_pixels and tag in _PIXEL_TAGS
+
+    return stop
 
 
 def read(path: Path, limits: Limits = LIMITS) -> Header:

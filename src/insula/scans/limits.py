@@ -22,7 +22,8 @@ class Limits:
 
     max_bytes: length of all its files together. max_voxels: values of the array, channels counted. max_pixels: pixels
     of one picture, below the limit of Pillow that stays on. max_files: files of one scan, frames of one file.
-    max_nesting: depth of DICOM sequences. max_side: rows, columns or slices.
+    max_nesting: depth of DICOM sequences. max_elements: of one DICOM file, those within sequences left out.
+    max_side: rows, columns or slices.
     max_slide_bytes: length of a whole slide, which is read in pieces. max_growth: how many times its own length a
     compressed file may inflate to once that is more than free_growth bytes; deflate reaches 1,030 where one value is
     repeated, and masks that are mostly empty about 700.
@@ -33,6 +34,7 @@ class Limits:
     max_pixels: int = 80_000_000
     max_files: int = 5_000
     max_nesting: int = 32
+    max_elements: int = 50_000
     max_side: int = 65_535
     max_slide_bytes: int = 1 << 36
     max_growth: int = 900

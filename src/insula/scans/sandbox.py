@@ -17,10 +17,12 @@ import fcntl
 import json
 import mmap
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -177,6 +179,7 @@ class _Worker:
         self._broken = False
         self._tasks = 0
         number = theirs.fileno()
+        self._place = tempfile.mkdtemp(prefix="insula-")  # what a killed worker had unpacked goes with it
         quiet = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         with theirs:
             self._process = subprocess.Popen(
@@ -186,7 +189,7 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # decoders print what they dislike, and headers name patients
-                env=os.environ | quiet,
+                env=os.environ | quiet | {"TMPDIR": self._place},
             )
 
     @property
@@ -207,8 +210,8 @@ class _Worker:
             fault = DecoderError("hang", f"no answer in {seconds:g} s")
             fault.__cause__ = error
             raise LimitError(
-                f"'{about}' took longer than the {seconds:g} s that one scan may take; it may be damaged, or give "
-                "fewer or smaller files."
+                f"'{about}' took longer than the {seconds:g} s that one scan may take; it may be damaged: export "
+                "it again; a long series may be given in parts."
             ) from fault
         except (OSError, ValueError) as error:
             self._died(about, error)
@@ -225,11 +228,12 @@ class _Worker:
                 os.close(handle)
 
     def end(self) -> None:
-        """Stop the process, whatever it does, and wait until it is gone."""
+        """Stop the process, whatever it does, wait until it is gone, and remove its temporary files."""
         self._broken = True
         self._process.kill()
         self._process.wait()
         self._line.close()
+        shutil.rmtree(self._place, ignore_errors=True)
 
     def _wake(self) -> None:
         if self._ready:

@@ -27,7 +27,7 @@ def test_every_look_is_counted_and_the_first_is_remembered(tmp_path: Path) -> No
     path = looks.beside(tmp_path / "cohort.parquet")
     first = look(path)
     assert (first.number, first.models, first.changes, first.intact) == (1, 1, (), True)
-    assert first.sentence == "This is the first look at this test set."
+    assert first.sentence == "This is the first look at this test set that is recorded beside this table."
     assert looks.guard(first).verdict == "pass"
     third = [look(path), look(path, model="n")][-1]
     assert (third.number, third.models, third.first) == (3, 2, first.first)

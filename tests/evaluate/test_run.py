@@ -137,6 +137,7 @@ def test_the_rejected_count_among_the_shares_whether_the_model_was_asked_or_not(
     assert report.coverage is not None
     found = {name: (figure.events, figure.n) for name, figure in report.coverage.items()}
     assert [found[name] for name in ("accepted", "referred", "rejected")] == [(2, 5), (1, 5), (2, 5)]
+    assert report.coverage["rejected"].patients == 4  # the photo is a's
     assert found["accuracy_of_all"] == (4, 4)
     assert found["accuracy_of_accepted"] == (2, 2)
     assert [(f.case, f.rejected) for f in report.failures] == [("photo", True), ("lost", False)]

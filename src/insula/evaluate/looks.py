@@ -123,7 +123,7 @@ def guard(found: Looks | None) -> Guard:
 
 def _sentence(history: Sequence[Look]) -> str:
     if len(history) == 1:
-        return "This is the first look at this test set."
+        return "This is the first look at this test set that is recorded beside this table."
     return f"This is look {len(history)} at this test set; the first was on {history[0].time[:10]}."
 
 

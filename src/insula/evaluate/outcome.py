@@ -113,6 +113,7 @@ class Failure:
     case: str
     reason: str
     rejected: bool = False
+    patient: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from insula.metrics.probabilities import exclusive
 def coverage(table: pd.DataFrame, rows: Sample, facts: Facts, refused: Sequence[str] = ()) -> dict[str, Figure] | None:
     """Shares of cases accepted, referred and rejected, and how often the answer is right with and without the others.
 
-    refused: cases that were rejected before the model was asked; they are in no table, count in the three shares, and
-    each stands for a patient of its own. None where the table has no column `action`.
+    refused: the patient of each case that was rejected before the model was asked; those cases are in no table, and
+    count in the three shares. None where the table has no column `action`.
     """
     if "action" not in table.columns:
         return None
@@ -28,7 +28,7 @@ def coverage(table: pd.DataFrame, rows: Sample, facts: Facts, refused: Sequence[
     right = (called == rows.y).all(axis=1) if exclusive(facts.kind) else called[:, k] == rows.y[:, k]
     accepted, whole = action == "accept", np.ones(len(action), dtype=bool)
     done = np.concatenate([action, ["reject"] * len(refused)]) if refused else action
-    owners = np.concatenate([rows.patients, [f"case {key}" for key in refused]]) if refused else rows.patients
+    owners = np.concatenate([rows.patients, list(refused)]) if refused else rows.patients
 
     def share(of: str) -> Figure:
         return proportion.figure(done == of, np.ones(len(done), dtype=bool), owners, "no case")

@@ -81,7 +81,7 @@ def evaluate(
             rows.append(_row(case, found, bundle, facts, cohort, notes))
         except (InsulaError, OSError, ValueError, MemoryError) as error:
             refused = isinstance(error, ScanError | UnsuitableScanError)
-            failures.append(Failure(case.key, str(error) or type(error).__name__, refused))
+            failures.append(Failure(case.key, str(error) or type(error).__name__, refused, case.patient))
     if not rows:
         raise EvaluationError(f"Not one of {len(cases)} cases could be predicted; the first: {failures[0].reason}")
     if unlabelled:
@@ -142,7 +142,7 @@ def evaluate_table(
         patient=patient,
         case=case,
         prevalence=prevalence,
-        coverage=policy.coverage(table, rows, facts, [f.case for f in failures if f.rejected]),
+        coverage=policy.coverage(table, rows, facts, [f.patient or f"case {f.case}" for f in failures if f.rejected]),
         domain=policy.domain(table, rows, facts),
         localisation=localisation.summary(table, facts),
         failures=tuple(failures),

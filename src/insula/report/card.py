@@ -7,7 +7,7 @@ from typing import Any
 
 from insula.core.recipe import Recipe
 from insula.evaluate.outcome import LIMITS
-from insula.report import words
+from insula.report import bound, words
 from insula.report.record import Record, described
 
 _LIMITS = (
@@ -50,7 +50,8 @@ def of_record(record: Record) -> str:
             "training cases by class": trained["training_cases_by_class"],
         }
         origin = {"bundle": model["bundle"], **model["origin"]}
-        return _card(model["recipe"], data, record, origin, ())
+        promise = bound.said(model)
+        return _card(model["recipe"], data, record, origin, (promise,) if promise else ())
     facts = record["facts"]
     parts = [
         f"# {facts['name']}",

@@ -12,7 +12,7 @@ from jinja2 import Template
 from insula.core import templates
 from insula.evaluate.gallery import OUTCOMES
 from insula.evaluate.outcome import LIMITS
-from insula.report import figures, words
+from insula.report import bound, figures, words
 from insula.report.checklist import answered
 from insula.report.record import Record
 
@@ -62,6 +62,7 @@ def render(record: Record, pictures: Mapping[str, bytes] | None = None) -> str:
         trained_on=_trained_on(record),
         thresholds=_thresholds(record),
         own=next((row["own"] for row in record["thresholds"] if row["used"]), None),
+        bound=bound.said(record.get("model")),
         misses=[(miss, _cases(miss["cases"])) for miss in record["misses"]],
         figure_names=lambda keys: [words.name(key) for key in keys],
     )

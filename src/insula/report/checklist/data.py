@@ -8,14 +8,17 @@ from insula.report.record import Record
 
 
 def purpose(r: Record) -> Answer | None:
-    """The question of the recipe."""
+    """The question of the recipe; predictions that came without their model have none."""
+    if not r.get("model"):
+        return None
     return Answer(f"The question asked: {r['facts']['question']}", "background, clinical role and intended users")
 
 
 def objective(r: Record) -> Answer | None:
     """What was to be judged, from the plan where there is one."""
     looks = r.get("looks")
-    asked = f"To judge answers to '{r['facts']['question']}' on {cases(r)}."
+    judged = f"answers to '{r['facts']['question']}'" if r.get("model") else "predictions made elsewhere"
+    asked = f"To judge {judged} on {cases(r)}."
     if looks:
         asked += f" Primary figure, set down beforehand: {looks['plan']['primary']}."
     return Answer(asked, "hypotheses")

@@ -90,10 +90,8 @@ def diagnostic(r: Record) -> Answer | None:
 def failures(r: Record) -> Answer | None:
     """How many were missed, and where they are listed."""
     c = positive(r)
-    return Answer(
-        f"{c['fn']:,} missed, all listed; {c['fp']:,} false alarms; the most extreme of both with heat maps.",
-        "what they have in common",
-    )
+    shown = "; the most extreme of both with heat maps" if r["gallery"] else ""
+    return Answer(f"{c['fn']:,} missed, all listed; {c['fp']:,} false alarms{shown}.", "what they have in common")
 
 
 def limits(r: Record) -> Answer | None:

@@ -128,7 +128,7 @@ def test_without_one_error_the_intervals_still_have_a_width() -> None:
     made = binary([0] * 20 + [1] * 20, [0.1] * 20 + [0.9] * 20, [f"p{i // 2}" for i in range(40)])
     got = level("case", sample(made, binary_facts()), binary_facts(), 200).classes["stroke"].figures
     for name in ("sensitivity", "specificity", "ppv", "npv"):
-        assert got[name].method == "Wilson"
+        assert got[name].method == "modified Wilson"
         assert got[name].interval == pytest.approx((0.7225, 1.0), abs=5e-5)  # 10 of 10 patients, not 20 of 20 cases
     assert got["roc_auc"].method == "Newcombe"
     assert got["roc_auc"].interval is not None

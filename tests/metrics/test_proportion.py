@@ -12,7 +12,7 @@ def test_one_row_a_patient_has_wilsons_interval_of_the_rows() -> None:
     hit, among = np.arange(40) < 12, np.arange(40) < 30
     got = proportion.figure(hit, among, np.arange(40), "none")
     assert got.interval == pytest.approx(proportion_confint(12, 30, method="wilson"))
-    assert (got.value, got.events, got.n, got.patients, got.method) == (0.4, 12, 30, 30, "Wilson")
+    assert (got.value, got.events, got.n, got.patients, got.method) == (0.4, 12, 30, 30, "modified Wilson")
 
 
 def test_copied_rows_are_worth_their_patients_less_students_t() -> None:

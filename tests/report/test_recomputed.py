@@ -181,7 +181,7 @@ def test_what_each_share_rests_on_and_wilsons_interval(kind: str) -> None:
         ):
             figure = found.held["patient"]["classes"][name]["figures"][key]
             assert [figure["events"], figure["n"], figure["patients"]] == [hits.sum(), of.sum(), of.sum()]
-            assert figure["method"] == "Wilson"
+            assert figure["method"] == "modified Wilson"
             want = proportion_confint(hits.sum(), of.sum(), method="wilson")
             np.testing.assert_allclose(figure["interval"], want, atol=1e-9)
 

@@ -10,7 +10,7 @@ from tests.report.made_report import make, plain
 from insula.metrics.intervals import Figure
 from insula.report import words
 
-SHARE = asdict(Figure(0.75, (0.5, 0.9), "Wilson", 4, 4, 3))
+SHARE = asdict(Figure(0.75, (0.5, 0.9), "modified Wilson", 4, 4, 3))
 UNDEFINED = asdict(Figure(math.nan, None, "", 0, 0, 0, "no row is positive"))
 
 

@@ -23,7 +23,7 @@ LEVEL = 0.95
 JACKKNIFE_UP_TO = 1000
 FEWEST = 3  # with one degree of freedom Student's t says next to nothing
 SAID: Mapping[Form, str] = {
-    "share": "Wilson",
+    "share": "modified Wilson",
     "auc": "Wilson's form, jackknife",
     "score": "Wilson's form, jackknife",
     "signed score": "Wilson's form, jackknife",

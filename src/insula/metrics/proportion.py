@@ -13,7 +13,7 @@ from insula.metrics.intervals import Figure
 
 
 def figure(hit: ArrayLike, among: ArrayLike, patients: ArrayLike, nothing: str) -> Figure:
-    """The share of `hit` within `among`, (n,) bool both, with Wilson's interval.
+    """The share of `hit` within `among`, (n,) bool both, with the interval of `intervals.wilson_modified`.
 
     Where patients (n,) have several of these rows, the interval is for as many independent rows as the variance between
     patients says that they are worth (see `interval_choice.effective_n`). nothing: the reason given for a share of no
@@ -35,4 +35,4 @@ def figure(hit: ArrayLike, among: ArrayLike, patients: ArrayLike, nothing: str) 
     own = np.bincount(owner, right[counted], minlength=total)
     left_out = ratio(hits - own, n - size)  # exact for any number of patients, so no replicate is drawn
     ends = interval_choice.ends(Choice("share"), Evidence(hits / n, np.zeros(0), left_out, total, n, 0))
-    return Figure(hits / n, ends, "Wilson", total, n, hits)
+    return Figure(hits / n, ends, interval_choice.SAID["share"], total, n, hits)

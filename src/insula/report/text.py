@@ -28,7 +28,7 @@ def summary(report: EvaluationReport) -> str:
             f"Heat peak inside the lesion: {found['hits']} of {found['n']} true positives "
             f"({words.interval(found['pointing'])}); by chance {words.percent(found['chance'])}.",
         ]
-        lines += [_heat(one, found["region"]) for one in found["lesions"]]
+        lines += [_heat(one, found["region"]) for one in found["lesions"][:1]]  # kinds of lesions: on the page
     lines += _beside(held)
     if held["failures"]:
         first = held["failures"][0]

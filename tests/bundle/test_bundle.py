@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from tests.tiny_bundle import parts, recipe, weights
 
+from insula import __version__
 from insula.bundle import tensors
 from insula.bundle.layout import LIMITS, MANIFEST
 from insula.bundle.load import load, read_verified
@@ -155,7 +157,27 @@ def test_another_schema_version_is_refused_with_both_versions(tiny_bundle: Calla
     manifest = json.loads((path / MANIFEST).read_bytes())
     manifest["schema_version"] = 2
     (path / MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(BundleError, match="version 2, and this Insula reads version 1"):
+    with pytest.raises(BundleError, match=r"version 2, and this Insula reads version 1.*Update Insula"):
+        load(path)
+    manifest |= {"schema_version": 0, "insula": "0.0.7"}
+    (path / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(
+        BundleError, match=rf"written by Insula 0\.0\.7, this is {__version__}.*`insula export RUN COHORT`"
+    ):
+        load(path)
+
+
+def test_whole_files_that_do_not_fit_are_said_to_be_of_another_version(tiny_bundle: Callable[..., Bundle]) -> None:
+    path = tiny_bundle().path
+    manifest = json.loads((path / MANIFEST).read_bytes())
+    decision = json.loads((path / "decision.json").read_bytes())
+    del decision["temperature"]
+    raw = json.dumps(decision).encode()
+    (path / "decision.json").write_bytes(raw)
+    manifest["files"]["decision.json"] = {"sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)}
+    manifest["insula"] = "0.0.7"
+    (path / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=r"temperature.*manifest names 0\.0\.7, this is .*`insula export RUN COHORT`"):
         load(path)
 
 

@@ -77,6 +77,9 @@ def test_two_tables_of_predictions(tmp_path: Path, capsys: pytest.CaptureFixture
     assert (tmp_path / "a.csv.looks.jsonl").is_file()
     text = capsys.readouterr().out
     assert "A = a.csv" in text
+    assert all(f"  {name}  " in text for name in ("ROC-AUC", "PR-AUC (average precision)", "Sensitivity", "MCC"))
+    assert "roc_auc" not in text
+    assert "This is the first look" in text
     assert found["headline"] in (out / "report.html").read_text(encoding="utf-8")
 
 
@@ -106,4 +109,44 @@ def test_what_cannot_be_compared_leaves_nothing(tmp_path: Path, which: str, code
         other = tmp_path / "b.csv"
         other.write_text("case,patient,label,probability\nx,x,1,0.5\ny,y,0,0.4\n")
         assert insula(a, other, "--out", out) == code
-    assert not (out / "report.html").exists()
+    assert not out.exists()
+    assert not list(tmp_path.rglob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["c0,p0,1,0.5", "c1,p1,1,0.4"], "1 of 2 cases have two labels, the first 'c0'"),
+        (["c0,p9,0,0.5", "c1,p1,1,0.4"], "Case 'c0' is of another patient"),
+    ],
+)
+def test_tables_that_contradict_each_other_are_no_look(tmp_path: Path, rows: list[str], said: str) -> None:
+    a, other = predictions(tmp_path / "a.csv", 0.4), tmp_path / "b.csv"
+    other.write_text("case,patient,label,probability\n" + "\n".join(rows) + "\n")
+    with pytest.raises(EvaluationError, match=said):
+        compare.main([str(a), str(other), "--out", str(tmp_path / "out")], standalone_mode=False)
+    assert {p.name for p in tmp_path.iterdir()} == {"a.csv", "b.csv"}
+
+
+def test_a_bundle_and_predictions_of_other_cases_are_refused_before_anything_is_predicted(tmp_path: Path) -> None:
+    path, bundle = cohort(tmp_path), bundles(tmp_path)[0]
+    with pytest.raises(EvaluationError, match="are not in the cohort"):
+        compare.main(
+            [
+                str(bundle),
+                str(predictions(tmp_path / "a.csv", 0.4)),
+                "--cohort",
+                str(path),
+                "--out",
+                str(tmp_path / "o"),
+            ],
+            standalone_mode=False,
+        )
+    assert not list(tmp_path.rglob("*.jsonl"))
+
+
+def test_the_same_predictions_in_another_order_are_one_model(tmp_path: Path) -> None:
+    a = predictions(tmp_path / "a.csv", 0.4)
+    head, *rows = a.read_text().splitlines()
+    (tmp_path / "b.csv").write_text("\n".join([head, *rows[::-1]]) + "\n")
+    assert insula(a, tmp_path / "b.csv", "--out", tmp_path / "out") == UsageError.exit_code

@@ -15,7 +15,7 @@ from tests.tiny_bundle import FEATURES, parts, recipe, weights
 from insula.bundle.save import save
 from insula.bundle.types import Bundle
 from insula.cli.predict import predict
-from insula.core.errors import UnsuitableScanError
+from insula.core.errors import ScanError, UnsuitableScanError
 from insula.infer.suitable_statistics import width
 
 
@@ -92,3 +92,15 @@ def test_what_the_model_finds_too_strange_counts_as_refused_and_gets_no_heat_map
     assert not (tmp_path / "heat").exists()
     text = CliRunner().invoke(predict, [str(bundle.path), scan(tmp_path)]).stdout
     assert "0 predicted, 1 refused" in text
+
+
+def test_of_a_folder_whose_only_file_is_bad_the_reason_is_said(
+    tiny_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    folder = tmp_path / "patient"
+    folder.mkdir()
+    (folder / "scan.nii").write_bytes(b"")
+    got = CliRunner().invoke(predict, [str(tiny_bundle().path), str(folder)])
+    assert got.exit_code == ScanError.exit_code
+    assert "'patient' holds one file, and it is no scan: 'scan.nii' is empty (0 bytes); copy it again" in got.output
+    assert "0 predicted, 1 refused." in got.output

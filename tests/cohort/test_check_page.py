@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,10 +22,11 @@ from insula.cohort.check import CheckReport, check
 from insula.cohort.choose_pictures import choose
 from insula.cohort.found import Aside
 from insula.cohort.index import Hints, index, survey_cohort
+from insula.cohort.leaks import find
 from insula.cohort.odd import odd
 from insula.cohort.table import Notes, copy_notes, load_notes, save, save_notes
 from insula.core import recipe as recipes
-from insula.core.types import Cohort
+from insula.core.types import Cohort, Split
 
 STROKE = recipes.load("stroke-ct")
 SERIES = recipes.load("stroke-ct", ("inputs.ct.unit=series",))
@@ -88,7 +90,9 @@ def test_the_report_finds_what_was_planted(report: CheckReport) -> None:
 
 
 def test_the_page_needs_nothing_beside_itself_and_is_well_formed(report: CheckReport, cohort: Cohort) -> None:
-    text = check_page.render(report, cohort, ["3 pairs of <files>"], name="a & b")
+    root = Path(cohort.root)
+    shutil.copy(root / "stroke" / "p007" / "1.png", root / "stroke" / "p008" / "1.png")
+    text = check_page.render(report, cohort, find(cohort), name="a & b")
     page = _Page(text)
     assert page.open == []
     assert all(address.startswith("data:image/jpeg;base64,") for address in page.addresses)
@@ -99,7 +103,44 @@ def test_the_page_needs_nothing_beside_itself_and_is_well_formed(report: CheckRe
     assert "<i>.dcm" not in text
     assert "&lt;i&gt;.dcm" in text
     assert "a &amp; b" in text
-    assert "3 pairs of &lt;files&gt;" in text
+    assert "of copies not across splits, of different patients" in text
+    assert "stroke/p007/1.png and stroke/p008/1.png" in text
+
+
+def test_the_top_box_names_leaks_and_says_what_the_verdict_means(tmp_path: Path) -> None:
+    made = index(by_patient(tmp_path, {"normal": 3, "stroke": 3}), STROKE)
+    places: tuple[Split, ...] = ("train", "test")
+    split = replace(made, cases=tuple(replace(c, split=places[k % 2]) for k, c in enumerate(made.cases)))
+    report = check(split)
+    assert report.verdict == "pass"
+
+    def top(text: str) -> str:
+        return text[text.index("</header>") : text.index('<div class="cards">')]
+
+    leaking = top(check_page.render(report, split, find(split)))
+    assert "Mend this before training" in leaking
+    assert "6 patients stand in two splits" in leaking
+    assert "Verdict: fail. At least one of these is a fault" in leaking
+    unsplit = top(check_page.render(report, made, find(made)))
+    assert "Look at this before training" in unsplit
+    assert "the cohort is not split yet: nothing can cross splits" in unsplit
+    assert "Verdict: cannot tell. None of these is a fault by itself" in unsplit
+    assert "Leaks were not looked for" in top(check_page.render(report, made))
+
+
+def test_noise_is_said_in_the_unit_that_it_has(report: CheckReport, cohort: Cohort, tmp_path: Path) -> None:
+    text = check_page.render(report, cohort)
+    assert "Noise as a share of the scale shown, since these scans are not in HU." in text
+    assert " HU</td>" not in text
+    for name, patient in (("normal", "A"), ("normal", "B"), ("stroke", "C"), ("stroke", "D")):
+        dicom_patient(tmp_path / "ct" / name / patient, patient, 1, ord(patient))
+    ct = index(tmp_path / "ct", STROKE)
+    in_hu = check(ct)
+    assert "Noise in HU." in check_page.render(in_hu, ct)
+    both = replace(report, seen=(*report.seen, *(replace(s, units="HU") for s in report.seen)))
+    mixed = check_page.render(both, cohort)
+    assert "each has a row of its own" in mixed
+    assert "(not HU)" in mixed
 
 
 def test_what_the_page_says(report: CheckReport, cohort: Cohort) -> None:

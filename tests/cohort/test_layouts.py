@@ -288,7 +288,7 @@ def test_the_verb_says_which_layout_and_keeps_what_was_left_out(challenge: Path)
     line = [str(challenge), "--recipe", "haemorrhage-ct", "--out", str(out)]
     done = CliRunner().invoke(verbs.index, line, catch_exceptions=False)
     assert "Layout rsna: stage_2_train.csv has the columns ID and Label" in done.output
-    assert "1 row(s) of the table have no scan" in done.output
+    assert "1 row of the table without a scan of ct" in done.output
     notes = load_notes(out)
     assert (notes.layout, [a.path for a in notes.aside]) == ("rsna", ["torn.dcm"])
 

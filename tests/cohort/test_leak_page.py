@@ -68,7 +68,8 @@ def test_groups_come_with_their_pictures_the_gravest_first(tmp_path: Path) -> No
     assert page.outside == []
     assert text.index("several labels") < text.index("Near-duplicate</strong>")
     assert "mirrored" in text
-    assert "Left out: 0 pairs;" in text
+    assert "Shown: 4 pairs of 2 groups." in text
+    assert "Left out" not in text
 
 
 def test_what_is_left_out_is_said(tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     report = find(cohort)
     text = leak_page.render(report, cohort, shown=1)
     assert len(Page(text).pictures) == 2
-    assert "Left out: 3 pairs, and 1 groups altogether" in text
+    assert "Left out: 3 pairs, and 1 group altogether" in text
 
 
 def test_names_are_escaped_and_vanished_files_are_said(tmp_path: Path) -> None:
@@ -94,8 +95,16 @@ def test_the_command_writes_page_json_and_table(tmp_path: Path) -> None:
     save(cohort, tmp_path / "cohort.csv")
     asked = ["leaks", str(tmp_path / "cohort.csv"), "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(main, asked, catch_exceptions=False)
-    assert "Leaks: fail" in done.output
-    assert "2 pairs of identical files across splits, in 1 groups" in done.output
+    assert done.exit_code == 31
+    lines = done.output.splitlines()
+    assert lines[0] == "Leaks: fail (12 pictures of 12 cases compared)"
+    assert lines[1].startswith("  2 pairs of identical files across splits, in 1 group: normal/p000/1.png and ")
+    assert [line for line in lines if line.startswith("Next: ")] == [
+        "Next: `insula split COHORT --recipe NAME --out NEW --keep-duplicates-together` keeps each patient and each "
+        "group of copies in one split.",
+        "Next: Look at the pairs with two labels (labels_clash is 1 in pairs.csv) and correct the wrong ones.",
+    ]
+    assert len(lines) < 10
     data = json.loads(CliRunner().invoke(main, [*asked, "--json", "--slices", "all"], catch_exceptions=False).output)
     written = json.loads((tmp_path / "out" / "leaks.json").read_text())
     assert data["verdict"] == written["verdict"] == "fail"
@@ -125,7 +134,7 @@ def test_a_split_that_keeps_duplicates_together_has_no_crossing_pair(tmp_path: P
     assert crossing()[0] > 0
     left, level, said = crossing("--keep-duplicates-together")
     assert (left, level) == (0, "picture")
-    assert "8 group(s) of duplicates" in said
+    assert "8 groups of duplicates" in said
     assert "too good" in said
 
 

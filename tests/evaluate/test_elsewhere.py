@@ -26,8 +26,36 @@ def test_two_classes_by_one_and_zero(tmp_path: Path) -> None:
     assert [dict(case.attributes) for case in got.cases] == [{"site": "Oslo"}, {}, {"site": "Lyon"}]
     assert got.cases[0].labels == {"label": ("positive",)}
     assert got.patient_ids
-    assert got.id == got.sha256 == sha256_file(tmp_path / "site-b.csv")
+    assert got.sha256 == sha256_file(tmp_path / "site-b.csv")
     assert got.facts.threshold("positive") == 0.5
+
+
+def test_predictions_are_the_same_in_another_order_and_file(tmp_path: Path) -> None:
+    head = "case,patient,label,probability\n"
+    first = load(tmp_path, head + "a,p1,1,0.8\nb,p1,0,0.3\n")
+    assert load(tmp_path, head + "b,p1,0,0.3\na,p1,1,0.80\n").id == first.id
+    assert load(tmp_path, head + "a,p1,1,0.8\nb,p1,0,0.31\n").id != first.id
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("case,pateint,label,probability", "no column 'patient' .did you mean 'pateint'"),
+        ("case,Patient_ID,label,probability", "no column 'patient' .did you mean 'Patient_ID'"),
+        ("case,Patient,label,probability", "did you mean 'Patient'"),
+        ("Case ID,patient,label,probability", "no column 'case' .did you mean 'Case ID'"),
+        ("case,patient,labels,probability", "no column 'label' .did you mean 'labels'"),
+        ("case,patient,label,probabilty", "no column 'probability' .did you mean 'probabilty'"),
+    ],
+)
+def test_a_misspelt_column_is_asked_about(tmp_path: Path, header: str, said: str) -> None:
+    with pytest.raises(EvaluationError, match=said):
+        load(tmp_path, f"{header}\na,p1,1,0.8\nb,p1,0,0.3\n")
+
+
+def test_a_fact_that_only_sounds_like_it_is_a_fact(tmp_path: Path) -> None:
+    got = load(tmp_path, "case,label,probability,inpatient,inpatient_days\na,1,0.8,x,3\nb,0,0.3,y,4\n")
+    assert not got.patient_ids
 
 
 def test_two_classes_by_name(tmp_path: Path) -> None:

@@ -142,9 +142,10 @@ def test_without_one_error_the_intervals_still_have_a_width() -> None:
     [
         (
             0,
-            {"sensitivity": "no row is positive", "roc_auc": "both", "pr_auc": "no row is positive", "mcc": "the same"},
+            dict.fromkeys(("sensitivity", "pr_auc", "f1", "f2"), "no case is positive")
+            | {"roc_auc": "both", "mcc": "the same", "kappa": "the labels are all the same"},
         ),
-        (1, {"specificity": "no row is negative", "roc_auc": "both", "mcc": "the same"}),
+        (1, {"specificity": "no case is negative", "roc_auc": "both", "mcc": "the same", "kappa": "the same"}),
     ],
 )
 def test_one_class_alone_gives_reasons_instead_of_numbers(truth: int, undefined: dict[str, str]) -> None:
@@ -155,6 +156,9 @@ def test_one_class_alone_gives_reasons_instead_of_numbers(truth: int, undefined:
         assert np.isnan(figure.value)
         assert figure.interval is None
         assert reason in figure.reason
+        if name in got.macro:
+            assert np.isnan(got.macro[name].value)
+            assert got.macro[name].reason.startswith("not defined in every class: ")
     assert np.isnan(got.overall["balanced_accuracy"].value)
     assert (got.classes["stroke"].roc, got.curves.band) == (None, None)
 

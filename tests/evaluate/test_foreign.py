@@ -61,7 +61,9 @@ def test_a_table_without_patients_says_so(tmp_path: Path) -> None:
     path.write_text("case,label,probability\na,1,0.9\nb,0,0.2\n")
     got = evaluate_predictions(load(path), replicates=20)
     assert "no column 'patient'" in " ".join(got.notes)
-    assert got.patient.patients == 2
+    assert "the intervals are too narrow" in " ".join(got.notes)
+    assert (got.patient.name, got.patient.rows) == ("case", 2)
+    assert got.headline.endswith("; 2 cases, 1 of them positive.")
 
 
 def test_a_threshold_that_was_tuned_on_the_table_takes_the_headlines_place(tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_a_cohort_gives_training_cases_sites_and_files(tmp_path: Path) -> None:
     assert got.site.sites == {"Oslo": 20}
     assert got.source["split"] == "test"
     assert got.looks is not None
-    assert got.looks.plan.models == (load(path).sha256,)
+    assert got.looks.plan.models == (load(path).id,)
     again = evaluate_predictions(load(table(tmp_path, made, seed=3)), made, 20, asked)
     assert again.looks is not None
     assert (again.looks.number, again.looks.models) == (2, 2)

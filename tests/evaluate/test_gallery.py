@@ -66,3 +66,19 @@ def test_weak_heat_looks_weak_and_a_very_hot_case_does_not_darken_the_others(
         for item in gallery(report, bundle, made, predictor=predictor)
     }
     assert tops == {"a": 2.0, "b": 2.0, "c": 4.0, "hot": 50.0}
+
+
+def test_a_caption_tells_what_all_cases_of_the_patient_come_to(
+    tiny_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    for key in "abc":
+        np.savez(tmp_path / f"{key}.npz", array=np.full((1, 24, 24), 40, np.float32), units="HU")
+    made = cohort(case("a", "p"), case("b", "p"), case("c", "q", "normal"), root=str(tmp_path))
+    bundle, predictor = tiny_bundle(), Scripted({"a": 0.9, "b": 0.3, "c": 0.2})
+    report = evaluate(bundle, made, predictor=predictor, replicates=20)
+    found = {item.key: item for item in gallery(report, bundle, made, predictor=predictor)}
+    assert found["b"].outcome == "FN"
+    assert found["b"].caption.startswith("b, p(stroke) = 0.30; all 2 cases of the patient 0.60")
+    assert found["c"].caption.startswith("c, p(stroke) = 0.20")
+    assert "of the patient" not in found["c"].caption
+    assert "count 2 patients; policy" in " ".join(report.notes)

@@ -40,6 +40,26 @@ def test_a_tripped_guard_takes_the_place_of_the_figures_in_the_headline(tiny_bun
     assert (first["name"], first["verdict"]) == ("split", "fail")
 
 
+def test_a_split_is_not_passed_where_its_patients_fail(tiny_bundle: Make) -> None:
+    def verdicts(made: Cohort, split: str = "test") -> dict[str, str]:
+        told = guards.check(known.of_bundle(tiny_bundle()), made, made.of_split("test"), split, {})
+        return {guard.name: guard.verdict for guard in told}
+
+    whole = cohort(case("a", "q1"), case("b", "q2"))
+    assert (verdicts(whole)["split"], verdicts(whole)["patients"]) == ("pass", "pass")
+    leaked = cohort(case("a", "P1"), case("b", "q2"))
+    assert (verdicts(leaked)["split"], verdicts(leaked)["patients"]) == ("cannot tell", "fail")
+    nameless = replace(whole, patient_ids=False)
+    assert (verdicts(nameless)["split"], verdicts(nameless)["patients"]) == ("cannot tell", "fail")
+    trained = replace(case("c", "q2"), split="train")
+    torn = replace(whole, cases=(*whole.cases, trained))
+    found = guards.split_guard(torn, whole.cases, "test")
+    assert (found.verdict, found.evidence) == ("fail", ("b",))
+    assert found.finding == "1 of 2 patients here stand in this table's train or val as well"
+    assert guards.split_guard(torn, torn.cases, "all").verdict == "cannot tell"
+    assert guards.split_guard(whole, whole.cases, "all").verdict == "pass"
+
+
 def test_patients_of_the_training_data_are_counted_once_each(tiny_bundle: Make) -> None:
     made = cohort(case("a", "P1"), case("b", "P1"), case("c", "P2"), case("d", "q9"))
     assert judged(tiny_bundle(), made) == ("2 of 3 patients here were in the training data",)

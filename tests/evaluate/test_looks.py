@@ -9,18 +9,25 @@ from tests.evaluate.scripted import case
 
 from insula.core.errors import EvaluationError
 from insula.core.types import Case
-from insula.evaluate import looks, plan
+from insula.evaluate import looks, looks_file, marks, plan
 from insula.evaluate.evidence import Looks
 
 CASES = tuple(case(key, f"p{key}", ("normal", "stroke")[i % 2]) for i, key in enumerate("abcdef"))
 FACTS = binary_facts(0.4)
 
 
-def look(path: Path, cases: tuple[Case, ...] = CASES, model: str = "m", threshold: float = 0.4) -> Looks:
+def look(
+    path: Path,
+    cases: tuple[Case, ...] = CASES,
+    model: str = "m",
+    threshold: float = 0.4,
+    register: Path | None = None,
+) -> Looks:
     facts = binary_facts(threshold)
     made = plan.make(cases, facts, {}, "test", {model: facts.thresholds}, 2000)
-    here = plan.marks(cases, facts, {})
-    return looks.look(path, looks.plan(path, made, here), here)
+    here = marks.of(cases, facts, {})
+    places = looks.Places(path, register)
+    return looks.look(places, looks.plan(places, made, here), here)
 
 
 def test_every_look_is_counted_and_the_first_is_remembered(tmp_path: Path) -> None:
@@ -39,20 +46,20 @@ def test_every_look_is_counted_and_the_first_is_remembered(tmp_path: Path) -> No
 def test_a_plan_is_written_before_any_look_and_once(tmp_path: Path) -> None:
     path = tmp_path / "looks.jsonl"
     made = plan.make(CASES, FACTS, {}, "test", {"m": FACTS.thresholds}, 2000)
-    looks.plan(path, made, plan.marks(CASES, FACTS, {}))
+    looks.plan(looks.Places(path), made, marks.of(CASES, FACTS, {}))
     assert [json.loads(line)["kind"] for line in path.read_text().splitlines()] == ["plan"]
     look(path)
     look(path)
     assert [json.loads(line)["kind"] for line in path.read_text().splitlines()] == ["plan", "look", "look"]
-    found = looks.read(path)
-    assert found.planned == ((made, plan.marks(CASES, FACTS, {})),)
+    found = looks_file.read(path)
+    assert found.planned == ((made, marks.of(CASES, FACTS, {})),)
     assert len(found.looks) == 2
 
 
 def test_a_plan_alone_is_no_look(tmp_path: Path) -> None:
     path = tmp_path / "looks.jsonl"
     made = plan.make(CASES, FACTS, {}, "test", {"m": FACTS.thresholds}, 2000)
-    looks.plan(path, made, plan.marks(CASES, FACTS, {}))
+    looks.plan(looks.Places(path), made, marks.of(CASES, FACTS, {}))
     assert look(path).number == 1
 
 
@@ -111,3 +118,50 @@ def test_a_record_lies_beside_its_table_where_it_can(tmp_path: Path, monkeypatch
     assert looks.place(table, out) == tmp_path / "t.csv.looks.jsonl"
     monkeypatch.setattr("os.access", lambda *_: False)
     assert looks.place(table, out) == out / "t.csv.looks.jsonl"
+
+
+def test_the_same_cases_are_known_again_under_another_name_order_and_folder(tmp_path: Path) -> None:
+    register = tmp_path / "state" / "register.jsonl"
+    first = look(looks.beside(tmp_path / "a.csv"), register=register)
+    assert first.sentence.endswith("that is recorded, beside this table or in your register.")
+    second = look(looks.beside(tmp_path / "copies" / "b.csv"), CASES[::-1], "n", register=register)
+    assert (second.number, second.models, second.changes) == (2, 2, ())
+    assert second.sentence.endswith("; the same cases were judged under another name: a.csv.")
+    third = look(looks.beside(tmp_path / "copies" / "b.csv"), CASES[1:], "n", register=register)
+    assert third.number == 3
+    assert third.changes == ("1 of 6 test cases were left out",)
+
+
+def test_a_table_in_the_same_folder_is_known_without_a_register(tmp_path: Path) -> None:
+    look(looks.beside(tmp_path / "A.csv"))
+    second = look(looks.beside(tmp_path / "B.csv"))
+    assert second.number == 2
+    assert looks.guard(second).finding.endswith("under another name: A.csv")
+    (tmp_path / "elsewhere").mkdir()
+    assert look(looks.beside(tmp_path / "elsewhere" / "a.csv")).number == 1
+
+
+def test_other_cases_of_the_same_names_are_not_taken_for_them(tmp_path: Path) -> None:
+    register = tmp_path / "register.jsonl"
+    look(looks.beside(tmp_path / "a" / "a.csv"), register=register)
+    other = tuple(case(c.key, "q", ("normal", "stroke")[i % 3 == 0]) for i, c in enumerate(CASES))
+    assert look(looks.beside(tmp_path / "b" / "b.csv"), other, register=register).number == 1
+
+
+def test_what_is_previewed_counts_only_when_it_is_seen(tmp_path: Path) -> None:
+    places = looks.Places(tmp_path / "a.csv.looks.jsonl", tmp_path / "register.jsonl")
+    here = marks.of(CASES, FACTS, {})
+    made = looks.plan(places, plan.make(CASES, FACTS, {}, "test", {"m": FACTS.thresholds}, 2000), here)
+    for _ in range(2):
+        assert looks.preview(places, made, here).number == 1
+    looks.count(places, made)
+    assert looks.preview(places, made, here).number == 2
+    assert len(looks_file.read(places.record).looks) == len(looks_file.read(tmp_path / "register.jsonl").looks) == 1
+
+
+def test_a_register_is_the_users_own_where_there_can_be_one(tmp_path: Path) -> None:
+    assert looks.register({"INSULA_LOOKS": str(tmp_path / "x.jsonl")}) == tmp_path / "x.jsonl"
+    assert looks.register({"INSULA_LOOKS": ""}) is None
+    assert looks.register({"HOME": str(tmp_path)}) == tmp_path / ".local/state/insula/looks.jsonl"
+    assert looks.register({"HOME": "/x", "XDG_STATE_HOME": str(tmp_path)}) == tmp_path / "insula/looks.jsonl"
+    assert looks.register({}) is None

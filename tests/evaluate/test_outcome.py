@@ -33,7 +33,7 @@ def test_a_report_is_strict_json_and_every_gap_in_it_has_a_reason() -> None:
     assert 0 < len(gaps) < len(found)
     assert all(f["reason"] for f in gaps)
     assert not any(f["reason"] for f in found if f not in gaps)
-    assert "not defined (the rows do not hold both positives and negatives)" in again["headline"]
+    assert "not defined (the patients do not hold both positives and negatives)" in again["headline"]
     assert again["prevalence"] == []
 
 

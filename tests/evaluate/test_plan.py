@@ -7,7 +7,7 @@ from tests.evaluate.made_tables import binary, binary_facts
 from tests.evaluate.scripted import case
 
 from insula.core.types import Case
-from insula.evaluate import plan
+from insula.evaluate import marks, plan
 from insula.evaluate.evidence import Plan
 from insula.evaluate.facts import Facts
 from insula.evaluate.run import evaluate_table
@@ -73,17 +73,17 @@ def test_several_models_of_one_look_keep_their_thresholds_apart() -> None:
 
 def test_a_case_is_known_by_its_files_under_any_key() -> None:
     moved = (replace(CASES[0], key="new", patient="other"), *CASES[1:])
-    assert plan.marks(moved, FACTS, HASHES) == plan.marks(CASES, FACTS, HASHES)
-    without = plan.marks(CASES, FACTS, {})
-    assert len(without) == 3
-    assert set(without).isdisjoint(plan.marks(CASES, FACTS, HASHES))
+    assert marks.of(moved, FACTS, HASHES).cases == marks.of(CASES, FACTS, HASHES).cases
+    without = marks.of(CASES, FACTS, {})
+    assert len(without.cases) == 3
+    assert set(without.cases).isdisjoint(marks.of(CASES, FACTS, HASHES).cases)
 
 
 def test_what_changed_is_said() -> None:
     first = made()
-    here = plan.marks(CASES, FACTS, HASHES)
+    here = marks.of(CASES, FACTS, HASHES)
     assert plan.changes(first, first, made(), here, here) == ()
-    fewer = plan.marks((CASES[0], case("b", "p2")), FACTS, HASHES)
+    fewer = marks.of((CASES[0], case("b", "p2")), FACTS, HASHES)
     said = plan.changes(first, None, made(CASES[:2]), here, fewer)
     assert said == ("1 of 3 test cases were left out", "1 test cases have another label")
     assert plan.changes(first, None, made(), fewer, here)[0] == "1 test cases were added"

@@ -83,12 +83,30 @@ def test_what_was_not_judged_is_left_out_and_said() -> None:
     got = readers.judge(TABLE, binary_facts(), {"Ada": {**answers(ADA), "x": "stroke"}, "Ben": {"y": "normal"}}, 20)
     assert [r.name for r in got.readers] == ["Ada"]
     assert got.notes == (
-        "1 answers of Ada are about cases that were not judged.",
-        "1 answers of Ben are about cases that were not judged.",
-        "Ben read none of the cases.",
+        "Left out: 1 answer of Ada about no judged case: 'x'.",
+        "Left out: 1 answer of Ben about no judged case: 'y'.",
+        f"Ben read 0 of the {len(KEYS)} judged cases.",
     )
+    assert (got.readers[0].cases, got.readers[0].total) == (len(KEYS), len(KEYS))
     with pytest.raises(EvaluationError, match="Not one of the readers' answers"):
         readers.judge(TABLE, binary_facts(), {"Ben": {"y": "normal"}}, 20)
+
+
+def test_many_answers_without_a_case_are_counted_and_a_few_named() -> None:
+    told = {**answers(ADA), **{f"typo-{i}": "stroke" for i in range(5)}}
+    assert readers.unmatched({"Ada": told}, KEYS) == (
+        "Left out: 5 answers of Ada about no judged case: 'typo-0', 'typo-1', 'typo-2' and 2 more.",
+    )
+    assert readers.unmatched({"Ada": answers(ADA)}, KEYS) == ()
+
+
+def test_answers_are_checked_before_anything_is_judged() -> None:
+    readers.check({"Ada": answers(ADA)}, binary_facts(), KEYS)
+    with pytest.raises(EvaluationError, match="Ada answered 'strok' for case"):
+        readers.check({"Ada": {KEYS[0]: "strok"}}, binary_facts(), KEYS)
+    readers.check({"Ada": {**answers(ADA), "not judged": "strok"}}, binary_facts(), KEYS)
+    with pytest.raises(EvaluationError, match=r"Not one of the readers' 1 cases .* called like 'y'"):
+        readers.check({"Ben": {"y": "normal"}}, binary_facts(), KEYS)
 
 
 def test_ones_and_zeros_are_answers_to_two_classes_only() -> None:

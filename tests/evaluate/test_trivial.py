@@ -73,7 +73,7 @@ def test_a_shortcut_in_the_scanner_is_found_unless_it_may_not_be_seen(tmp_path: 
 def test_where_nothing_gives_the_label_away_the_model_stands_alone(tmp_path: Path) -> None:
     got = beside(tmp_path, border=False, scanner=0.0, noise=0.1)
     assert [m.within for m in got.models] == [False, False, False]
-    assert got.sentence.startswith("No trivial model comes within the interval of the model's ROC-AUC of 1.000")
+    assert got.sentence.startswith("The model's ROC-AUC of 1.000 is above that of every trivial model (")
     for m in got.models:
         assert m.roc_auc.interval is not None
         assert m.difference.value == pytest.approx(1.0 - m.roc_auc.value, abs=1e-9)

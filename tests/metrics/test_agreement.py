@@ -29,7 +29,7 @@ def test_cohens_kappa_is_that_of_scikit_learn(rows: list[tuple[int, int, int]], 
     a, b, times = np.array(rows).T
     got = agreement.cohen(a, b, 4, np.stack([np.ones(len(a)), times.astype(float)]), steps)
     for value, (first, second) in zip(got, [(a, b), (np.repeat(a, times), np.repeat(b, times))], strict=True):
-        if len(first) == 0 or len(np.unique(np.concatenate([first, second]))) == 1:
+        if len(np.unique(first)) < 2 or len(np.unique(second)) < 2:
             assert np.isnan(value)
             continue
         weights = None if steps == "none" else steps
@@ -75,8 +75,12 @@ def test_readers_that_agree_by_the_table_have_figures_with_intervals_over_patien
 def test_one_answer_throughout_is_undefined_with_its_reason() -> None:
     got = agreement.figures([1] * 5, [1] * 5, 2, np.arange(5), replicates=50)
     assert np.isnan(got["kappa"].value)
-    assert "chance agreement is complete" in got["kappa"].reason
+    assert "gave the same answer throughout" in got["kappa"].reason
     assert got["agreement"].value == 1.0
+    for first, second in (([1] * 5, [0, 1, 0, 1, 1]), ([0, 1, 0, 1, 1], [1] * 5)):
+        one = agreement.figures(first, second, 2, np.arange(5), replicates=50)
+        assert np.isnan(one["kappa"].value)
+        assert one["agreement"].value == 0.6
     whole = agreement.fleiss_figure([[0, 0, 0], [1, 1, 1], [0, 1, 1]], 2, [0, 1, 2], replicates=200)
     assert (whole.events, whole.n) == (2, 3)
 

@@ -77,7 +77,30 @@ def test_the_points_are_those_of_scikit_learns_quantile_bins() -> None:
     np.testing.assert_allclose(got.predicted, predicted)
     np.testing.assert_allclose(got.observed, observed)
     assert sum(got.positives) == y.sum()
-    assert calibration.ece(y, p)[0] == pytest.approx(np.abs(observed - predicted).mean())
+    assert calibration.ece(y, p, count=10)[0] == pytest.approx(np.abs(observed - predicted).mean())
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"), [(1, 2), (8, 2), (18, 3), (60, 4), (200, 6), (857, 9), (858, 10), (9999, 10)]
+)
+def test_few_cases_are_put_in_few_bins(n: int, expected: int) -> None:
+    assert calibration.bin_count(n) == expected
+    if n > 1:
+        points = calibration.reliability(np.arange(n) % 2, np.arange(n) / n)
+        assert len(points.count) == expected
+        assert max(points.count) - min(points.count) <= 1
+
+
+def test_few_bins_bring_the_error_of_few_cases_nearer_to_the_truth() -> None:
+    """A calibrated model has an error of 0; what is shown for it is chance, and ten bins hold more of that."""
+    rng = np.random.default_rng(8)
+    few, ten = [], []
+    for _ in range(200):
+        p = rng.uniform(0.05, 0.95, 18)
+        y = rng.random(18) < p
+        few.append(calibration.ece(y, p)[0])
+        ten.append(calibration.ece(y, p, count=10)[0])
+    assert np.mean(few) < 0.6 * np.mean(ten)
 
 
 def test_equal_probabilities_share_a_bin_and_no_bin_is_empty() -> None:

@@ -107,8 +107,8 @@ def test_equal_scores_count_half_and_taken_together() -> None:
 @pytest.mark.parametrize(
     ("truth", "undefined", "defined"),
     [
-        (False, {"roc_auc", "pr_auc", "sensitivity", "mcc"}, {"specificity"}),
-        (True, {"roc_auc", "specificity", "mcc"}, {"pr_auc", "sensitivity"}),
+        (False, {"roc_auc", "pr_auc", "sensitivity", "mcc", "kappa", "f1", "f2"}, {"specificity", "ppv", "npv"}),
+        (True, {"roc_auc", "specificity", "mcc", "kappa"}, {"pr_auc", "sensitivity", "f1", "f2"}),
     ],
 )
 def test_with_one_class_only_what_has_a_meaning_has_a_value(
@@ -131,8 +131,10 @@ def test_a_replicate_without_positives_is_undefined_and_leaves_its_neighbour_alo
     assert np.isnan(cl.log_loss_balanced(Y3, P3, (TRUE != 2)[None].astype(float))).all()
 
 
-def test_kappa_is_undefined_for_one_answer_to_one_class_and_only_then() -> None:
+def test_kappa_is_undefined_where_the_truth_does_not_vary_and_only_then() -> None:
     assert np.isnan(cl.kappa(np.array([[[300_000.0, 0.0], [0.0, 0.0]]])))[0]
+    assert np.isnan(cl.kappa(np.array([[[20.0, 10.0], [0.0, 0.0]]])))[0]
+    assert cl.kappa(np.array([[[20.0, 0.0], [10.0, 0.0]]]))[0] == 0.0  # a model that gives one answer earns its 0
     # one rare case among many leaves chance agreement a hair below 1
     assert cl.kappa(np.array([[[299_999.0, 0.0], [0.0, 1.0]]]))[0] == pytest.approx(1.0)
 
@@ -165,11 +167,11 @@ def test_on_any_rows_every_figure_is_scikit_learns_or_undefined(rows: list[tuple
         "specificity": sk.recall_score(truth, answer, pos_label=False, zero_division=np.nan),
         "ppv": sk.precision_score(truth, answer, zero_division=np.nan),
         "npv": sk.precision_score(truth, answer, pos_label=False, zero_division=np.nan),
-        "f1": sk.f1_score(truth, answer, zero_division=np.nan),
-        "f2": sk.fbeta_score(truth, answer, beta=2, zero_division=np.nan),
+        "f1": sk.f1_score(truth, answer) if truth.any() else np.nan,
+        "f2": sk.fbeta_score(truth, answer, beta=2) if truth.any() else np.nan,
     }
     both = len(np.unique(truth)) == 2 and len(np.unique(answer)) == 2
     want["mcc"] = sk.matthews_corrcoef(truth, answer) if both else np.nan
-    same = len(np.unique(np.concatenate([truth, answer]))) == 1
-    want["kappa"] = np.nan if same else sk.cohen_kappa_score(truth, answer, labels=[False, True])
+    varied = len(np.unique(truth)) == 2
+    want["kappa"] = sk.cohen_kappa_score(truth, answer, labels=[False, True]) if varied else np.nan
     assert got == pytest.approx(want, abs=1e-9, nan_ok=True)

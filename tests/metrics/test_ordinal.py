@@ -22,7 +22,7 @@ def test_figures_of_ordered_classes_are_those_of_scikit_learn(rows: list[tuple[i
         return
     assert got[1] == pytest.approx(mean_absolute_error(truth, answer))
     assert got[2] == pytest.approx((np.abs(truth - answer) <= 1).mean())
-    if len(np.unique(np.concatenate([truth, answer]))) == 1:
+    if len(np.unique(truth)) == 1:
         assert np.isnan(got[0])
     else:
         want = cohen_kappa_score(truth, answer, weights="quadratic", labels=range(5))

@@ -47,6 +47,17 @@ def test_without_an_interval_nothing_is_said_and_without_answers_nothing_is_shar
     assert math.isnan(npv(1.0, 0.0, 0.3))
 
 
+def test_a_share_of_no_answer_has_no_ends_either() -> None:
+    always = at_prevalence(figure(1.0, 0.7, 1.0), figure(0.0, 0.0, 0.3), 0.1)  # every answer is positive
+    assert always is not None
+    assert all(math.isnan(v) for v in always.npv)
+    assert always.ppv == pytest.approx((0.1, 0.07 / (0.07 + 0.9), 0.1 / (0.1 + 0.63)))
+    never = at_prevalence(figure(0.0, 0.0, 0.3), figure(1.0, 0.7, 1.0), 0.1)
+    assert never is not None
+    assert all(math.isnan(v) for v in never.ppv)
+    assert never.npv[0] == pytest.approx(0.9)
+
+
 @pytest.mark.parametrize("prevalence", [0.0, 1.0, 5.0])
 def test_a_prevalence_is_a_share(prevalence: float) -> None:
     with pytest.raises(EvaluationError, match="between 0 and 1"):

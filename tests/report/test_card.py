@@ -54,7 +54,7 @@ def test_prevalences_are_quoted_with_their_ends() -> None:
 
 
 def test_a_figure_that_is_not_defined_is_a_dash_with_its_reason() -> None:
-    assert rows(card(without_positives()))["Sensitivity"][:2] == ["–", "no row is positive"]
+    assert rows(card(without_positives()))["Sensitivity"][:2] == ["–", "no patient is positive"]
 
 
 def test_optimistic_figures_are_not_to_be_quoted() -> None:

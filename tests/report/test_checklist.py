@@ -118,7 +118,7 @@ def test_without_a_plan_a_site_or_readers_nothing_is_said_of_them() -> None:
     ("number", "said"),
     [
         ("1", "simple_cnn"),
-        ("4", "roc_auc of 'stroke'"),
+        ("4", "Primary figure, set down beforehand: ROC-AUC of 'stroke'."),
         ("7", "cohort 'somewhere', split 'test'"),
         ("9", "resize"),
         ("12", "2 cases without a label"),
@@ -128,7 +128,7 @@ def test_without_a_plan_a_site_or_readers_nothing_is_said_of_them() -> None:
         ("27", "one network"),
         ("33", "Not in this report: All test patients come from training sites."),
         ("39", "missed, all listed"),
-        ("42", "ab" * 32),
+        ("42", "Plan abababababab…, written 2026-01-02 03:04 UTC. This is the first look."),
     ],
 )
 def test_an_answer_is_what_the_record_holds(number: str, said: str, tmp_path: Path) -> None:

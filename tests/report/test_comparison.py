@@ -70,7 +70,7 @@ def test_each_row_is_the_test_of_the_json(tmp_path: Path) -> None:
     area = held["tests"][0]["found"]
     assert rows["ROC-AUC"][1:3] == [f"{area['first']:.3f}", f"{area['second']:.3f}"]
     assert rows["ROC-AUC"][7] == "< 0.001"
-    assert [c[0] for c in page.rows if c[0].startswith("Brier")] == ["Brier score (lower is better)"]
+    assert [c[0] for c in page.rows if c[0].startswith("Brier")] == ["Brier score (against the rest) (lower is better)"]
 
 
 def test_the_page_says_who_is_compared_on_whom(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_thresholds_that_give_the_same_answers_share_a_row() -> None:
 
 def test_figures_that_are_not_defined_are_dashes_with_their_reason() -> None:
     html = Page(page.render(held(without_positives())))
-    assert row(html, "Sensitivity")[1:3] == ["–", "no row is positive"]
+    assert row(html, "Sensitivity")[1:3] == ["–", "no patient is positive"]
     assert not {"nan", "none.", "null", "undefined"} & set(html.text.lower().split())
     assert "ROC curve of stroke" not in [e.attributes.get("aria-label") for e in html.all("svg")]
     assert "Not computed: sensitivity or specificity has no interval" in html.text
@@ -213,7 +213,7 @@ def test_guards_site_trivial_models_chance_and_seeds_are_shown_where_they_are() 
     assert "Internal or external: external (No site is shared). Patients by site: B 24." in html.text
     assert row(html, "The border of the pictureloggistic".replace("gg", "g"))[1] == "0.6100.500 to 0.700"
     assert "metadata: no column" in html.text
-    assert "lie between 0.400 and 0.600; that of the model is 0.800 (p < 0.001)" in html.text
+    assert "lie between 0.400 and 0.600; that of the model is 0.800 (one-sided p < 0.001)" in html.text
     assert ["ROC-AUC", "0.750", "0.700 to 0.800", "0.070"] in html.rows
     assert "delay (regression; 20 cases, 18 patients)" in html.text
     assert row(html, "Mean absolute error")[1:3] == ["0.610", "0.500 to 0.700 (DeLong)"]

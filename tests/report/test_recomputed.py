@@ -83,8 +83,9 @@ def left(kind: str) -> Left:
 
 
 def ece(y: np.ndarray, p: np.ndarray) -> float:
-    """Ten bins of equal number, equal probabilities in one bin, by sorting."""
-    edges = sorted({np.sort(p)[int(np.ceil(len(p) * i / 10)) - 1] for i in range(1, 10)})
+    """Bins of equal number, as many as the cube root of n, equal probabilities in one bin, by sorting."""
+    count = min(10, max(2, round(len(p) ** (1 / 3))))
+    edges = sorted({np.sort(p)[int(np.ceil(len(p) * i / count)) - 1] for i in range(1, count)})
     bins = np.array([sum(v > edge for edge in edges) for v in p])
     return float(sum(abs((y[bins == b] - p[bins == b]).sum()) for b in set(bins)) / len(p))
 
@@ -203,6 +204,9 @@ def test_curves_and_what_follows_from_them(kind: str) -> None:
         called, odds = score >= at, at / (1 - at)
         assert model == pytest.approx((truth & called).sum() / n - (~truth & called).sum() / n * odds)
         assert everybody == pytest.approx(truth.mean() - (1 - truth.mean()) * odds)
+        place = benefit["thresholds"].index(at)
+        assert benefit["gain"][place] == pytest.approx(model - max(everybody, 0.0))
+        assert benefit["all_low"][place] < everybody < benefit["all_high"][place]
     for row in held["thresholds"]:
         assert row["sensitivity"]["value"] == pytest.approx((truth & (score >= row["threshold"])).sum() / truth.sum())
     points = held["patient"]["curves"]["reliability"]
@@ -284,7 +288,10 @@ def test_page_and_card_say_the_same_as_the_predictions(kind: str) -> None:
         truth, score = y[:, column], p[:, column]
         assert cells[1] == str(truth.sum())
         assert cells[3].startswith(f"{metrics.roc_auc_score(truth, score):.3f}")
-        assert cells[8] == f"{metrics.log_loss(truth, score):.3f}"
+        for place, key in ((6, "f1"), (7, "f2"), (8, "log_loss")):
+            low, high = found.held["patient"]["classes"][name]["figures"][key]["interval"]
+            value = ONE[key](truth, score, called[:, column])
+            assert cells[place] == f"{value:.3f}{low:.3f} to {high:.3f}"
 
 
 def forms(content: Any) -> set[str]:

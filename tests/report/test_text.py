@@ -44,7 +44,7 @@ def test_columns_stand_below_each_other() -> None:
 
 def test_undefined_figures_say_why() -> None:
     assert "–" in line("Sensitivity", summary(without_positives()))
-    assert "no row is positive" in line("Sensitivity", summary(without_positives()))
+    assert "no patient is positive" in line("Sensitivity", summary(without_positives()))
 
 
 def test_policy_heat_failures_and_notes_are_told() -> None:

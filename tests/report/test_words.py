@@ -16,7 +16,15 @@ UNDEFINED = asdict(Figure(math.nan, None, "", 0, 0, 0, "no row is positive"))
 
 @pytest.mark.parametrize(
     ("x", "want"),
-    [(0.5, "0.500"), (0.12349, "0.123"), (-0.25, "−0.250"), (math.nan, "–"), (math.inf, "–"), (None, "–")],
+    [
+        (0.5, "0.500"),
+        (0.12349, "0.123"),
+        (-0.25, "−0.250"),
+        (-0.0004, "0.000"),
+        (math.nan, "–"),
+        (math.inf, "–"),
+        (None, "–"),
+    ],
 )
 def test_numbers_have_three_decimals_or_are_a_dash(x: float | None, want: str) -> None:
     assert words.number(x) == want
@@ -93,6 +101,36 @@ def test_notes_that_differ_in_numbers_alone_are_told_once() -> None:
     notes = ("70% lies outside.", "Mind this.", "71% lies outside.", "9% lies outside.")
     assert words.gathered(notes) == ["70% lies outside. (3 notes like this.)", "Mind this."]
     assert words.gathered(()) == []
+
+
+def test_a_figure_over_all_classes_is_told_apart_from_that_of_one() -> None:
+    for key in ("brier", "log_loss", "accuracy"):
+        assert words.overall(key, "multiclass") != words.name(key)
+    assert words.overall("accuracy", "multilabel") == "Every label right"
+    assert words.overall("mcc", "multiclass") == words.name("mcc")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "clause"),
+    [
+        ("The predictions in a.csv", "The predictions in a.csv.", "The predictions in a.csv"),
+        ("none was seen.", "None was seen.", "none was seen"),
+        ("Is there a stroke?", "Is there a stroke?", "Is there a stroke?"),
+        ("", "", ""),
+    ],
+)
+def test_a_text_becomes_a_sentence_or_a_part_of_one(text: str, sentence: str, clause: str) -> None:
+    assert words.sentence(text) == sentence
+    assert words.clause(text) == clause
+
+
+def test_hashes_times_and_keys_are_said_for_people() -> None:
+    assert words.short("ab" * 32) == "abababababab…"
+    assert words.short("061122740935c411") == "061122740935c411"  # the id of a bundle is short as it is
+    assert words.moment("2026-01-02T03:04:05+00:00") == "2026-01-02 03:04 UTC"
+    assert words.moment("yesterday") == "yesterday"
+    assert words.primary("roc_auc of 'roc_auc' over patients") == "ROC-AUC of 'roc_auc' over patients"
+    assert words.primary("a new one") == "a new one"
 
 
 def test_one_is_no_plural() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import stat
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,62 @@ def test_a_member_longer_than_its_entry_is_stopped(tmp_path: Path) -> None:
         pass
 
 
-def test_a_zip_without_dicom_is_no_scan(tmp_path: Path) -> None:
-    with pytest.raises(ScanError, match="no scan by its content"):
-        sniff(zipped(tmp_path / "letter.docx", {"word/document.xml": b"<x/>" * 100}))
+def refusal(path: Path) -> str:
+    with pytest.raises(ScanError) as caught:
+        sniff(path)
+    return str(caught.value)
+
+
+def test_a_zip_without_dicom_is_told_what_zip_files_are_read_for(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "letter.docx", {"word/document.xml": b"<x/>" * 100})
+    assert "is a zip file without a DICOM file" in refusal(path)
+
+
+def encrypted(path: Path, members: dict[str, bytes]) -> Path:
+    """A zip whose entries say that they are encrypted, in their own headers and in the directory."""
+    raw = bytearray(zipped(path, members).read_bytes())
+    for magic, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = raw.find(magic)
+        while at >= 0:
+            raw[at + offset] |= 1
+            at = raw.find(magic, at + 4)
+    path.write_bytes(raw)
+    return path
+
+
+def test_each_zip_that_is_no_scan_is_told_its_own_reason_and_a_way_out(tmp_path: Path) -> None:
+    one = slices(tmp_path / "s", 1)
+    whole = zipped(tmp_path / "whole.zip", one)
+    assert refusal(encrypted(tmp_path / "locked.zip", one)) == (
+        "'locked.zip' is encrypted; unpack it with its password and give its files."
+    )
+    (tmp_path / "cut.zip").write_bytes(whole.read_bytes()[:-200])
+    assert refusal(tmp_path / "cut.zip") == (
+        "'cut.zip' is a zip file without the directory at its end; it is cut short, copy it again."
+    )
+    nested = zipped(tmp_path / "nested.zip", {"inner.zip": whole.read_bytes()})
+    assert "holds another archive, and only one level is opened; unpack it" in refusal(nested)
+    link = zipped(tmp_path / "link.zip", {"a.dcm": b"../../etc/passwd"}, external_attr=(stat.S_IFLNK | 0o777) << 16)
+    assert "holds a link or a device instead of a file and is refused whole" in refusal(link)
+    assert "without any file in it" in refusal(zipped(tmp_path / "empty.zip", {}))
+    (tmp_path / "broken.zip").write_bytes(whole.read_bytes().replace(b"PK\x01\x02", b"PK\x09\x09"))
+    assert "is a damaged zip file" in refusal(tmp_path / "broken.zip")
+
+
+def test_other_archives_are_named_and_zip_stands_among_the_kinds_that_are_known(tmp_path: Path) -> None:
+    for start, kind in (
+        (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+        (b"Rar!\x1a\x07", "a RAR archive"),
+        (b"BZh9", "a bzip2"),
+    ):
+        (tmp_path / "x").write_bytes(start + bytes(400))
+        assert f"'x' is {kind}" in refusal(tmp_path / "x")
+        assert "unpack it" in refusal(tmp_path / "x")
+    with tarfile.open(tmp_path / "x.tar", "w") as out:
+        out.add(write(tmp_path / "a.dcm", np.arange(9, dtype=np.int16).reshape(3, 3)), "a.dcm")
+    assert "'x.tar' is a tar archive" in refusal(tmp_path / "x.tar")
+    (tmp_path / "x.gz").write_bytes(gzip.compress(b"plain words" * 100))
+    assert "is gzip-compressed and holds neither NIfTI nor DICOM" in refusal(tmp_path / "x.gz")
+    (tmp_path / "x.txt").write_bytes(b"plain words" * 100)
+    assert "no scan by its content; known are DICOM, NIfTI, " in refusal(tmp_path / "x.txt")
+    assert "zip files of one DICOM series" in refusal(tmp_path / "x.txt")

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from insula.core.errors import LimitError, ScanError
+from insula.scans.nifti import shape
 from insula.scans.read import read
 
 nib: Any = nibabel  # its functions carry no types
@@ -197,3 +198,12 @@ def test_an_affine_that_says_nothing_is_reported(tmp_path: Path) -> None:
     raw[252:256] = bytes(4)  # qform_code, sform_code
     (tmp_path / "b.nii").write_bytes(bytes(raw))
     assert any("no orientation" in w for w in read(tmp_path / "b.nii").warnings)
+
+
+def test_what_nibabel_mends_is_a_note_and_not_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    raw = bytearray(save(tmp_path / "a.nii", np.ones((3, 3, 3), np.uint8)).read_bytes())
+    raw[252:254] = (99).to_bytes(2, "little")  # qform_code
+    (tmp_path / "b.nii").write_bytes(raw)
+    assert shape(tmp_path / "b.nii") == (3, 3, 3)
+    assert read(tmp_path / "b.nii").warnings == ("doubtful header: qform_code 99 not valid; setting to 0",)
+    assert capfd.readouterr() == ("", "")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from insula.core.errors import LimitError, ScanError
+from insula.scans.pictures import header, read_stack
 from insula.scans.read import read, read_files
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
@@ -218,3 +219,21 @@ def test_tiff_types_that_are_not_read_are_refused(tmp_path: Path, dtype: str, sh
 def test_a_picture_of_a_ct_window_is_not_hounsfield(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "brain-window-ct-HU.png")
     assert read(tmp_path / "brain-window-ct-HU.png").units == "a.u."
+
+
+def test_what_pillow_warns_of_is_a_note_and_a_bomb_is_refused_in_our_words(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (8, 6), 3).save(tmp_path / "a.jpg", exif=exif.tobytes()[:20])
+    assert header(tmp_path / "a.jpg").width == 8
+    (note,) = read(tmp_path / "a.jpg").warnings
+    assert note.startswith("the picture's decoder says: Corrupt EXIF data.")
+    Image.new("L", (8, 6), 9).save(tmp_path / "b.jpg", exif=exif.tobytes()[:20])
+    assert read_stack([tmp_path / "a.jpg", tmp_path / "b.jpg"]).warnings == (note,)
+    Image.new("1", (12000, 9000)).save(tmp_path / "c.png")
+    for reading in (header, read):
+        with pytest.raises(LimitError, match=r"'c\.png' claims more than the 80000000 pixels allowed; crop or shrink"):
+            reading(tmp_path / "c.png")
+    assert capfd.readouterr() == ("", "")

@@ -14,6 +14,7 @@ from insula.scans.read import read
 
 # outcome: shape and units, or a part of the refusal; keys are endings of the path below pydicom's data folder
 NO_PICTURE, NO_SCAN, NO_PIXELS = "no slice of a scan (no picture)", "no scan by its content", "without pixels"
+NO_SIZE = "no slice of a scan (pixels without rows and columns)"
 EXPECTED: dict[str, str] = {
     "charset_files/FileInfo.txt": NO_SCAN,
     "charset_files/chrArab.dcm": "1x1x32x32 a.u.",
@@ -195,8 +196,8 @@ EXPECTED: dict[str, str] = {
     "test_files/image_dfl.dcm": "1x1x512x512 a.u.",
     "test_files/liver_1frame.dcm": "holds 1 frame and describes 3",
     "test_files/liver_expb_1frame.dcm": "holds 1 frame and describes 3",
-    "test_files/meta_missing_tsyntax.dcm": NO_PICTURE,
-    "test_files/nested_priv_SQ.dcm": NO_PICTURE,
+    "test_files/meta_missing_tsyntax.dcm": NO_SIZE,
+    "test_files/nested_priv_SQ.dcm": NO_SIZE,
     "test_files/no_meta.dcm": NO_SCAN,
     "test_files/no_meta_group_length.dcm": NO_PICTURE,
     "test_files/priv_SQ.dcm": NO_PICTURE,

@@ -10,6 +10,7 @@ from PIL import Image
 from tests.scans.made_dicom import write
 
 from insula.core.errors import ScanError
+from insula.scans import catalogue
 from insula.scans.read import READERS, read, sniff
 
 
@@ -61,8 +62,14 @@ def test_folders(tmp_path: Path) -> None:
     with pytest.raises(ScanError, match="no files"):
         read(tmp_path)
     (tmp_path / "readme.txt").write_text("x")
-    with pytest.raises(ScanError, match="1 files and none is a scan"):
+    with pytest.raises(ScanError, match=r"holds one file, and it is no scan: 'readme.txt' is no scan by its content"):
         read(tmp_path)
+    (tmp_path / "b.txt").write_bytes(b"")
+    with pytest.raises(ScanError, match=r"holds 2 files and none is a scan. The first: 'b.txt' is empty"):
+        read(tmp_path)
+    with pytest.raises(ScanError, match=r"holds no DICOM series.*The first of its files: 'b.txt' is empty"):
+        catalogue.of(tmp_path)
+    (tmp_path / "b.txt").unlink()
     np.save(tmp_path / "a.npy", np.zeros((2, 3)))
     assert read(tmp_path).warnings == ("1 file set aside: no scan",)
     np.save(tmp_path / "b.npy", np.zeros((2, 3)))

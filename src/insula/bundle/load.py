@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError, safe_load
 
+from insula import __version__
 from insula.bundle import baseline_arrays, graph, tensors
 from insula.bundle.layout import (
     LIMITS,
@@ -31,6 +32,7 @@ from insula.core.recipe import Recipe
 from insula.metrics.recalibrate import Recalibration, of_dict
 from insula.prep.check import checked
 
+_EXPORT = "`insula export RUN COHORT` with this version writes the bundle of a finished run again."
 AGAIN = "copy or export the bundle again"
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -64,6 +66,17 @@ def load(path: Path) -> Bundle:
     for name in ("model.onnx", "head.onnx"):
         if reason := graph.reason_to_refuse(data.pop(name)):
             raise BundleError(f"The bundle's file '{name}' is refused: {reason}; export the bundle again.")
+    try:
+        return _bundle(path, raw, manifest, data)
+    except BundleError as error:
+        raise BundleError(
+            f"{error} Its files are as they were written, so another version of Insula may have written them: the "
+            f"manifest names {manifest.insula}, this is {__version__}. {_EXPORT}"
+        ) from error
+
+
+def _bundle(path: Path, raw: bytes, manifest: Manifest, data: dict[str, bytes]) -> Bundle:
+    """The parts of a bundle whose bytes were verified, read and compared with each other."""
     recipe = _recipe(data["recipe.yaml"])
     return Bundle(
         path=path,
@@ -89,9 +102,12 @@ def _manifest(raw: bytes) -> Manifest:
     loose = _json(FreeFile, MANIFEST, raw).root
     version = loose.get("schema_version")
     if version != SCHEMA:
+        author = str(loose.get("insula", "a version that is not named"))[:64]
+        newer = isinstance(version, int) and version > SCHEMA
         raise BundleError(
-            f"The bundle's '{MANIFEST}' has schema version {version!r}, and this Insula reads version {SCHEMA}; "
-            "export the bundle again with this version."
+            f"The bundle's '{MANIFEST}' has schema version {version!r}, and this Insula reads version {SCHEMA}: the "
+            f"bundle was written by Insula {author}, this is {__version__}. "
+            + ("Update Insula to that version or a later one." if newer else _EXPORT)
         )
     return _json(Manifest, MANIFEST, raw)
 

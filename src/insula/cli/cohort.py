@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +13,16 @@ import click
 from insula.cli.output import emit, json_option, progress, recipe_options
 
 if TYPE_CHECKING:
-    from insula.cohort.leaks import LeakReport
     from insula.core.recipe import Recipe
     from insula.core.types import Cohort
 
 _TABLE = click.Path(path_type=Path)
+_NAMED = 5
+FAILED = 31  # exit code of a check whose verdict is "fail"
+_MEANING = {
+    "fail": "mend what makes results wrong before training",
+    "cannot tell": "nothing here is certainly wrong, a person has to look",
+}
 
 
 @click.command()
@@ -53,6 +60,7 @@ def index(
     Layouts: CLASS/patient/files and CLASS/file (folders), files beside labels.csv (table), the RSNA 2019 table (rsna),
     DICOM headers (dicom), BIDS (bids). The first that fits is taken, and the output says why.
     """
+    from insula.cohort.gaps import asked, empty_folders
     from insula.cohort.index import Hints, survey_cohort, without_name
     from insula.cohort.table import save, save_notes
     from insula.core.errors import UsageError
@@ -68,7 +76,8 @@ def index(
     question = question.only(role or question.role)
     made = survey_cohort(folder, question, Hints(patient_pattern, layout, labels, label_column, suffix))
     save(made.cohort, out)
-    save_notes(out, made.layout, made.why, made.aside)
+    save_notes(out, made.layout, made.why, made.aside, asked(question))
+    empty = empty_folders(Path(made.cohort.root))
     reasons = Counter(without_name(item) for item in made.aside)
     data = _counts(made.cohort, question.target_name) | {
         "out": str(out),
@@ -77,15 +86,19 @@ def index(
         "set_aside": [{"path": item.path, "reason": item.reason} for item in made.aside],
         "rows_without_scan": made.rows_without_scan,
         "of_classes": _of_classes(made.cohort, question),
+        "empty_folders": list(empty),
     }
     lines = [f"Layout {made.layout}: {made.why}", _text(made.cohort, question.target_name)]
     if made.aside:
-        lines.append(f"{len(made.aside)} file(s) set aside:")
+        lines.append(f"{plural(len(made.aside), 'file')} set aside:")
         lines += [f"  {count:6d}  {reason}" for reason, count in reasons.most_common(8)]
-    if empty := [c for c, n in data["of_classes"].items() if n == 0]:
-        lines.append(f"No case is labelled {', '.join(empty)}: nothing can be learnt of it.")
+    if without := [c for c, n in data["of_classes"].items() if n == 0]:
+        lines.append(f"No case is labelled {', '.join(without)}: nothing can be learnt of it.")
+    if empty:
+        named = ", ".join(empty[:_NAMED]) + (", ..." if len(empty) > _NAMED else "")
+        lines.append(f"{plural(len(empty), 'folder')} without a file: {named}")
     if made.rows_without_scan:
-        lines.append(f"{made.rows_without_scan} row(s) of the table have no scan of {question.role}.")
+        lines.append(f"{plural(made.rows_without_scan, 'row')} of the table without a scan of {question.role}.")
     lines.append(f"Wrote {out}")
     emit(as_json, data, "\n".join(lines))
 
@@ -96,46 +109,52 @@ def index(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for check.html, check.json and scans.csv."
 )
 @click.option("--leaks/--no-leaks", "with_leaks", default=True, help="Look for leaks between splits too (leaks.json).")
+@click.option(
+    "--recipe",
+    metavar="NAME|FILE",
+    help="Whose classes all need a case; those that the table was indexed for if not given.",
+)
 @json_option
-def check(cohort: Path, out: Path | None, with_leaks: bool, as_json: bool) -> None:
-    """Read every scan of COHORT; look for damage, clashing labels, shortcuts, text, poor quality, and leaks."""
-    from insula.cohort import check_page
+def check(cohort: Path, out: Path | None, with_leaks: bool, recipe: str | None, as_json: bool) -> None:
+    """Read every scan of COHORT; look for damage, clashing labels, shortcuts, text, poor quality, and leaks.
+
+    The exit code is 31 when a verdict is "fail": something makes results wrong and has to be mended. "cannot tell"
+    means that a person has to look; the exit code is then 0, as for "pass".
+    """
+    from insula.cohort import check_page, leak_words
     from insula.cohort.check import check as look
+    from insula.cohort.gaps import asked
     from insula.cohort.leaks import find
     from insula.cohort.table import load, load_notes
     from insula.core.provenance import write_json
+    from insula.core.recipe import load as load_recipe
 
-    table = load(cohort)
-    checked = look(table, progress, load_notes(cohort))
+    table, notes = load(cohort), load_notes(cohort)
+    if recipe is not None:
+        notes = replace(notes, asked=asked(load_recipe(recipe)))
+    checked = look(table, progress, notes)
     leaks = find(table, progress) if with_leaks else None
-    said = _leaks(leaks) if leaks is not None else []
+    verdict = check_page.overall(checked, leaks)
     if out is not None:
         if leaks is not None:
             write_json(out / "leaks.json", leaks.to_dict())
-        check_page.write(checked, table, out, said, progress, Path(table.root).name)
+        check_page.write(checked, table, out, leaks, progress, Path(table.root).name)
     lines = [_text(table, None), f"Files and labels: {checked.verdict}"]
     lines += [f"  {problem}" for problem in checked.problems]
     lines += [f"  {item.path}: {item.reason}" for item in checked.unreadable[:5]]
+    lines += [f"  {key}: {what}" for key, what in checked.doubtful[:5]]
     if leaks is not None:
-        lines += [f"Leaks: {leaks.verdict}", *(f"  {line}" for line in said)]
+        lines.append(f"Leaks: {leaks.verdict}")
+        lines += [f"  {kind.text}" for kind in leak_words.kinds(leaks)]
+        lines += [f"  cannot be told: {reason}" for reason in leak_words.unknown(leaks)]
+    if verdict != "pass":
+        lines.append(f"Verdict: {verdict}; {_MEANING[verdict]}.")
     if out is not None:
         lines.append(f"Wrote {out / 'check.html'}, check.json, scans.csv" + (" and leaks.json" if leaks else ""))
-    data = {"check": checked.to_dict()} | ({"leaks": leaks.to_dict()} if leaks is not None else {})
-    emit(as_json, data, "\n".join(lines))
-
-
-def _leaks(leaks: LeakReport) -> list[str]:
-    """What was found, one sentence each."""
-    counted = (
-        (leaks.patients, "patients stand in two splits"),
-        (leaks.studies, "studies stand in two splits under two patients"),
-        (leaks.identical, "pairs of identical files across splits"),
-        (leaks.near, "pairs of near-duplicate pictures across splits"),
-        (leaks.inside, leaks.inside_said),
-        (leaks.clashes, "pairs of one picture with different labels"),
-    )
-    lines = [f"{count:,} {what}" for count, what in counted if count]
-    return lines if leaks.split else [*lines, "the cohort is not split yet"]
+    data = {"verdict": verdict, "check": checked.to_dict()}
+    emit(as_json, data | ({"leaks": leaks.to_dict()} if leaks is not None else {}), "\n".join(lines))
+    if verdict == "fail":
+        sys.exit(FAILED)
 
 
 @click.command()
@@ -219,8 +238,13 @@ def split(
     data = _counts(made, question.target_name) | {"out": str(out)}
     if together:
         data["duplicate_groups"] = len(groups)
-        text += f"\n{len(groups)} group(s) of duplicates, each kept in one split."
+        text += f"\n{plural(len(groups), 'group')} of duplicates, each kept in one split."
     emit(as_json, data, f"{text}\nWrote {out}")
+
+
+def plural(count: int, noun: str) -> str:
+    """A number and its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def duplicates(table: Cohort) -> tuple[tuple[str, ...], ...]:
@@ -261,13 +285,13 @@ def _counts(cohort: Cohort, target: str | None) -> dict[str, Any]:
 def _text(cohort: Cohort, target: str | None) -> str:
     counts = _counts(cohort, target)
     known = counts["patients"] is not None
-    who = f"{counts['patients']} patients" if known else "patients not known"
-    lines = [f"{counts['cases']} cases, {who}"]
+    who = plural(counts["patients"], "patient") if known else "patients not known"
+    lines = [f"{plural(counts['cases'], 'case')}, {who}"]
     for name, places in counts["classes"].items():
         parts = [
             ("" if place == "all" else f"{place} ")
             + f"{c['cases']}"
-            + (f" ({c['patients']} patients)" if known else "")
+            + (f" ({plural(c['patients'], 'patient')})" if known else "")
             for place, c in places.items()
         ]
         lines.append(f"  {name:<20} " + "; ".join(parts))

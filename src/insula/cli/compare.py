@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from insula.cli.output import emit, json_option, progress
-from insula.core.errors import UsageError
 
 if TYPE_CHECKING:
     from insula.bundle.types import Bundle
@@ -38,40 +37,39 @@ def compare(
     Each is judged at its own threshold. ROC-AUCs are compared by DeLong's test, other figures by the paired bootstrap
     over patients, answers by McNemar's test; p-values are corrected together (Holm). Writes report.html, report.json.
     """
-    from insula.cohort.table import load as load_cohort
-    from insula.evaluate import looks
+    from insula.evaluate import given, looks, ready
     from insula.evaluate.around import Asked
     from insula.evaluate.compare import compare as held
     from insula.evaluate.compare import names, of_report
-    from insula.report import comparison
+    from insula.report import comparison, words
 
     models = [_model(path, positive) for path in (first, second)]
-    asked = Asked(record=looks.place(cohort or first, out), together=_together(models))
-    table = load_cohort(cohort) if cohort else None
-    a = _judged(models[0], table, split, asked)
-    b = _judged(models[1], table, split, replace(asked, looks=a.looks))
     one, other = names(first, second)
+    table = given.cohort(cohort) if cohort else None
+    ready.check(models, (one, other), table, split)
+    places = looks.Places(looks.place(cohort or first, out), looks.register())
+    asked = Asked(record=places.record, register=places.register, later=True, together=_together(models))
+    a = _judged(models[0], table, split, asked)
+    b = _judged(models[1], table, split, replace(asked, record=None, looks=a.looks))
     source = {"first": str(first), "second": str(second), "cohort": str(cohort or ""), "split": split}
     report = held(of_report(one, a), of_report(other, b), looks=a.looks, source=source)
+    if a.looks:
+        looks.count(places, a.looks.plan)
     page = comparison.write(report, out)
-    emit(as_json, report.to_dict() | {"report": str(page)}, f"{report.summary()}\n\nReport: {page}")
+    emit(as_json, report.to_dict() | {"report": str(page)}, f"{report.summary(words.name)}\n\nReport: {page}")
 
 
 def _model(path: Path, positive: str) -> Bundle | Predictions:
-    from insula.bundle.load import load
-    from insula.evaluate import elsewhere
+    from insula.evaluate import elsewhere, given
 
-    return load(path) if path.is_dir() else elsewhere.load(path, elsewhere.Question(positive=positive))
+    return given.bundle(path) if path.is_dir() else elsewhere.load(path, elsewhere.Question(positive=positive))
 
 
 def _together(models: Sequence[Bundle | Predictions]) -> dict[str, dict[str, float]]:
     """Model → thresholds, for the plan."""
     from insula.bundle.types import Bundle
 
-    found = {m.id: dict(m.decision.thresholds) if isinstance(m, Bundle) else {} for m in models}
-    if len(found) < len(models):
-        raise UsageError("A and B are the same model; give two different ones.")
-    return found
+    return {m.id: dict(m.decision.thresholds) if isinstance(m, Bundle) else {} for m in models}
 
 
 def _judged(model: Bundle | Predictions, cohort: Cohort | None, split: str, asked: Asked) -> EvaluationReport:
@@ -83,8 +81,7 @@ def _judged(model: Bundle | Predictions, cohort: Cohort | None, split: str, aske
 
     if not isinstance(model, Bundle):
         return evaluate_predictions(model, cohort, asked=asked)
-    if cohort is None:
-        raise UsageError("A bundle is judged on a cohort; give --cohort TABLE.")
+    assert cohort is not None  # noqa: S101 (ready.check asks for one)
     predictor = Predictor(model, reader=shared().start().read_files)
     return judge(
         model, cohort, split, lambda cases: progress(cases, model.recipe.name, len(cases)), predictor, asked=asked

@@ -86,14 +86,19 @@ def deidentify(
     job = Job(folder, out, chosen, burned_in, names, table, columns, mapping)
     report = run(job, key, progress)
     counts = report.counts
+    written = f"{counts['written']} file{'' if counts['written'] == 1 else 's'} written"
     lines = [
-        f"{counts['written']} file(s) written, {counts['quarantined']} quarantined, {counts['left out']} left out "
-        f"(no scans); writing was blanked in {counts['blanked']}."
+        f"{written}, {counts['quarantined']} quarantined, {counts['left out']} left out (no scans); writing was "
+        f"blanked in {counts['blanked']}."
     ]
     reasons: dict[str, int] = {}
     for row in report.quarantined:
         reasons[f"{row.kind}: {row.reason}"] = reasons.get(f"{row.kind}: {row.reason}", 0) + 1
     lines += [f"  {count:6d}  {reason}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1])]
+    if report.on_head:
+        lines.append(f"WARNING: {report.on_head}")
+    if report.stays:
+        lines += ["KEPT in the copies:", *(f"  {sentence}" for sentence in report.stays)]
     if not report.lasting:
         lines.append(
             f"The key was made for this run and is gone: later runs give other pseudonyms. Set {keys.VARIABLE} or "

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from insula.cli.output import emit, json_option, progress
 from insula.core.errors import UsageError
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from insula.evaluate.outcome import EvaluationReport
 
 _FILE = click.Path(path_type=Path)
+_WITHOUT = (
+    "A column of the cohort that the metadata model must not see, since it tells the answer (a diagnosis, a lesion's "
+    "age); may be given several times."
+)
 
 
 @click.command()
@@ -31,7 +36,7 @@ _FILE = click.Path(path_type=Path)
     show_default=True,
     help="Fit models that see no disease (metadata, border, thumbnail) on the cohort's training cases.",
 )
-@click.option("--without", multiple=True, metavar="NAME", help="An attribute that the metadata model must not see.")
+@click.option("--without", multiple=True, metavar="NAME", help=_WITHOUT)
 @click.option("--readers", type=_FILE, help="CSV of readers' answers: case and one column a reader.")
 @click.option("--threshold", "thresholds", multiple=True, metavar="CLASS=VALUE", help="In place of the bundle's own.")
 @click.option("--predictions", type=_FILE, help="CSV of predictions made elsewhere: case, patient, label, probability.")
@@ -54,7 +59,8 @@ def evaluate(
 
     Several bundles of one recipe that differ in their seed are told by mean and range. With --predictions a table is
     judged with no bundle; COHORT may then give the cases their scans. The plan is written to OUT/evaluation-plan.json
-    first, and each look is counted beside the cohort's table (COHORT.looks.jsonl).
+    first, and each look is counted beside the cohort's table (COHORT.looks.jsonl) and in your own register of looks
+    (INSULA_LOOKS), where the same cases are known again under another name.
     """
     from insula.evaluate.around import Asked
     from insula.evaluate.readers import load as load_readers
@@ -67,6 +73,7 @@ def evaluate(
         without=without,
         reading=_reading,
     )
+    _fitting(predictions is not None)
     if predictions:
         if len(paths) > 1:
             raise UsageError(f"With --predictions there is at most a COHORT, and {len(paths)} paths were given.")
@@ -83,20 +90,20 @@ def evaluate(
 def _bundles(
     bundles: Sequence[Path], cohort: Path, split: str, out: Path, each: int, asked: Asked
 ) -> tuple[EvaluationReport, Path]:
-    from insula.bundle.load import load
-    from insula.cohort.table import load as load_cohort
-    from insula.evaluate import looks, seeds
+    from insula.evaluate import given, looks, seeds
     from insula.evaluate.run import evaluate as judge
     from insula.infer.predict import Predictor
     from insula.report import folder
     from insula.scans.sandbox import shared
 
     pool = shared().start()  # wakes up while the bundle is loaded
-    models, table = [load(path) for path in bundles], load_cohort(cohort)
+    models, table = [given.bundle(path) for path in bundles], given.cohort(cohort)
     seeds.check([model.recipe for model in models])
+    given.check_without(table, asked.without)
     asked = replace(
         asked,
         record=looks.place(cohort, out),
+        register=looks.register(),
         together={m.id: {**m.decision.thresholds, **asked.thresholds} for m in models} if len(models) > 1 else {},
     )
     reports: list[EvaluationReport] = []
@@ -117,17 +124,30 @@ def _bundles(
 def _predictions(
     path: Path, cohort: Path | None, positive: str, out: Path, asked: Asked
 ) -> tuple[EvaluationReport, Path]:
-    from insula.cohort.table import load as load_cohort
-    from insula.evaluate import elsewhere, looks
+    from insula.evaluate import elsewhere, given, looks
     from insula.evaluate.foreign import evaluate_predictions
     from insula.report import folder
 
-    given = elsewhere.load(path, elsewhere.Question(positive=positive, thresholds=asked.thresholds))
-    asked = replace(asked, record=looks.place(cohort or path, out), readers=asked.readers or given.readers or None)
+    theirs = elsewhere.load(path, elsewhere.Question(positive=positive, thresholds=asked.thresholds))
+    record, answers = looks.place(cohort or path, out), asked.readers or theirs.readers or None
+    asked = replace(asked, record=record, register=looks.register(), readers=answers)
     if cohort is None:
         asked = replace(asked, baselines=False)
-    report = evaluate_predictions(given, load_cohort(cohort) if cohort else None, asked=asked)
+    table = given.cohort(cohort) if cohort else None
+    if table:
+        given.check_without(table, asked.without)
+    report = evaluate_predictions(theirs, table, asked=asked)
     return report, folder.write_figures(report, out)
+
+
+def _fitting(predictions: bool) -> None:
+    """Raise UsageError for an option that says nothing in this use of the verb."""
+    context = click.get_current_context()
+    names = {"split": "--split", "each": "--gallery"} if predictions else {"positive": "--positive"}
+    for name, option in names.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            use = "has no use with" if predictions else "is for"
+            raise UsageError(f"{option} {use} --predictions; leave it out.")
 
 
 def _thresholds(given: Sequence[str]) -> dict[str, float]:

@@ -114,7 +114,8 @@ def _notes(paths: Sequence[Path], cohorts: Sequence[Cohort], made: Cohort, out: 
     for path, cohort in zip(paths, cohorts, strict=True):
         below = Path(cohort.root).resolve().relative_to(Path(made.root).resolve())
         aside += [Aside((below / item.path).as_posix(), item.reason) for item in load_notes(path).aside]
-    save_notes(out, "joined", f"made of {', '.join(path.name for path in paths)}", list(dict.fromkeys(aside)))
+    made_of = f"made of {', '.join(path.name for path in paths)}"
+    save_notes(out, "joined", made_of, list(dict.fromkeys(aside)), load_notes(paths[0]).asked)
 
 
 def _facts(joined: Joined) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
+from insula.cli.cohort import FAILED, plural
 from insula.cli.output import emit, json_option, progress
 
 
@@ -34,19 +36,23 @@ from insula.cli.output import emit, json_option, progress
 )
 @json_option
 def leaks(cohort: Path, out: Path, slices: str, shown: int, as_json: bool) -> None:
-    """Look for what COHORT holds twice: patients and studies in two splits, identical files, near-duplicates."""
-    from insula.cohort import leak_page
+    """Look for what COHORT holds twice: patients and studies in two splits, identical files, near-duplicates.
+
+    The exit code is 31 when the verdict is "fail": something crosses splits, or one picture has two labels.
+    """
+    from insula.cohort import leak_page, leak_words
     from insula.cohort.leaks import find
     from insula.cohort.table import load
 
     table = load(cohort)
     report = find(table, progress, "all" if slices == "all" else "middle")
     page = leak_page.write(report, table, out, shown, progress)
-    lines = [f"Leaks: {report.verdict}", f"  {report.pictures} pictures of {report.looked_at} cases compared"]
-    lines += [f"  {line}" for line in report.lines]
-    if not report.split:
-        lines.append("  the cohort is not split yet: nothing can cross splits")
-    if not report.patient_ids:
-        lines.append("  patients are not known: leaks of patients cannot be seen")
+    compared = f"{plural(report.pictures, 'picture')} of {plural(report.looked_at, 'case')} compared"
+    lines = [f"Leaks: {report.verdict} ({compared})"]
+    lines += [f"  {kind.line}" for kind in leak_words.kinds(report)]
+    lines += [f"  cannot be told: {reason}" for reason in leak_words.unknown(report)]
+    lines += [f"Next: {step}" for step in leak_words.steps(report)]
     lines.append(f"Wrote {page}, leaks.json and pairs.csv")
     emit(as_json, report.to_dict() | {"page": str(page)}, "\n".join(lines))
+    if report.verdict == "fail":
+        sys.exit(FAILED)

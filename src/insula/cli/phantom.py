@@ -73,6 +73,11 @@ _PLANTS = """\b
     help="With --as pictures.",
 )
 @click.option("--slides", "whole", is_flag=True, help="clot-origin: whole slides (pyramidal TIFF) instead of pictures.")
+@click.option(
+    "--answers",
+    is_flag=True,
+    help="Kind and age of a stroke, or stage and survival of a tumour, in labels.csv too and not in truth.csv alone.",
+)
 @click.option("--plant", "plants", multiple=True, metavar="NAME:VALUE", help="Plant a fault; the list stands below.")
 @json_option
 def phantom(
@@ -88,6 +93,7 @@ def phantom(
     form: str,
     picture_format: str,
     whole: bool,
+    answers: bool,
     plants: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -101,7 +107,7 @@ def phantom(
 
     faults = parse(plants)
     shape = picture_format if form == "pictures" else "scans"
-    choice = Options(contrasts, modality, lacking, shape, whole)
+    choice = Options(contrasts, modality, lacking, shape, whole, answers)
     bar = lambda n: progress(n, "phantom", patients)  # noqa: E731
     made = make(kind, folder, patients, seed, size, slices, bar, options=choice, plants=faults)
     data = {"folder": str(made), "kind": kind, "patients": patients, "seed": seed}

@@ -11,13 +11,16 @@ from typing import Any
 from insula.cohort.associations import Association, associations
 from insula.cohort.examine import Progress, Seen, every
 from insula.cohort.found import Aside, look, shown, walk
+from insula.cohort.gaps import classes_without_a_case, empty_folders
 from insula.cohort.odd import Odd, odd
 from insula.cohort.table import Notes
 from insula.core.errors import CohortError, InsulaError
 from insula.core.types import Case, Cohort, Verdict
+from insula.scans.doubt import DOUBT, is_doubt
 
 _SHOWN = 5_000
-_LISTS = ("unreadable", "outside", "blank", "unlabelled", "clashes", "text", "odd")
+_NAMED = 5
+_LISTS = ("unreadable", "outside", "blank", "unlabelled", "clashes", "text", "odd", "doubtful", "empty")
 MEASURED = ("noise", "sharpness", "contrast", "clipped")
 
 
@@ -27,7 +30,8 @@ class CheckReport:
     below the root that belong to no case. blank, unlabelled: case keys. clashes: groups of case keys with equal
     pixels and different labels. text: (case key, letter-like marks) where text may be burned in. odd: (case key, what
     is unlike the rest). sizes, units, warnings: how many cases. associations: attributes against classes. seen: what
-    was measured on each scan.
+    was measured on each scan. doubtful: (case key, what its header says of its place that cannot be). missing: classes
+    of the recipe without a case; needed: whether its question needs all of them. empty: folders without a file.
     """
 
     cases: int
@@ -49,6 +53,10 @@ class CheckReport:
     seen: tuple[Seen, ...]
     layout: str = ""
     why: str = ""
+    doubtful: tuple[tuple[str, str], ...] = ()
+    missing: tuple[str, ...] = ()
+    needed: bool = False
+    empty: tuple[str, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -61,11 +69,19 @@ class CheckReport:
                 "pictures carry different labels in their copies",
             ),
             (len(self.blank), "case is blank", "cases are blank"),
+            (len(self.doubtful), "case has a doubtful header", "cases have a doubtful header"),
             (len(self.unlabelled), "case has no label", "cases have no label"),
             (len(self.text), "case may bear burned-in text", "cases may bear burned-in text"),
             (len(self.outside), "file of the folder belongs to no case", "files of the folder belong to no case"),
         ]
         found = [f"{n:,} {one if n == 1 else many}" for n, one, many in said if n]
+        if self.missing:
+            none = f"no case is labelled {', '.join(self.missing)}: nothing can be learnt of it"
+            found = [none, *found] if self.needed else [*found, none]
+        if self.empty:
+            named = ", ".join(self.empty[:_NAMED]) + (", ..." if len(self.empty) > _NAMED else "")
+            one = len(self.empty) == 1
+            found.append(f"{len(self.empty):,} folder{'' if one else 's'} hold{'s' if one else ''} no files ({named})")
         if not self.patient_ids:
             found.append("patients are not known: no split by patient is possible")
         found += [
@@ -82,8 +98,10 @@ class CheckReport:
 
     @property
     def verdict(self) -> Verdict:
-        """Fail for unreadable or blank cases and clashing labels, cannot tell for lesser problems."""
-        if self.unreadable or self.clashes or self.blank:
+        """Fail for unreadable or blank cases, clashing labels and a class that is needed and has no case; cannot tell
+        for lesser problems, of which a person has to judge.
+        """
+        if self.unreadable or self.clashes or self.blank or (self.missing and self.needed):
             return "fail"
         return "cannot tell" if self.problems else "pass"
 
@@ -97,6 +115,8 @@ class CheckReport:
         for name in ("blank", "unlabelled", "clashes"):
             content[name] = list(content[name][:_SHOWN])
         content["text"] = [{"case": key, "marks": marks} for key, marks in self.text[:_SHOWN]]
+        content["doubtful"] = [{"case": key, "what": what} for key, what in self.doubtful[:_SHOWN]]
+        content["empty"] = list(self.empty[:_SHOWN])
         content["odd"] = [{"case": key, "what": what} for key, what in self.odd[:_SHOWN]]
         content["associations"] = [asdict(a) | {"strong": a.strong} for a in self.associations]
         content["counts"] = {name: len(getattr(self, name)) for name in _LISTS}
@@ -152,7 +172,15 @@ def check(
         seen=seen,
         layout=said.layout,
         why=said.why,
+        doubtful=tuple((keys[s.case], text) for s in good if (text := _doubts(s))),
+        missing=classes_without_a_case(cohort, said.asked),
+        needed=said.asked.needs_all,
+        empty=empty_folders(root),
     )
+
+
+def _doubts(seen: Seen) -> str:
+    return "; ".join(text.removeprefix(DOUBT) for text in seen.warnings if is_doubt(text))
 
 
 def class_of(case: Case) -> str:
@@ -174,10 +202,13 @@ def _classes(cohort: Cohort) -> dict[str, tuple[int, int]]:
 def _more(seen: Sequence[Seen], count: int) -> list[dict[str, str]]:
     """For each case what was found out by reading it, as attributes."""
     made: list[dict[str, str]] = [{} for _ in range(count)]
+    # HU of one scan and shares of the scale of another are no common measure of noise
+    mixed = len({scan.units == "HU" for scan in seen if scan.quality is not None}) > 1
+    names = [name for name in MEASURED if not (mixed and name == "noise")]
     for scan in seen:
         made[scan.case] |= dict(scan.facts)
         if scan.quality is not None:
-            made[scan.case] |= {name: f"{getattr(scan.quality, name):.4g}" for name in MEASURED}
+            made[scan.case] |= {name: f"{getattr(scan.quality, name):.4g}" for name in names}
         if not scan.error:
             made[scan.case]["burned-in text"] = "suspected" if scan.text else "not seen"
     return made

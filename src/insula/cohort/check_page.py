@@ -14,15 +14,17 @@ from typing import Any
 import numpy as np
 
 from insula import __version__
-from insula.cohort import associations, examine
+from insula.cohort import associations, examine, leak_words
 from insula.cohort.associations import Association
 from insula.cohort.check import MEASURED, CheckReport, class_of
 from insula.cohort.choose_pictures import Choice, choose
 from insula.cohort.examine import Progress
 from insula.cohort.found import Aside
 from insula.cohort.index import without_name
+from insula.cohort.leaks import LeakReport
+from insula.cohort.quality import Quality
 from insula.core import provenance, templates
-from insula.core.types import Cohort
+from insula.core.types import Cohort, Verdict
 
 _LISTED = 30
 _VALUES = 14
@@ -37,9 +39,10 @@ _PLACES = ("train", "val", "test", "")
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the quality table: a class, how many scans, and 5%, 50%, 95% of each measure."""
+    """One row of the quality table: a class, how many scans, and 5%, 50%, 95% of each measure; hu: noise is in HU."""
 
     name: str
+    hu: bool
     scans: int
     values: Mapping[str, tuple[float, float, float]]
 
@@ -48,13 +51,13 @@ def write(
     report: CheckReport,
     cohort: Cohort,
     folder: Path,
-    leaks: Sequence[str] = (),
+    leaks: LeakReport | None = None,
     progress: Progress | None = None,
     name: str = "cohort",
 ) -> Path:
     """Write `check.html`, `check.json` and `scans.csv` into the folder; return the path of the page.
 
-    leaks: sentences about leaks between splits, shown as they are. name: what the page calls the cohort.
+    leaks: what `leaks.find` found, None where it was not asked for. name: what the page calls the cohort.
     """
     text = render(report, cohort, leaks, progress, name)
     provenance.write_json(folder / "check.json", report.to_dict())
@@ -67,7 +70,7 @@ def write(
 def render(
     report: CheckReport,
     cohort: Cohort,
-    leaks: Sequence[str] = (),
+    leaks: LeakReport | None = None,
     progress: Progress | None = None,
     name: str = "cohort",
 ) -> str:
@@ -93,13 +96,23 @@ def render(
         sheets=sheets,
         pictures=of_case,
         beside=beside,
-        leaks=list(leaks),
+        leaks=leaks,
+        kinds=leak_words.kinds(leaks) if leaks else (),
+        unknown=leak_words.unknown(leaks) if leaks else (),
+        steps=leak_words.steps(leaks) if leaks else (),
+        verdict=overall(report, leaks),
         shortcuts=[_shown(a) for a in shortcuts],
         measured=[_shown(a) for a in report.associations if a.measured],
         quality=_quality(report, cohort),
         listed=_LISTED,
         caption=_caption,
     )
+
+
+def overall(report: CheckReport, leaks: LeakReport | None) -> Verdict:
+    """The graver verdict of the two."""
+    both = (report.verdict, leaks.verdict if leaks else "pass")
+    return "fail" if "fail" in both else "cannot tell" if "cannot tell" in both else "pass"
 
 
 def table(report: CheckReport, cohort: Cohort) -> str:
@@ -204,17 +217,17 @@ def _shown(association: Association) -> dict[str, Any]:
 
 
 def _quality(report: CheckReport, cohort: Cohort) -> list[Line]:
-    groups: dict[str, list[Any]] = defaultdict(list)
+    groups: dict[tuple[str, bool], list[Quality]] = defaultdict(list)
     names = associations.groups(cohort)
     for scan in report.seen:
         if scan.quality is not None:
-            groups[names[scan.case] or "unlabelled"].append(scan.quality)
-            groups["all scans"].append(scan.quality)
+            groups[names[scan.case] or "unlabelled", scan.units == "HU"].append(scan.quality)
+            groups["all scans", scan.units == "HU"].append(scan.quality)
     made = []
-    for name in sorted(groups, key=lambda n: (n == "all scans", n)):
+    for name, hu in sorted(groups, key=lambda n: (n[0] == "all scans", n)):
         values = {}
         for measure in ("score", *MEASURED):
-            low, middle, high = np.quantile([getattr(q, measure) for q in groups[name]], (0.05, 0.5, 0.95))
+            low, middle, high = np.quantile([getattr(q, measure) for q in groups[name, hu]], (0.05, 0.5, 0.95))
             values[measure] = (float(low), float(middle), float(high))
-        made.append(Line(name, len(groups[name]), values))
+        made.append(Line(name, hu, len(groups[name, hu]), values))
     return made[:20]

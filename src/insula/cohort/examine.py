@@ -19,6 +19,7 @@ from insula.cohort import burned_in, quality, shown
 from insula.cohort.quality import Quality
 from insula.core.errors import InsulaError
 from insula.core.types import Case, Scan, Volume
+from insula.scans.pictures import heard
 from insula.scans.sandbox import read_files
 
 Progress = Callable[..., Iterable[Any]]
@@ -146,7 +147,7 @@ def _facts(path: Path, scan: Scan, volume: Volume) -> dict[str, str]:
 def _jpeg(path: Path) -> dict[str, str]:
     """Quality (as in the IJG library, from the sum of the luminance table) and mode of a JPEG, from its header."""
     try:
-        with Image.open(path, formats=["JPEG"]) as image:
+        with heard(), Image.open(path, formats=["JPEG"]) as image:
             table = getattr(image, "quantization", {}).get(0)
             progressive = bool(image.info.get("progressive"))
     except (OSError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning):

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 
 from insula import __version__
+from insula.cohort import leak_words
 from insula.cohort.leaks import Group, LeakReport, Pair
 from insula.cohort.prints import picture
 from insula.core import provenance, templates
@@ -95,6 +96,9 @@ def render(report: LeakReport, cohort: Cohort, shown: int = 120, progress: Progr
         others=others[:_LISTED],
         others_left=max(0, len(others) - _LISTED),
         listed=_LISTED,
+        kinds=leak_words.kinds(report),
+        unknown=leak_words.unknown(report),
+        steps=leak_words.steps(report),
         version=__version__,
     )
 

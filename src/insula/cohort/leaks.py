@@ -21,7 +21,7 @@ from insula.scans.read import read_files
 Progress = Callable[..., Iterable[Any]]
 _SHOWN = 500
 _PER_GROUP = 200
-_ONE_PICTURE = 0.97
+ONE_PICTURE = 0.97
 Files = dict[str, list[tuple[int, str, str, int]]]
 
 
@@ -96,28 +96,6 @@ class LeakReport:
             return "fail"
         return "pass" if self.split and self.patient_ids and not self.skipped else "cannot tell"
 
-    @property
-    def inside_said(self) -> str:
-        """What `inside` counts; where patients are not known, nobody can say that a pair is not one patient's."""
-        whose = "patients" if self.patient_ids else "cases"
-        return f"pairs of identical or near-duplicate pictures of different {whose}, not across splits"
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """What was found and is not nothing, one line each, the gravest first."""
-        across = sum(group.crosses for group in self.groups)
-        said = [
-            (self.patients, "patients stand in two splits"),
-            (self.studies, "studies stand in two splits under two patients"),
-            (self.identical, f"pairs of identical files across splits, in {self.identical_groups} groups"),
-            (self.near, "pairs of near-duplicate pictures across splits"),
-            (self.inside, self.inside_said),
-            (self.clashes, "pairs of one picture with different labels"),
-            (len(self.groups), f"groups of duplicates in all, {across} of them across splits"),
-            (self.skipped, "cases could not be read"),
-        ]
-        return tuple(f"{count} {what}" for count, what in said if count)
-
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data; of pairs and groups the first 500, clashes and those across splits first."""
         content = asdict(self) | {"verdict": self.verdict}
@@ -158,7 +136,7 @@ def find(cohort: Cohort, progress: Progress | None = None, slices: Slices = "mid
         identical_groups=identical_groups,
         near=sum(p.crosses for p in near),
         inside=sum(not p.crosses for p in alike),
-        clashes=sum(p.clash and p.likeness >= _ONE_PICTURE for p in alike),
+        clashes=sum(p.clash and p.likeness >= ONE_PICTURE for p in alike),
         looked_at=len(np.unique(found.cases)),
         pictures=len(found),
         skipped=skipped,

@@ -43,7 +43,7 @@ def odd(seen: Sequence[Seen]) -> tuple[Odd, ...]:
     units = Counter(s.units for s in read)
     for unit in units:
         some = [s for s in read if s.units == unit]
-        shape = "{:.1f} HU" if unit == "HU" else "{:.3f}"
+        shape = "{:.1f} HU" if unit == "HU" else "{:.3f} of the scale shown"
         found += _numbers(some, "noise", lambda s: s.quality.noise if s.quality else None, shape, _TIMES)
         found += _numbers(some, "sharpness", lambda s: s.quality.sharpness if s.quality else None, "{:.2f}", _TIMES)
         found += _numbers(some, "contrast", lambda s: s.quality.contrast if s.quality else None, "{:.2f}", _TIMES)

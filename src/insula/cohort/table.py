@@ -6,11 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from insula.cohort.found import Aside
+from insula.cohort.gaps import NOTHING, Asked
 from insula.core.errors import CohortError
 from insula.core.provenance import write_bytes, write_json
 from insula.core.types import Case, Cohort, Scan
@@ -31,11 +32,14 @@ _NOTES = "insula-cohort-notes"
 
 @dataclass(frozen=True)
 class Notes:
-    """What `insula index` saw beyond the cases: how the folder was understood, why, and what was left out."""
+    """What `insula index` saw beyond the cases: how the folder was understood, why, what was left out, and for which
+    classes it was read.
+    """
 
     layout: str = ""
     why: str = ""
     aside: tuple[Aside, ...] = ()
+    asked: Asked = NOTHING
 
 
 def save(cohort: Cohort, path: Path) -> None:
@@ -87,10 +91,11 @@ def load(path: Path) -> Cohort:
     return Cohort(cases, schema["root"], schema["split_level"], schema["patient_ids"])
 
 
-def save_notes(path: Path, layout: str, why: str, aside: Sequence[Aside]) -> None:
+def save_notes(path: Path, layout: str, why: str, aside: Sequence[Aside], wanted: Asked = NOTHING) -> None:
     """Write beside a table, as `<name>.aside.json`, how its folder was understood and which files were left out."""
     files = [{"path": item.path, "reason": item.reason} for item in aside]
-    write_json(notes_path(path), {"format": _NOTES, "layout": layout, "why": why, "aside": files})
+    content = {"format": _NOTES, "layout": layout, "why": why, "asked": asdict(wanted), "aside": files}
+    write_json(notes_path(path), content)
 
 
 def load_notes(path: Path) -> Notes:
@@ -100,8 +105,11 @@ def load_notes(path: Path) -> Notes:
         if content["format"] != _NOTES:
             return Notes()
         aside = tuple(Aside(str(item["path"]), str(item["reason"])) for item in content["aside"])
-        return Notes(str(content["layout"]), str(content["why"]), aside)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        wanted = content.get("asked") or {}
+        classes = tuple(str(name) for name in wanted.get("classes", ()))
+        asked = Asked(str(wanted.get("target", "")), str(wanted.get("kind", "")), classes)
+        return Notes(str(content["layout"]), str(content["why"]), aside, asked)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Notes()
 
 
@@ -109,7 +117,7 @@ def copy_notes(source: Path, target: Path) -> None:
     """Carry the notes of one table over to another of the same folder, where there are any."""
     notes = load_notes(source)
     if notes.layout and notes_path(source) != notes_path(target):
-        save_notes(target, notes.layout, notes.why, notes.aside)
+        save_notes(target, notes.layout, notes.why, notes.aside, notes.asked)
 
 
 def notes_path(path: Path) -> Path:

@@ -9,15 +9,16 @@ from pathlib import Path
 from insula.core import provenance
 from insula.core.recipe import OperatingPoint
 from insula.core.types import Case, Cohort
-from insula.evaluate import chance, files, guards, looks, near, plan, readers, site, trivial, tuned
+from insula.evaluate import chance, files, guards, looks, marks, near, plan, readers, site, trivial, tuned
 from insula.evaluate.evidence import Baselines, Guard, Looks, Plan
 from insula.evaluate.facts import Facts
 from insula.evaluate.files import Hashes
 from insula.evaluate.headline import headline
 from insula.evaluate.known import Known
+from insula.evaluate.looks import Places
+from insula.evaluate.marks import Marks
 from insula.evaluate.outcome import EvaluationReport, plain
 from insula.evaluate.pictures import Pictures, Progress, evenly, gather
-from insula.evaluate.plan import Marks
 from insula.evaluate.readers import Answers
 from insula.evaluate.table import Sample, by_patient, sample
 
@@ -26,15 +27,18 @@ from insula.evaluate.table import Sample, by_patient, sample
 class Asked:
     """What is asked for beside the figures.
 
-    thresholds: class → threshold in place of the bundle's own. record: the file that counts looks (`looks.beside`);
-    plan: where the plan is written as JSON. together: model → thresholds of all that are judged in one look, where
-    these are several; looks: that look, where another of them has been judged already. readers: their answers.
-    baselines: fit trivial models on the cohort's training cases. without: attributes that these must not see. reading:
-    shows progress while pictures are read.
+    thresholds: class → threshold in place of the bundle's own. record: the file that counts looks (`looks.beside`), and
+    register: the user's own (`looks.register`). later: tell the look without counting it, since the caller does
+    (`looks.count`) once there is something to be seen. plan: where the plan is written as JSON. together: model →
+    thresholds of all that are judged in one look, where these are several; looks: that look, where another of them has
+    been judged already. readers: their answers. baselines: fit trivial models on the cohort's training cases. without:
+    attributes that these must not see. reading: shows progress while pictures are read.
     """
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
     record: Path | None = None
+    register: Path | None = None
+    later: bool = False
     plan: Path | None = None
     together: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     looks: Looks | None = None
@@ -42,6 +46,11 @@ class Asked:
     baselines: bool = False
     without: Collection[str] = ()
     reading: Progress | None = None
+
+    @property
+    def places(self) -> Places | None:
+        """Where the look is counted; None where it is not."""
+        return Places(self.record, self.register) if self.record else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,44 +85,59 @@ def lay(
     replicates: int,
     asked: Asked,
 ) -> Ground:
-    """Hash the cases and write the plan down; nothing has been predicted yet."""
+    """Hash the cases and write the plan down; nothing has been predicted yet.
+
+    All that was given is checked before: what is refused leaves neither plan nor look. Raises EvaluationError.
+    """
+    if asked.readers:
+        readers.check(asked.readers, facts, [case.key for case in cases])
     hashes = files.hashes(cases, Path(cohort.root)) if cohort.root else {}
     made = plan.make(cases, facts, hashes, split, asked.together or {model: facts.thresholds}, replicates)
-    here = plan.marks(cases, facts, hashes)
-    if asked.record:
-        made = looks.plan(asked.record, made, here)
+    here = marks.of(cases, facts, hashes)
+    if asked.places:
+        made = looks.plan(asked.places, made, here)
     if asked.plan:
         provenance.write_json(asked.plan, plain(made))
     return Ground(facts, cohort, tuple(cases), split, known, own, tuple(aims), asked, hashes, made, here)
 
 
-def counted(ground: Ground) -> Looks | None:
-    """Count this look; to be called when predictions are there and no figure is."""
-    if ground.asked.looks:
-        return ground.asked.looks
-    return looks.look(ground.asked.record, ground.plan, ground.marks) if ground.asked.record else None
+def finish(report: EvaluationReport, ground: Ground) -> EvaluationReport:
+    """The report with its guards, looks, site, trivial models, readers and what chance gives; headline accordingly.
 
-
-def finish(report: EvaluationReport, ground: Ground, seen: Looks | None) -> EvaluationReport:
-    """The report with its guards, looks, site, trivial models, readers and what chance gives; headline accordingly."""
+    The look is counted here, last, when there is something to be seen.
+    """
     facts, asked = ground.facts, ground.asked
     rows, _ = by_patient(sample(report.table, facts), facts)
     here, trained = _pictures(ground)
-    found = (*_guards(ground, report, rows, here, trained), looks.guard(seen))
     k = facts.positive_index
-    optimistic = (*report.optimistic, *guards.reasons(found))
-    return replace(
+    found = _guards(ground, report, rows, here, trained)
+    beside = replace(
         report,
-        guards=found,
-        optimistic=optimistic,
-        headline=headline(facts, report.patient, optimistic),
-        notes=(*guards.open_questions(found if asked.record else found[:-1]), *report.notes),
-        looks=seen,
         site=site.standing(ground.known, ground.cases),
         baselines=_baselines(ground, report, rows, here, trained) if asked.baselines else None,
         permutation=chance.permutation(rows.y[:, k], rows.p[:, k], seed=facts.seed),
         readers=readers.judge(report.table, facts, asked.readers, report.patient.replicates) if asked.readers else None,
     )
+    unread = readers.unmatched(asked.readers, report.table["case"].astype(str)) if asked.readers else ()
+    seen = _counted(ground)
+    found = (*found, looks.guard(seen))
+    optimistic = (*report.optimistic, *guards.reasons(found))
+    return replace(
+        beside,
+        guards=found,
+        optimistic=optimistic,
+        headline=headline(facts, report.patient, optimistic),
+        notes=(*unread, *guards.open_questions(found if asked.record else found[:-1]), *report.notes),
+        looks=seen,
+    )
+
+
+def _counted(ground: Ground) -> Looks | None:
+    asked = ground.asked
+    if asked.looks or asked.places is None:
+        return asked.looks
+    told = looks.preview if asked.later else looks.look
+    return told(asked.places, ground.plan, ground.marks)
 
 
 def _pictures(ground: Ground) -> tuple[Pictures | None, Pictures | None]:
@@ -140,7 +164,7 @@ def _guards(
     if known is None:
         unknown = "no model is at hand, so nothing tells what it was trained on"
         told = tuple(Guard(name, "cannot tell", unknown) for name in ("patients", "files", "pictures"))
-        split = guards.split_guard(ground.cohort, ground.split)
+        split = guards.split_guard(ground.cohort, ground.cases, ground.split)
         return (*((split,) if split.verdict == "fail" else ()), *told, tuned.foreign(given, y, p, facts.positive))
     instead = near.of_prints(trained.found) if trained and known.pictures is None else None
     found = guards.check(known, ground.cohort, ground.cases, ground.split, ground.hashes, here, instead)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -72,8 +72,8 @@ class ComparisonReport:
         """The comparison as plain JSON data; what is not a number becomes null, with its reason."""
         return {"limits": LIMITS, "kind": "comparison", **{f.name: plain(getattr(self, f.name)) for f in fields(self)}}
 
-    def summary(self) -> str:
-        """The comparison for the terminal."""
+    def summary(self, named: Callable[[str], str] = str) -> str:
+        """The comparison for the terminal. named: what a figure is called, by its key (`report.words.name`)."""
         lines = [self.headline, "", f"{self.facts.positive}, {self.patients} patients, {self.positives} positive"]
         lines += [f"  A = {self.first.name}", f"  B = {self.second.name}", ""]
         rows = [("", "A", "B", "A − B", "95% interval", "p", "p (Holm)")]
@@ -81,7 +81,7 @@ class ComparisonReport:
             found = test.found
             rows.append(
                 (
-                    test.figure,
+                    named(test.figure),
                     _number(found.first),
                     _number(found.second),
                     _number(found.difference.value),
@@ -98,6 +98,7 @@ class ComparisonReport:
             f"Only A right: {m.only_first}, only B right: {m.only_second} ({m.method}: p {_p(m.p_value)}, after Holm "
             f"{_p(self.mcnemar_adjusted)}).",
         ]
+        lines += ["", self.looks.sentence] if self.looks else []
         lines += ["", *(f"Note: {note}" for note in self.notes), LIMITS]
         return "\n".join(lines)
 

@@ -54,7 +54,7 @@ class Question:
 class Predictions:
     """A table of predictions and what it is about. cases: without scans, with labels and the further columns.
 
-    sha256: of the file; it stands for the model, which is not at hand. patient_ids: the table has a column of patients.
+    sha256: of the file. patient_ids: the table has a column of patients.
     """
 
     table: pd.DataFrame
@@ -67,8 +67,10 @@ class Predictions:
 
     @property
     def id(self) -> str:
-        """What stands for the model: the file's SHA-256."""
-        return self.sha256
+        """What stands for the model, which is not at hand: SHA-256 of cases and probabilities, in whatever order."""
+        columns = [self.table[f"p_{name}"] for name in self.facts.classes]
+        rows = sorted(zip(self.table["case"].astype(str), *columns, strict=True))
+        return provenance.sha256_text(text for key, *p in rows for text in (key, *map(repr, map(float, p))))
 
 
 def load(path: Path, asked: Question = Question()) -> Predictions:
@@ -80,8 +82,13 @@ def load(path: Path, asked: Question = Question()) -> Predictions:
         missing.append("probability")
     if missing:
         raise EvaluationError(
-            f"'{path.name}' has no column '{missing[0]}'; it needs case, label and probability (or p_<class> for each "
-            "class), and patient where patients have several cases."
+            f"'{path.name}' has no column '{missing[0]}'{_asked(missing[0], columns)}; it needs case, label and "
+            "probability (or p_<class> for each class), and patient where patients have several cases."
+        )
+    if "patient" not in columns and (other := sheet.meant("patient", columns)):
+        raise EvaluationError(
+            f"'{path.name}' has no column 'patient'{_asked('patient', columns)}; rename it to 'patient', so that cases "
+            f"of one patient count together, or call it otherwise if '{other}' is something else."
         )
     if by_class and "probability" in columns:
         raise EvaluationError(
@@ -133,6 +140,11 @@ def load(path: Path, asked: Question = Question()) -> Predictions:
         name=path.name,
         sha256=provenance.sha256_file(path),
     )
+
+
+def _asked(wanted: str, columns: Sequence[str]) -> str:
+    other = sheet.meant(wanted, columns)
+    return f" (did you mean '{other}'?)" if other else ""
 
 
 def _labels(

@@ -33,8 +33,8 @@ class Plan:
 
     hash: of everything below but the time. test_set: of the keys, patients, labels and files of the cases. primary: the
     figure that the headline is about. figures: those that are computed beside it. thresholds: class → the one used, or
-    `model: class` where several models are judged in one look. models: ids of the bundles, or the SHA-256 of a file of
-    predictions.
+    `model: class` where several models are judged in one look. models: ids of the bundles, or a hash of
+    predictions made elsewhere, whatever their order.
     """
 
     hash: str
@@ -90,8 +90,8 @@ class TrivialModel:
     """A model that knows nothing of the disease, fitted on the training cases and judged on the same test patients.
 
     name: metadata, border or thumbnail. title: what it sees, for people. inputs: its columns, or what of the picture.
-    method: what was fitted. difference: the report's model minus this one, in ROC-AUC. within: its ROC-AUC reaches the
-    interval of the report's model.
+    method: what was fitted. difference: the report's model minus this one, in ROC-AUC. within: the report's model is not
+    clearly above it (the difference's interval reaches 0 or lies below).
     """
 
     name: str
@@ -130,7 +130,7 @@ class Permutation:
 
 @dataclass(frozen=True)
 class Reader:
-    """One reader on the cases that were read. model_*: the model on the same cases, at its threshold.
+    """One reader on the cases that were read, `cases` of the `total` judged. model_*: the model on the same cases.
 
     kappa, agreement: of the reader with the model. point: false and true positive rate, to stand beside the ROC curve.
     only_reader, only_model of `mcnemar`: cases where only the first (the reader) or the second (the model) is right.
@@ -138,6 +138,7 @@ class Reader:
 
     name: str
     cases: int
+    total: int
     patients: int
     sensitivity: Figure
     specificity: Figure

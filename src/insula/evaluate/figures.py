@@ -23,13 +23,13 @@ _UNDEFINED = {
     "specificity": "no row is negative",
     "ppv": "no row was called positive",
     "npv": "no row was called negative",
-    "f1": "no row is positive or was called so",
-    "f2": "no row is positive or was called so",
+    "f1": "no row is positive",
+    "f2": "no row is positive",
     "roc_auc": "the rows do not hold both positives and negatives",
     "pr_auc": "no row is positive",
     "mcc": "the answers or the labels are all the same",
-    "kappa": "the answers and the labels are all the same",
-    "kappa_quadratic": "the answers and the labels are all the same",
+    "kappa": "the labels are all the same",
+    "kappa_quadratic": "the labels are all the same",
     "log_loss_balanced": "a class has no row",
     "balanced_accuracy": "a class has no row",
 }
@@ -39,7 +39,7 @@ def level(name: str, rows: Sample, facts: Facts, replicates: int) -> Level:
     """All figures of a sample; intervals from `replicates` bootstrap samples of whole patients and the jackknife."""
     called = answers(rows.p, facts, rows.limits)
     found = _resampled(panel(rows.y, rows.p, called, rows.patients, facts.kind, facts.classes), facts, replicates)
-    figures = _all(rows, called, facts, found)
+    figures = _all(name, rows, called, facts, found)
     exclusive = facts.kind != "multilabel"
     classes = {}
     for k, label in enumerate(facts.classes):
@@ -116,14 +116,17 @@ class _Ground:
     nothing: str
 
 
-def _all(rows: Sample, called: Bools, facts: Facts, found: _Resampled) -> dict[str, dict[str, Figure]]:
-    """Figures by class name; "" holds those over all classes and "macro" the means over the classes."""
+def _all(of: str, rows: Sample, called: Bools, facts: Facts, found: _Resampled) -> dict[str, dict[str, Figure]]:
+    """Figures by class name; "" holds those over all classes and "macro" the means over the classes.
+
+    of: what a row is, for the reasons: patient or case.
+    """
     whole = np.ones(len(called), dtype=bool)
     rarest = [_rarest(rows.y[:, k], found.owner) for k in range(len(facts.classes))]
     result: dict[str, dict[str, Figure]] = {key: {} for key in (*facts.classes, "macro", "")}
     for key in found.point:
         label, _, name = key.rpartition("/")
-        nothing = _UNDEFINED.get(name, "not defined here")
+        nothing = _UNDEFINED.get(name, "not defined here").replace("row", of)
         if label in facts.classes:
             k = facts.classes.index(label)
             among, events = _rows_behind(name, rows.y[:, k], called[:, k])
@@ -131,7 +134,7 @@ def _all(rows: Sample, called: Bools, facts: Facts, found: _Resampled) -> dict[s
         elif name in ("accuracy", "within_one") and not label:
             ground = _Ground(whole, _right(name, rows.y, called), 0, nothing)
         else:
-            reason = "in at least one class " + nothing if label else nothing
+            reason = f"not defined in every class: {nothing}" if label else nothing
             ground = _Ground(whole, rows.y[:, facts.positive_index], min(rarest), reason)
         result[label][name] = _figure(key, found, ground)
     for k, label in enumerate(facts.classes):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from insula.core.errors import EvaluationError
@@ -23,18 +22,47 @@ def evaluate_predictions(
     the table must be in it, by its key. The guards that ask what a model was trained on cannot tell. Raises
     EvaluationError where table and cohort contradict each other.
     """
-    asked = asked or Asked()
-    facts, notes = given.facts, []
-    split = "all"
+    asked, facts = asked or Asked(), given.facts
+    where, chosen, split, notes = ground(given, cohort)
+    owner = {case.key: case.patient for case in chosen}
+    table = given.table.assign(patient=[owner[key] for key in given.table["case"]])
+    laid = around.lay(
+        facts,
+        where,
+        chosen,
+        split,
+        None,
+        {},
+        (),
+        given.id,
+        replicates,
+        replace(asked, thresholds=facts.thresholds),
+    )
+    source = {
+        "predictions": given.name,
+        "sha256": given.sha256,
+        "cohort": "" if cohort is None else cohort.root.rstrip("/").rpartition("/")[2],
+        "split": split,
+        "split_level": where.split_level,
+        "patient_ids": where.patient_ids,
+    }
+    return around.finish(evaluate_table(table, facts, replicates, (), notes, (), source), laid)
+
+
+def ground(given: Predictions, cohort: Cohort | None) -> tuple[Cohort, tuple[Case, ...], str, list[str]]:
+    """The cohort with the table's labels, the cases to be judged, their split, and notes.
+
+    Raises EvaluationError where table and cohort contradict each other.
+    """
+    facts, notes, split = given.facts, list[str](), "all"
     if cohort is None:
-        ground = Cohort(given.cases, "", "", given.patient_ids)
-        if not given.patient_ids:
-            notes.append("The table has no column 'patient', so every case counts as a patient of its own.")
+        where = Cohort(given.cases, "", "", given.patient_ids)
     else:
         target = _target(cohort, facts.positive)
         cases = _matched(given, cohort, target)
-        other = [case for case in cohort.cases if case.key not in {c.key for c in cases}]
-        ground = replace(cohort, cases=(*cases, *(_renamed(case, target, facts.target) for case in other)))
+        mine = {case.key for case in cases}
+        other = [case for case in cohort.cases if case.key not in mine]
+        where = replace(cohort, cases=(*cases, *(_renamed(case, target, facts.target) for case in other)))
         splits = {case.split for case in cases}
         split = splits.pop() if len(splits) == 1 and "" not in splits else "all"
         if not target:
@@ -43,34 +71,7 @@ def evaluate_predictions(
                 "the positive class as the cohort does."
             )
     here = {case.key for case in given.cases}
-    chosen = tuple(case for case in ground.cases if case.key in here)
-    table = given.table.assign(patient=[_owner(chosen)[key] for key in given.table["case"]])
-    laid = around.lay(
-        facts,
-        ground,
-        chosen,
-        split,
-        None,
-        {},
-        (),
-        given.sha256,
-        replicates,
-        replace(asked, thresholds=facts.thresholds),
-    )
-    seen = around.counted(laid)
-    source = {
-        "predictions": given.name,
-        "sha256": given.sha256,
-        "cohort": "" if cohort is None else cohort.root.rstrip("/").rpartition("/")[2],
-        "split": split,
-        "split_level": ground.split_level,
-        "patient_ids": ground.patient_ids,
-    }
-    return around.finish(evaluate_table(table, facts, replicates, (), notes, (), source), laid, seen)
-
-
-def _owner(cases: Sequence[Case]) -> dict[str, str]:
-    return {case.key: case.patient for case in cases}
+    return where, tuple(case for case in where.cases if case.key in here), split, notes
 
 
 def _target(cohort: Cohort, positive: str) -> str:

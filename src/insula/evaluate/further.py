@@ -95,7 +95,7 @@ def _figures(
                 "kappa_quadratic",
                 lambda w: ordinal.quadratic_kappa(cl.confusion(true, called, k, w)),
                 len(y),
-                "truth and answers are one and the same class",
+                "the truth is one class throughout",
             )
             one("mean_steps", lambda w: ordinal.mean_steps(cl.confusion(true, called, k, w)), len(y), "no case")
             near = int((np.abs(true - called) <= 1).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from insula.core.types import Case, Cohort, FloatArray
 from insula.evaluate.facts import answers
 from insula.evaluate.outcome import EvaluationReport
 from insula.evaluate.run import Predicts
-from insula.evaluate.table import sample
+from insula.evaluate.table import by_patient, sample
 from insula.infer import heatmap
 from insula.infer.overlay import overlay_png
 from insula.infer.predict import Predictor
@@ -28,7 +29,8 @@ OUTCOMES = ("TP", "FN", "FP", "TN")
 class GalleryItem:
     """One case with its picture: outcome TP, FN, FP or TN for the positive class, its probability, an overlay (PNG).
 
-    png is empty where no picture could be made; the caption says why.
+    Outcome and probability are those of the case. Where its patient has several, the caption says how many and what
+    they come to together. png is empty where no picture could be made; the caption says why.
     """
 
     key: str
@@ -93,11 +95,25 @@ def gallery(
                 nothing = np.empty((0, 0), np.float32)
                 shown.append(_Shown(key, outcome, float(chances[key]), nothing, nothing, "", _said(error)))
     floor = _floor(shown)
-    return tuple(_item(item, floor, report.facts.positive) for item in shown)
+    pooled = _pooled(report)
+    return tuple(_item(item, floor, report.facts.positive, pooled.get(item.key, "")) for item in shown)
 
 
-def _item(shown: _Shown, floor: float, positive: str) -> GalleryItem:
-    caption = f"{shown.key}, {shown.place}p({positive}) = {shown.probability:.2f}"
+def _pooled(report: EvaluationReport) -> dict[str, str]:
+    """Case → what the cases of its patient come to, where there are several."""
+    rows = sample(report.table, report.facts)
+    patients = by_patient(rows, report.facts)[0]
+    whole = dict(zip(patients.keys, patients.p[:, report.facts.positive_index], strict=True))
+    counts = Counter(rows.patients)
+    return {
+        str(key): f"; all {counts[owner]} cases of the patient {whole[owner]:.2f}"
+        for key, owner in zip(rows.keys, rows.patients, strict=True)
+        if counts[owner] > 1
+    }
+
+
+def _item(shown: _Shown, floor: float, positive: str, pooled: str) -> GalleryItem:
+    caption = f"{shown.key}, {shown.place}p({positive}) = {shown.probability:.2f}{pooled}"
     if shown.reason:
         return GalleryItem(shown.key, shown.outcome, shown.probability, b"", f"{caption}; no picture: {shown.reason}")
     png = overlay_png(shown.picture, shown.heat, max(floor, float(shown.heat.max())))

@@ -28,9 +28,14 @@ def check(
     found: SHA-256 of the cases' files. pictures: of the cases. instead: codes of training pictures in this cohort, for
     a bundle that carries none.
     """
+    patients = patients_guard(known, cohort, cases)
+    how = split_guard(cohort, cases, split)
+    if how.verdict == "pass" and patients.verdict == "fail":
+        told = f"{how.finding}; it is not the split that the model was trained by"
+        how = Guard("split", "cannot tell", told)
     return (
-        split_guard(cohort, split),
-        patients_guard(known, cohort, cases),
+        how,
+        patients,
         files_guard(known, cases, found),
         pictures_guard(known, pictures, instead),
     )
@@ -46,7 +51,7 @@ def open_questions(guards: Sequence[Guard]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"Cannot tell: {g.finding}." for g in guards if g.verdict == "cannot tell"))
 
 
-def split_guard(cohort: Cohort, split: str) -> Guard:
+def split_guard(cohort: Cohort, cases: Sequence[Case], split: str) -> Guard:
     """Whether these cases are a test at all, and were set apart patient by patient."""
     if split in ("train", "val"):
         use = "trained" if split == "train" else "stopped, calibrated and given its threshold"
@@ -55,7 +60,19 @@ def split_guard(cohort: Cohort, split: str) -> Guard:
         told = "the cohort was split picture by picture, so pictures of one patient may stand in training and here"
         return Guard("split", "fail", told)
     if split == "all":
-        return Guard("split", "pass", "every case of the cohort was taken, whatever its split")
+        inside = sum(case.split in ("train", "val") for case in cases)
+        if inside:
+            told = f"every case was taken, {inside} of {len(cases)} of the splits 'train' and 'val' among them"
+            return Guard("split", "cannot tell", told)
+        return Guard("split", "pass", "every case of the cohort was taken, and none was set apart for training")
+    if not cohort.patient_ids:
+        return Guard("split", "cannot tell", "the cohort has no patient ids, so it cannot have been split by patient")
+    used = {case.patient for name in ("train", "val") for case in cohort.of_split(name)}
+    patients = {case.patient for case in cases}
+    if patients & used:
+        told = f"{len(patients & used)} of {len(patients)} patients here stand in this table's train or val as well"
+        keys = tuple(case.key for case in cases if case.patient in used)[:_SHOWN]
+        return Guard("split", "fail", told, keys)
     if not cohort.split_level:
         return Guard("split", "cannot tell", "nothing says how the cohort was split")
     return Guard("split", "pass", "the cohort was split by patient")

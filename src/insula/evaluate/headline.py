@@ -21,7 +21,12 @@ def headline(facts: Facts, patient: Level, optimistic: Sequence[str]) -> str:
         said("sensitivity", found.figures["sensitivity"]),
         said("specificity", found.figures["specificity"]),
     ]
-    return f"{facts.positive}: {', '.join(parts)}; {patient.patients} patients, {found.tp + found.fn} of them positive."
+    return f"{facts.positive}: {', '.join(parts)}; {rows(patient)}, {found.tp + found.fn} of them positive."
+
+
+def rows(level: Level) -> str:
+    """How many patients a level holds, or cases where nobody knows whose they are, with their noun."""
+    return f"{level.rows} {level.name}{'s' * (level.rows != 1)}"
 
 
 def said(name: str, figure: Figure) -> str:

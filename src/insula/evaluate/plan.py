@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from insula.core.provenance import sha256_text
 from insula.core.types import Case
-from insula.evaluate import files
+from insula.evaluate import files, marks
 from insula.evaluate.evidence import Plan
 from insula.evaluate.facts import Facts
 from insula.evaluate.files import Hashes
+from insula.evaluate.marks import Marks
 
 FIGURES = (
     "roc_auc", "sensitivity", "specificity", "ppv", "npv", "accuracy", "f1", "f2", "pr_auc", "mcc", "kappa", "brier",
     "log_loss", "ece",
 )  # fmt: skip
-Marks = Mapping[str, str]
-
-
-def marks(cases: Sequence[Case], facts: Facts, found: Hashes) -> dict[str, str]:
-    """What each case is (by its files; by its key and patient where a file is missing) → what its label is.
-
-    Both are the first digits of SHA-256: they tell the cases of two test sets apart without naming anybody.
-    """
-    return {
-        _mark(files.of_case(case, found) or (case.key, case.patient)): _mark(case.labels.get(facts.target, ()))
-        for case in cases
-    }
 
 
 def make(
@@ -85,22 +74,23 @@ def make(
 def changes(first: Plan, same_model: Plan | None, now: Plan, before: Marks, here: Marks) -> tuple[str, ...]:
     """What is not as it was planned before the first look, one clause each.
 
-    same_model: the earliest plan for the same models, whose thresholds must not have moved. before, here: `marks` of
+    same_model: the earliest plan for the same models, whose thresholds must not have moved. before, here: the cases of
     the first test set and of this one.
     """
     found = []
-    gone, new = set(before) - set(here), set(here) - set(before)
+    old, new = marks.sides(before, here)
+    gone, fresh = set(old) - set(new), set(new) - set(old)
     if gone:
-        found.append(f"{len(gone)} of {len(before)} test cases were left out")
-    if new:
-        found.append(f"{len(new)} test cases were added")
-    relabelled = sum(before[one] != here[one] for one in set(before) & set(here))
+        found.append(f"{len(gone)} of {len(old)} test cases were left out")
+    if fresh:
+        found.append(f"{len(fresh)} test cases were added")
+    relabelled = marks.relabelled(old, new)
     if relabelled and first.target == now.target:
         found.append(f"{relabelled} test cases have another label")
     for name, words in (("target", "target"), ("positive", "positive class"), ("aggregate", "pooling to patients")):
-        old, fresh = getattr(first, name), getattr(now, name)
-        if old != fresh:
-            found.append(f"the {words} is '{fresh}' and was '{old}'")
+        was, is_now = getattr(first, name), getattr(now, name)
+        if was != is_now:
+            found.append(f"the {words} is '{is_now}' and was '{was}'")
     if first.figures != now.figures:
         found.append("other figures are computed")
     if same_model and dict(same_model.thresholds) != dict(now.thresholds):
@@ -110,7 +100,3 @@ def changes(first: Plan, same_model: Plan | None, now: Plan, before: Marks, here
 
 def _said(plan: Plan) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in sorted(plan.thresholds.items())) or "none"
-
-
-def _mark(parts: Iterable[str]) -> str:
-    return sha256_text(parts)[:16]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -23,6 +23,7 @@ from insula.metrics.probabilities import exclusive
 
 Answers = Mapping[str, Mapping[str, str]]
 _PREFIX = "reader_"
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,11 @@ def load(path: Path) -> Answers:
             _put(found.setdefault(row["reader"], {}), row["case"], row["answer"], path.name, number)
         return found
     if "case" not in columns or len(columns) < 2:
+        other = "" if "case" in columns else sheet.meant("case", columns)
+        asked = f" Did you mean 'case' by '{other}'?" if other else ""
         raise EvaluationError(
-            f"{path.name} has the columns {columns}; it needs 'case' and one column a reader, or case, reader, answer."
+            f"{path.name} has the columns {', '.join(columns)}; it needs 'case' and one column a reader, or case, "
+            f"reader, answer.{asked}"
         )
     by_reader: dict[str, dict[str, str]] = {name.removeprefix(_PREFIX): {} for name in columns if name != "case"}
     for number, row in rows:
@@ -69,6 +73,35 @@ def of_columns(columns: Sequence[str], rows: Sequence[tuple[int, Mapping[str, st
     return found
 
 
+def check(given: Answers, facts: Facts, cases: Collection[str]) -> None:
+    """Raise EvaluationError for an answer about one of the cases that is no class, or where none is about any case."""
+    known = set(cases)
+    told = {case for by_case in given.values() for case in by_case}
+    if not told & known:
+        there, here = (f"'{min(names)}'" if names else "none" for names in (told, known))
+        raise EvaluationError(
+            f"Not one of the readers' {len(told)} cases is judged here: they are called like {there}, and the judged "
+            f"ones like {here}; check the column 'case'."
+        )
+    for name, by_case in given.items():
+        for case, text in by_case.items():
+            if case in known:
+                _class(text, facts, name, case)
+
+
+def unmatched(given: Answers, cases: Collection[str]) -> tuple[str, ...]:
+    """How many answers of each reader are about no case that was judged, a sentence each, with a few of them."""
+    known, notes = set(cases), []
+    for name, by_case in given.items():
+        lost = [case for case in by_case if case not in known]
+        if lost:
+            shown = ", ".join(f"'{case[:60]}'" for case in lost[:_NAMED])
+            more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+            what = "Left out: 1 answer of" if len(lost) == 1 else f"Left out: {len(lost)} answers of"
+            notes.append(f"{what} {name} about no judged case: {shown}{more}.")
+    return tuple(notes)
+
+
 def judge(table: pd.DataFrame, facts: Facts, given: Answers, replicates: int) -> Readers:
     """Each reader and the model on the cases that the reader read, and the readers among each other.
 
@@ -78,13 +111,12 @@ def judge(table: pd.DataFrame, facts: Facts, given: Answers, replicates: int) ->
     """
     rows = sample(table, facts)
     place = {key: i for i, key in enumerate(rows.keys.tolist())}
-    found, notes = [], []
+    found, notes = [], list(unmatched(given, place))
     for name, by_case in given.items():
         known = {case: text for case, text in by_case.items() if case in place}
-        if len(known) < len(by_case):
-            notes.append(f"{len(by_case) - len(known)} answers of {name} are about cases that were not judged.")
+        if len(known) < len(place):
+            notes.append(f"{name} read {len(known)} of the {len(place)} judged cases.")
         if not known:
-            notes.append(f"{name} read none of the cases.")
             continue
         at = np.array(sorted(place[case] for case in known), dtype=np.intp)
         classes = [_class(known[str(rows.keys[i])], facts, name, str(rows.keys[i])) for i in at]
@@ -115,6 +147,7 @@ def _reader(read: _Read, model: NDArray[np.intp], rows: Sample, facts: Facts, re
     return Reader(
         name=read.name,
         cases=len(at),
+        total=len(rows.keys),
         patients=len(np.unique(patients)),
         sensitivity=sensitivity,
         specificity=specificity,

@@ -16,20 +16,22 @@ from insula.core.errors import EvaluationError, InsulaError, ScanError, Unsuitab
 from insula.core.recipe import Recipe
 from insula.core.recipe_policy import Source
 from insula.core.types import Case, Cohort, Prediction
-from insula.evaluate import around, further, known, localisation, policy
+from insula.evaluate import around, caveats, further, known, localisation, policy
 from insula.evaluate.around import Asked
 from insula.evaluate.facts import Bools, Facts, answers, of_recipe
 from insula.evaluate.figures import level
 from insula.evaluate.headline import headline
 from insula.evaluate.outcome import EvaluationReport, Failure
-from insula.evaluate.table import by_patient, frame, sample
+from insula.evaluate.table import Sample, by_patient, frame, sample
 from insula.infer.decide import decide
 from insula.infer.domain_scale import ALL
 from insula.infer.predict import Predictor
 from insula.infer.uncertainty import SOURCES
 from insula.metrics.prevalence import at_prevalence
+from insula.metrics.probabilities import exclusive
 
 REPLICATES = 2000
+_NAMED = 3
 Progress = Callable[[Sequence[Case]], Iterable[Case]]
 
 
@@ -64,8 +66,7 @@ def evaluate(
     asked, own = asked or Asked(), bundle.decision.thresholds
     bundle = replace(bundle, decision=replace(bundle.decision, thresholds={**own, **asked.thresholds}))
     facts = of_recipe(recipe, bundle.decision.thresholds, bundle.decision.power)
-    cohort = replace(cohort, cases=tuple(_with_label(case, recipe) for case in cohort.cases))
-    cases, unlabelled = _cases(cohort, split, facts)
+    cohort, cases, unlabelled = labelled(cohort, split, recipe, facts)
     aims = (recipe.policy.operating_point,)
     asked = replace(asked, without={*asked.without, *_label_columns(recipe)})
     ground = around.lay(facts, cohort, cases, split, known.of_bundle(bundle), own, aims, bundle.id, replicates, asked)
@@ -94,6 +95,7 @@ def evaluate(
         facts.classes,
         {name: [r[name] for r in rows] for name in rows[0] if name not in ("case", "patient", "p", "y")},
     )
+    notes += caveats.of_decision(bundle.decision, facts)
     source = {
         "bundle": bundle.id,
         "recipe": recipe.name,
@@ -104,10 +106,9 @@ def evaluate(
         "temperature": bundle.decision.temperature,
         "passes": passes,
     }
-    seen = around.counted(ground)
     report = evaluate_table(table, facts, replicates, (), notes, failures, source)
     report = replace(report, further=further.judge(table, recipe, replicates))
-    return around.finish(report, ground, seen)
+    return around.finish(report, ground)
 
 
 def evaluate_table(
@@ -121,14 +122,21 @@ def evaluate_table(
 ) -> EvaluationReport:
     """Judge a table of predictions (columns: see insula.evaluate.table), wherever they come from.
 
+    source: where its `patient_ids` is False nobody knows whose the cases are, and figures are said to be over cases.
     Raises EvaluationError when the table and the facts do not fit together.
     """
     rows = sample(table, facts)
     pooled, mixed = by_patient(rows, facts)
-    patient = level("patient", pooled, facts, replicates)
+    known = bool((source or {}).get("patient_ids", True))
+    patient = level("patient" if known else "case", pooled, facts, replicates)
     several = len(pooled.keys) != len(rows.keys)
     case = level("case", rows, facts, replicates) if several else None
-    extra = [f"{mixed} patients have cases with different labels; see how they were pooled."] if mixed else []
+    extra = [*(_mixed(rows, facts) if mixed else []), *caveats.of_sets(table, facts), *caveats.of_units(rows.patients)]
+    if not known:
+        extra.append(
+            "Nothing tells which cases are of one patient (no column 'patient', no patient ids), so every figure is "
+            "over cases, each as if of a patient of its own; where patients have several, the intervals are too narrow."
+        )
     figures = patient.classes[facts.positive].figures
     prevalence = tuple(
         row for p in facts.prevalences if (row := at_prevalence(figures["sensitivity"], figures["specificity"], p))
@@ -150,25 +158,53 @@ def evaluate_table(
     )
 
 
+def _mixed(rows: Sample, facts: Facts) -> list[str]:
+    """A note that names patients whose cases do not have one label, and says how such a patient is counted."""
+    different = [
+        str(key) for key in np.unique(rows.patients) if len(np.unique(rows.y[rows.patients == key], axis=0)) > 1
+    ]
+    shown = ", ".join(different[:_NAMED]) + (f" and {len(different) - _NAMED} more" if len(different) > _NAMED else "")
+    how = "each label that any case has"
+    if exclusive(facts.kind):
+        how = f"{facts.positive} where any case is {facts.positive}"
+        how += ", otherwise the label of most cases" if len(facts.classes) > 2 else ""
+    if len(different) == 1:
+        return [f"1 patient has cases with different labels ({shown}) and counts as {how}."]
+    return [f"{len(different)} patients have cases with different labels ({shown}); each counts as {how}."]
+
+
+def labelled(cohort: Cohort, split: str, recipe: Recipe, facts: Facts) -> tuple[Cohort, list[Case], int]:
+    """The cohort with its labels, the labelled cases of a split, and how many of it have no label.
+
+    Raises EvaluationError where there is none, or a label is no class of the recipe.
+    """
+    cohort = replace(cohort, cases=tuple(_with_label(case, recipe) for case in cohort.cases))
+    return cohort, *_cases(cohort, split, facts)
+
+
 def _cases(cohort: Cohort, split: str, facts: Facts) -> tuple[list[Case], int]:
     if split not in ("train", "val", "test", "all"):
         raise EvaluationError(f"There is no split '{split}'; write train, val, test or all.")
     chosen = [case for case in cohort.cases if split in ("all", case.split)]
-    labelled = [case for case in chosen if facts.target in case.labels]
+    known = [case for case in chosen if facts.target in case.labels]
     if not chosen:
         raise EvaluationError(
             f"The cohort has no case in the split '{split}'; split it first (insula split), or pass --split all to "
             "take every case of an outside cohort."
         )
-    if not labelled:
+    if not known:
         raise EvaluationError(
             f"Not one of {len(chosen)} cases is labelled for '{facts.target}'; index with its labels."
         )
-    for case in labelled:
-        unknown = sorted(set(case.labels[facts.target]) - set(facts.classes))
-        if unknown:
-            raise EvaluationError(f"The cohort labels a case '{unknown[0]}', which is none of {list(facts.classes)}.")
-    return labelled, len(chosen) - len(labelled)
+    wrong = [case for case in known if not set(case.labels[facts.target]) <= set(facts.classes)]
+    if wrong:
+        unknown = sorted(set(wrong[0].labels[facts.target]) - set(facts.classes))
+        named = ", ".join(f"'{case.key}'" for case in wrong[:3]) + (" and more" if len(wrong) > 3 else "")
+        raise EvaluationError(
+            f"The cohort labels {len(wrong)} case{'s' * (len(wrong) > 1)} with no class of the bundle: {named}, the "
+            f"first '{unknown[0]}'; the classes are {', '.join(facts.classes)}. Correct the labels and index again."
+        )
+    return known, len(chosen) - len(known)
 
 
 def _sources(recipe: Recipe, passes: int, ask: Collection[Source]) -> tuple[Source, ...]:

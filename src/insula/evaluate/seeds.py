@@ -10,6 +10,7 @@ import numpy as np
 from insula.core.errors import EvaluationError
 from insula.core.recipe import Recipe
 from insula.evaluate.evidence import Seeds, Spread
+from insula.evaluate.headline import rows
 from insula.evaluate.outcome import EvaluationReport
 
 
@@ -77,6 +78,6 @@ def _headline(report: EvaluationReport, seeds: Seeds) -> str:
             parts.append(f"{word} not defined for every seed")
     level, positive = report.patient, report.positive
     return (
-        f"{report.facts.positive}, mean of {len(seeds.bundles)} seeds: {', '.join(parts)}; {level.patients} patients, "
+        f"{report.facts.positive}, mean of {len(seeds.bundles)} seeds: {', '.join(parts)}; {rows(level)}, "
         f"{positive.tp + positive.fn} of them positive."
     )

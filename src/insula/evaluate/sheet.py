@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from insula.core.errors import EvaluationError
 
 Row = dict[str, str]
 _MAX_BYTES = 256 << 20
+_TAILS = ("", "s", "id", "ids", "key", "name", "no", "nr", "number", "code")  # of a column that means the same
+_CLOSE = 0.8
 
 
 def read(path: Path) -> tuple[list[str], list[tuple[int, Row]]]:
@@ -18,6 +23,8 @@ def read(path: Path) -> tuple[list[str], list[tuple[int, Row]]]:
     Commas, semicolons or tabs may part the cells, whichever the header has most of. Raises EvaluationError for a file
     that is missing, no UTF-8 table, empty, has a column twice, or a row with another number of cells.
     """
+    if path.is_dir():
+        raise EvaluationError(f"'{path}' is a folder; give the CSV file of the table itself.")
     if not path.is_file():
         raise EvaluationError(f"There is no table '{path.name}'; check its path.")
     if path.stat().st_size > _MAX_BYTES:
@@ -48,3 +55,12 @@ def read(path: Path) -> tuple[list[str], list[tuple[int, Row]]]:
     if not rows:
         raise EvaluationError(f"'{path.name}' holds no rows; it needs a header and one row a case.")
     return columns, rows
+
+
+def meant(wanted: str, columns: Sequence[str]) -> str:
+    """The column that may have been meant by a name that is missing, misspelt or spelt otherwise; "" for none."""
+    plain = {re.sub(r"[^a-z0-9]", "", column.casefold()): column for column in columns}
+    found = next((plain[wanted + tail] for tail in _TAILS if wanted + tail in plain), "")
+    alike = [name for name in plain if name[:1] == wanted[0]]  # an inpatient is no patient misspelt
+    close = difflib.get_close_matches(wanted, alike, 1, _CLOSE)
+    return found or (plain[close[0]] if close else "")

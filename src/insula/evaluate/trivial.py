@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from insula.core.types import Case
 from insula.evaluate import trivial_features as features
+from insula.evaluate import trivial_verdict
 from insula.evaluate.evidence import Baselines, TrivialModel
 from insula.evaluate.pictures import Pictures
 from insula.metrics.compare import delong, delong_interval
@@ -71,7 +72,7 @@ def beside(
             continue
         method, fitted = _fit(a, y, owners, seed, boost=name == "metadata")
         models.append(_judge(name, inputs, method, fitted.predict_proba(b)[:, 1], test, judged, len(set(owners))))
-    return Baselines(tuple(models), reasons, _sentence(models, judged.roc_auc))
+    return Baselines(tuple(models), reasons, trivial_verdict.sentence(models, judged.roc_auc))
 
 
 def _missing(positive: tuple[str, str], train: Pictures | None) -> str:
@@ -171,7 +172,7 @@ def _judge(
         count[i] += 1
     pooled = total / np.maximum(count, 1)
     found = delong_interval(judged.y, pooled)
-    low = judged.roc_auc.interval[0] if judged.roc_auc.interval else judged.roc_auc.value
+    difference = delong(judged.y, judged.p, pooled).difference
     return TrivialModel(
         name=name,
         title=TITLES[name],
@@ -179,23 +180,6 @@ def _judge(
         method=method,
         train_patients=patients,
         roc_auc=found,
-        difference=delong(judged.y, judged.p, pooled).difference,
-        within=bool(found.value >= low),
-    )
-
-
-def _sentence(models: Sequence[TrivialModel], roc_auc: Figure) -> str:
-    if not models:
-        return "No trivial model could be fitted: nothing varies over the training cases."
-    told = ", ".join(f"{m.name} {m.roc_auc.value:.3f}" for m in models)
-    if not all(math.isfinite(m.roc_auc.value) for m in models):
-        return "The ROC-AUC of trivial models is not defined here."
-    near = [m for m in models if m.within]
-    if not near:
-        return f"No trivial model comes within the interval of the model's ROC-AUC of {roc_auc.value:.3f} ({told})."
-    best = max(near, key=lambda m: m.roc_auc.value)
-    ends = roc_auc.interval or (roc_auc.value, roc_auc.value)
-    return (
-        f"A model that sees only {best.title} reaches a ROC-AUC of {best.roc_auc.value:.3f}, and the model "
-        f"{roc_auc.value:.3f} (95% interval {ends[0]:.3f} to {ends[1]:.3f}): it may rest on no more than that ({told})."
+        difference=difference,
+        within=trivial_verdict.standing(difference) in ("level", "below"),
     )

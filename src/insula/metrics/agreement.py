@@ -14,21 +14,24 @@ from insula.metrics.classification import Values, ratio
 from insula.metrics.intervals import Figure
 
 Steps = Literal["none", "linear", "quadratic"]
-_SAME = "all answers are the same, so chance agreement is complete"
+_SAME = "one of the two gave the same answer throughout, so that kappa says nothing of the other"
+_ALL_SAME = "all answers are the same, so chance agreement is complete"
 
 
 def cohen(first: ArrayLike, second: ArrayLike, classes: int, weights: Values, steps: Steps = "none") -> Values:
     """Cohen's kappa of two lists of class numbers (n,), one value per row of weights (R, n).
 
     steps: none counts every disagreement fully (Cohen 1960); linear and quadratic count it by its distance in classes
-    or the square of it (Cohen, Psychological Bulletin 70:213, 1968), for classes that have an order.
+    or the square of it (Cohen, Psychological Bulletin 70:213, 1968), for classes that have an order. NaN where one of
+    the two gave a single answer throughout: kappa is then 0 whatever the other gave.
     """
     a, b = _pair(first, second, classes)
-    return kappa(cl.confusion(a, b, classes, weights), steps)
+    matrix = cl.confusion(a, b, classes, weights)
+    return np.where(cl.varied(matrix, 1), kappa(matrix, steps), np.nan)
 
 
 def kappa(matrix: Values, steps: Steps = "none") -> Values:
-    """Cohen's kappa of tables of answers (R, K, K); NaN when chance agreement is complete."""
+    """Cohen's kappa of tables (R, K, K) of truth against answers; NaN where the truth is one class throughout."""
     if steps == "none":
         return cl.kappa(matrix)
     distance = np.abs(np.subtract.outer(*[np.arange(matrix.shape[1])] * 2)).astype(np.float64)
@@ -36,7 +39,7 @@ def kappa(matrix: Values, steps: Steps = "none") -> Values:
     total = matrix.sum(axis=(1, 2))
     seen = ratio((matrix * cost).sum(axis=(1, 2)), total)
     chance = ratio(np.einsum("ri,ij,rj->r", matrix.sum(axis=2), cost, matrix.sum(axis=1)), total**2)
-    return 1.0 - ratio(seen, np.where(chance < 1e-12, 0.0, chance))
+    return 1.0 - ratio(seen, np.where(cl.varied(matrix, 2), chance, 0.0))
 
 
 def percent(first: ArrayLike, second: ArrayLike, weights: Values) -> Values:
@@ -106,7 +109,7 @@ def fleiss_figure(
     """Fleiss' kappa of class numbers (n, readers) with its interval over patients; events: rows on which all agree."""
     table = votes(answers, classes)
     whole = int((table.max(axis=1) == table.sum(axis=1)).sum())
-    return resample.figure("kappa", lambda w: fleiss(table, w), patients, whole, _SAME, replicates, seed)
+    return resample.figure("kappa", lambda w: fleiss(table, w), patients, whole, _ALL_SAME, replicates, seed)
 
 
 def _pair(first: ArrayLike, second: ArrayLike, classes: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -56,9 +56,13 @@ def of_cells(table: Values) -> Counts:
 
 
 def f_beta(c: Counts, beta: float) -> Values:
-    """(1 + β²)·TP / ((1 + β²)·TP + β²·FN + FP); F2 counts a missed case four times a false alarm."""
+    """(1 + β²)·TP / ((1 + β²)·TP + β²·FN + FP); F2 counts a missed case four times a false alarm.
+
+    NaN without a positive row: there is nothing to find, so that the formula gives 0 for every model.
+    """
     b = beta * beta
-    return ratio((1 + b) * c.tp, (1 + b) * c.tp + b * c.fn + c.fp)
+    below = np.where(c.tp + c.fn > 0, (1 + b) * c.tp + b * c.fn + c.fp, 0.0)
+    return ratio((1 + b) * c.tp, below)
 
 
 def table_figures(c: Counts) -> dict[str, Values]:
@@ -141,11 +145,20 @@ def pairs(true: NDArray[np.intp], predicted: NDArray[np.intp], classes: int) -> 
 
 
 def kappa(matrix: Values) -> Values:
-    """Cohen's kappa of confusion matrices (R, K, K); NaN when chance agreement is complete."""
+    """Cohen's kappa of confusion matrices (R, K, K); NaN where the truth is one class throughout.
+
+    Agreement is then that of chance whatever the answers are, so that the formula gives 0 (or 0 / 0) for every model.
+    """
     total = matrix.sum(axis=(1, 2))
     agreed = ratio(np.trace(matrix, axis1=1, axis2=2), total)
     chance = ratio((matrix.sum(axis=1) * matrix.sum(axis=2)).sum(axis=1), total**2)
-    return ratio(agreed - chance, np.where(np.isclose(chance, 1.0, rtol=0.0, atol=1e-12), 0.0, 1.0 - chance))
+    return ratio(agreed - chance, np.where(varied(matrix, 2), 1.0 - chance, 0.0))
+
+
+def varied(matrix: Values, summed: int) -> Bools:
+    """Whether confusion matrices (R, K, K) hold more than one true class (summed = 2) or one answer (summed = 1)."""
+    more: Bools = np.count_nonzero(matrix.sum(axis=summed), axis=1) > 1
+    return more
 
 
 def mcc(matrix: Values) -> Values:

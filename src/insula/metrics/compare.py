@@ -161,7 +161,8 @@ def paired_bootstrap(
     total, n = counts[0], counts[1]
     counted = min(events, n - events) if n == total and 0 < events < n else total
     if len(defined) * 2 < len(spread) or counted < FEWEST:
-        few = TOO_FEW if counted >= FEWEST else f"fewer than {FEWEST} patients: too few for an interval"
+        of = "" if counted == total else " of a class"
+        few = TOO_FEW if counted >= FEWEST else f"fewer than {FEWEST} patients{of}: too few for an interval"
         return Comparison(a, b, Figure(gap, None, "", *counts, few), float("nan"), "bootstrap")
     error = float(defined.std()) * np.sqrt(total / (total - 1))
     if error < 1e-9:

@@ -19,9 +19,9 @@ THRESHOLDS = tuple(round(0.01 * i, 2) for i in range(1, 100))
 class DecisionCurve:
     """Net benefit per threshold probability; treating nobody is 0 everywhere.
 
-    model, treat_all: net benefit. low, high: ends of the model's 95% interval over patients; gain_low, gain_high: those
-    of the model's net benefit above the better of treating all and none. prevalence: the share of positives, by which
-    a net benefit is divided to be standardised (1 is then the best that can be).
+    model, treat_all: net benefit. gain: that of the model above the better of treating all and none. low, high,
+    all_low, all_high, gain_low, gain_high: ends of their 95% intervals over patients. prevalence: the share of
+    positives, by which a net benefit is divided to be standardised (1 is then the best that can be).
     """
 
     thresholds: tuple[float, ...]
@@ -29,6 +29,9 @@ class DecisionCurve:
     low: tuple[float, ...]
     high: tuple[float, ...]
     treat_all: tuple[float, ...]
+    all_low: tuple[float, ...]
+    all_high: tuple[float, ...]
+    gain: tuple[float, ...]
     gain_low: tuple[float, ...]
     gain_high: tuple[float, ...]
     prevalence: float
@@ -100,11 +103,16 @@ def curve(
     model, everyone = (side[0] for side in both(np.ones((1, total))))
     spread: list[Values] = []
     gains: list[Values] = []
+    everyones: list[Values] = []
     for w in intervals.draws(total, replicates, seed):
         found, all_treated = both(w)
         spread.append(found)
         gains.append(found - np.maximum(all_treated, 0.0))
+        everyones.append((w @ positive) / (w @ size))
     low, high = np.quantile(np.concatenate(spread), [0.025, 0.975], axis=0)
+    # treating all is worth more the more positives there are, so the ends of their share give its own
+    shares = np.quantile(np.concatenate(everyones), [0.025, 0.975])
+    all_low, all_high = (share - (1 - share) * odds for share in shares)
     gain_low, gain_high = np.quantile(np.concatenate(gains), [0.025, 0.975], axis=0)
     return DecisionCurve(
         _plain(t),
@@ -112,6 +120,9 @@ def curve(
         _plain(low),
         _plain(high),
         _plain(everyone),
+        _plain(all_low),
+        _plain(all_high),
+        _plain(model - np.maximum(everyone, 0.0)),
         _plain(gain_low),
         _plain(gain_high),
         float(truth.mean()),

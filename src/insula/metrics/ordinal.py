@@ -12,7 +12,7 @@ from insula.metrics.classification import Values, ratio
 
 
 def quadratic_kappa(matrix: Values) -> Values:
-    """Cohen's kappa with quadratic weights (R,); NaN where truth and answers are one and the same class throughout."""
+    """Cohen's kappa with quadratic weights (R,); NaN where the truth is one class throughout."""
     return kappa(matrix, "quadratic")
 
 

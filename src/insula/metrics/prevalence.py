@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from insula.core.errors import EvaluationError
@@ -12,7 +13,10 @@ Ends = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class AtPrevalence:
-    """PPV, NPV and alerts per 1,000 patients at one prevalence, each (value, low, high)."""
+    """PPV, NPV and alerts per 1,000 patients at one prevalence, each (value, low, high).
+
+    PPV is NaN with both its ends where no answer is positive, and NPV where none is negative.
+    """
 
     prevalence: float
     ppv: Ends
@@ -50,7 +54,12 @@ def at_prevalence(sensitivity: Figure, specificity: Figure, prevalence: float) -
     se, sp = sensitivity.value, specificity.value
     return AtPrevalence(
         prevalence,
-        (ppv(se, sp, prevalence), ppv(se_low, sp_low, prevalence), ppv(se_high, sp_high, prevalence)),
-        (npv(se, sp, prevalence), npv(se_low, sp_low, prevalence), npv(se_high, sp_high, prevalence)),
+        _known(ppv(se, sp, prevalence), ppv(se_low, sp_low, prevalence), ppv(se_high, sp_high, prevalence)),
+        _known(npv(se, sp, prevalence), npv(se_low, sp_low, prevalence), npv(se_high, sp_high, prevalence)),
         (alerts(se, sp, prevalence), alerts(se_low, sp_high, prevalence), alerts(se_high, sp_low, prevalence)),
     )
+
+
+def _known(value: float, low: float, high: float) -> Ends:
+    """A share with its ends; ends without a share would be those of a figure that is not there."""
+    return (value, low, high) if math.isfinite(value) else (value, math.nan, math.nan)

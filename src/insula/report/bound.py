@@ -32,7 +32,7 @@ def said(model: Mapping[str, Any] | None) -> str:
     if not found:
         return f"{asked} The bundle does not say what was found."
     if found["bound"] is None:
-        return f"{asked} This could not be shown: {found['reason']}."
+        return f"{asked} This could not be shown: {words.clause(found['reason'])}."
     return (
         f"{asked} That is {words.number(found['threshold'])}: {found['wrong']} of {found['accepted']} accepted were "
         f"counted as mistakes, which bounds the risk by {words.percent(found['bound'])}; "

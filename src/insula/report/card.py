@@ -56,8 +56,8 @@ def of_record(record: Record) -> str:
     parts = [
         f"# {facts['name']}",
         f"**{LIMITS}**",
-        f"{facts['question']} The figures are those of predictions that came without their model, so this card says "
-        "nothing of its inputs, training and intended use: for the author.",
+        f"{words.sentence(facts['question'])} The figures are those of predictions that came without their "
+        "model, so this card says nothing of its inputs, training and intended use: for the author.",
         "## Figures",
         _figures(record),
         "## Limits",
@@ -78,8 +78,8 @@ def _card(
         f"# {recipe['name']}",
         f"**{LIMITS}**",
         "## Intended use",
-        f"{recipe['question']} For research: to study the question on scans of the kind it was trained on, with every "
-        "answer read by a person. Not for diagnosis, triage or treatment.",
+        f"{words.sentence(recipe['question'])} For research: to study the question on scans of the kind it was "
+        "trained on, with every answer read by a person. Not for diagnosis, triage or treatment.",
         _list(
             {
                 **_inputs(recipe),
@@ -118,7 +118,7 @@ def _further(recipe: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _network(model: Mapping[str, Any]) -> str:
-    text = f"{model['encoder']}, pooling by {model['pool']}, dropout {model['dropout']}"
+    text = f"{model['encoder']}, pooling by {model['pool']}, dropout {words.flat(model['dropout'])}"
     members = model.get("members", 1)
     return text if members == 1 else f"{text}, {members} networks averaged"
 
@@ -152,6 +152,8 @@ def _figures(report: Mapping[str, Any]) -> str:
 
 def _range(ends: Sequence[float | None]) -> str:
     value, low, high = (words.percent(x, 2) for x in ends)
+    if ends[0] is None:
+        return f"{value} (no such answer)"
     return f"{value} ({low} to {high})"
 
 

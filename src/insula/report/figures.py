@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 from insula.report.draw import COLOURS, DASHES, LETTERS, UNIT, Axis, Chart, Drawing, Series
 from insula.report.record import Record
-from insula.report.words import number, percent
+from insula.report.words import number, percent, plural
 
 _LONGEST = 24
 _BAND = "95% band over patients"
@@ -76,13 +77,21 @@ def reliability(record: Record) -> Drawing:
     chart.reference((0, 1), (0, 1), "perfect calibration")
     chart.stems(points["predicted"], [e[0] for e in ends], [e[1] for e in ends], "a", "95% interval")
     chart.line(points["predicted"], points["observed"], "a")
-    chart.points(points["predicted"], points["observed"], "a", "patients in bins of equal number")
+    chart.points(points["predicted"], points["observed"], "a", _binned(points["count"]))
     said = [
         _with_interval(name, figures[key])
         for key, name in (("ece", "ECE"), ("calibration_slope", "slope"), ("calibration_intercept", "intercept"))
         if key in figures
     ]
     return chart.done("; ".join(said))
+
+
+def _binned(counts: Sequence[int]) -> str:
+    """How many bins there are, and how many patients are in each."""
+    least, most = min(counts), max(counts)
+    return (
+        f"{plural(len(counts), 'bin')} of {plural(most, 'patient') if least == most else f'{least} to {most} patients'}"
+    )
 
 
 def histogram(record: Record) -> Drawing:
@@ -140,7 +149,7 @@ def confusion(record: Record) -> Drawing:
     """The confusion matrix with counts and shares of each true class; of the positive label where labels combine."""
     level, positive = record["patient"], _short(_name(record))
     if level["confusion"] is not None:
-        names, matrix = [_short(n) for n in record["facts"]["classes"]], level["confusion"]
+        names, matrix = list(record["facts"]["classes"]), level["confusion"]
     else:
         c = _positive(record)
         names, matrix = [f"not {positive}", positive], [[c["tn"], c["fp"]], [c["fn"], c["tp"]]]
@@ -149,7 +158,7 @@ def confusion(record: Record) -> Drawing:
     parts = [_label(left + 135, 18, "answer", "middle"), _label(14, 165, "truth", "middle", turned=True)]
     for i, line in enumerate(matrix):
         total = sum(line)
-        parts.append(_label(left - 8, top + size * (i + 0.5) + 4, names[i], "end", room=left - 30))
+        parts.append(_label(left - 8, top + size * (i + 0.5) - 3, names[i], "end", room=left - 30))
         for j, count in enumerate(line):
             parts.append(_cell(left + size * j, top + size * i, size, count, total))
     for j, name in enumerate(names):
@@ -171,11 +180,25 @@ def _cell(x: float, y: float, size: float, count: int, total: int) -> str:
 
 
 def _label(x: float, y: float, said: str, anchor: str, turned: bool = False, room: float = 0.0) -> str:
-    """Text of size 13, drawn closer together where it would take more room than there is."""
+    """Text of size 13; where there is little room it takes up to two lines, drawn a little closer together."""
     turn = f' transform="rotate(-90 {x:g} {y:g})"' if turned else ""
-    tight = f' textLength="{room:.0f}" lengthAdjust="spacingAndGlyphs"' if room and 7.2 * len(said) > room else ""
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="13"'
-    return f'<text {place} class="t-ink" fill="#27323d"{turn}{tight}>{escape(said)}</text>'
+    lines = _lines(said, room) if room else [said]
+    drawn = []
+    for i, line in enumerate(lines):
+        tight = f' textLength="{room:.0f}" lengthAdjust="spacingAndGlyphs"' if room and 7.2 * len(line) > room else ""
+        place = f'x="{x:.1f}" y="{y + 14 * i:.1f}" text-anchor="{anchor}" font-size="13"'
+        drawn.append(f'<text {place} class="t-ink" fill="#27323d"{turn}{tight}>{escape(line)}</text>')
+    return "".join(drawn)
+
+
+def _lines(said: str, room: float) -> list[str]:
+    """A text in one or two lines that can be drawn in so much room with letters no narrower than seven tenths."""
+    most = max(4, int(room / (0.7 * 7.2)))
+    first, *rest = textwrap.wrap(said, most) or [""]
+    if not rest:
+        return [first]
+    second = " ".join(rest)
+    return [first, second if len(second) <= most else f"{second[: most - 1]}…"]
 
 
 def _unit(label: str) -> Axis:

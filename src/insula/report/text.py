@@ -55,7 +55,7 @@ def _beside(held: dict[str, Any]) -> list[str]:
     if held["looks"]:
         said.append(held["looks"]["sentence"])
     if held["site"]:
-        said.append(f"Internal or external: {held['site']['standing']} ({held['site']['reason'].rstrip('.')}).")
+        said.append(f"Internal or external: {held['site']['standing']} ({words.clause(held['site']['reason'])}).")
     if held["baselines"]:
         said.append(held["baselines"]["sentence"])
     shuffled = held["permutation"]

@@ -23,8 +23,8 @@ NAMES = {
     "mcc": "MCC",
     "kappa": "Cohen's kappa",
     "kappa_quadratic": "Kappa, quadratic weights",
-    "brier": "Brier score",
-    "log_loss": "Log loss",
+    "brier": "Brier score (against the rest)",
+    "log_loss": "Log loss (against the rest)",
     "log_loss_balanced": "Log loss, classes weighted equally",
     "ece": "Calibration error (ECE)",
     "c_index": "C-index (concordance)",
@@ -37,6 +37,11 @@ NAMES = {
     "within_one": "Within one step",
     "calibration_slope": "Calibration slope",
     "calibration_intercept": "Calibration intercept",
+}
+OVERALL = {
+    "accuracy": "Accuracy, the very class",
+    "brier": "Brier score, summed over all classes (0 to 2)",
+    "log_loss": "Log loss, of the true class among all",
 }
 COVERAGE = {
     "accepted": "Accepted",
@@ -71,6 +76,13 @@ def name(key: str) -> str:
     return f"{said}, {label}" if label else said
 
 
+def overall(key: str, kind: str) -> str:
+    """What a figure over all classes is called, told apart from that of one class against the rest."""
+    if kind == "multilabel" and key == "accuracy":
+        return "Every label right"
+    return OVERALL.get(key) or name(key)
+
+
 def ordered(figures: Said) -> list[tuple[str, Said]]:
     """The figures of a class in the order in which they are shown; unknown ones last."""
     return [(k, figures[k]) for k in ORDER if k in figures] + [(k, f) for k, f in figures.items() if k not in ORDER]
@@ -82,10 +94,10 @@ def value(figure: Said) -> str:
 
 
 def number(x: float | None, digits: int = 3) -> str:
-    """That many decimals with a true minus sign, or a dash."""
+    """That many decimals with a true minus sign (none before a zero), or a dash."""
     if x is None or not math.isfinite(x):
         return "–"
-    return f"{x:.{digits}f}".replace("-", "−")
+    return f"{round(x, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def interval(figure: Said) -> str:
@@ -147,6 +159,36 @@ def gathered(notes: Iterable[str]) -> list[str]:
 def chance(p: float | None) -> str:
     """A p-value with three decimals, or that it is below 0.001, or a dash."""
     return "< 0.001" if p is not None and p < 0.001 else number(p)
+
+
+def primary(said: str) -> str:
+    """The figure that a plan names first, by its name: `roc_auc of 'stroke' over patients`."""
+    key, space, rest = said.partition(" ")
+    return f"{NAMES.get(key, key)}{space}{rest}"
+
+
+def moment(time: str) -> str:
+    """A time of a record (ISO 8601, UTC) to the minute; any other text as it is."""
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?(?:\+00:00|Z)", time)
+    return f"{found[1]} {found[2]} UTC" if found else time
+
+
+def short(digest: str) -> str:
+    """The first twelve digits of a hash; the whole one stands under Provenance. Any other text as it is."""
+    return f"{digest[:12]}…" if re.fullmatch(r"[0-9a-f]{32,}", digest) else digest
+
+
+def clause(text: str) -> str:
+    """A text without the full stop at its end, to stand within a sentence."""
+    return text.strip().rstrip(".")
+
+
+def sentence(text: str) -> str:
+    """A text as a sentence: a capital first, a full stop last unless it ends in one, a question or an exclamation."""
+    bare = text.strip()
+    if not bare:
+        return ""
+    return bare[0].upper() + bare[1:] + ("" if bare.endswith((".", "?", "!")) else ".")
 
 
 def plural(count: int, one: str) -> str:

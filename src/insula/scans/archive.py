@@ -15,7 +15,16 @@ from insula.scans import limits
 from insula.scans.limits import LIMITS, Limits
 
 ZIP, GZIP = b"PK\x03\x04", b"\x1f\x8b"
-_PACKED = (ZIP, GZIP, b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x28\xb5\x2f\xfd")
+_EMPTY_ZIP, _SPANNED_ZIP = b"PK\x05\x06", b"PK\x07\x08"
+_TAR = 257, b"ustar"
+_OTHERS = {
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ\0": "an xz file",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"Rar!": "a RAR archive",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file",
+}
+_PACKED = (ZIP, GZIP, *_OTHERS)
 _BLOCK = 1 << 20
 _HEAD = 132  # a preamble and the letters behind it
 _MOST_PEEKED = 200
@@ -55,6 +64,48 @@ def holds_dicom(path: Path, allowed: Limits = LIMITS) -> bool:
     except Exception:  # noqa: BLE001  broad: zipfile, zlib, bz2 and lzma all raise on damaged archives
         return False
     return False
+
+
+def why_not(path: Path, start: bytes, allowed: Limits = LIMITS) -> str:
+    """Why a packed file is no scan, and the next step, in one sentence; "" for a file that is not packed.
+
+    start: its first bytes, at least 262 where it has as many.
+    """
+    if start.startswith((ZIP, _EMPTY_ZIP, _SPANNED_ZIP)):
+        try:
+            return _why_no_zip(path, allowed)
+        except ScanError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001  broad: as in `unpacked`
+            return f"'{path.name}' is a damaged zip file ({limits.reason(error)}); copy it again or pack it anew."
+    if start.startswith(GZIP):
+        return f"'{path.name}' is gzip-compressed and holds neither NIfTI nor DICOM; unpack it and give its files."
+    kind = next((name for magic, name in _OTHERS.items() if start.startswith(magic)), "")
+    kind = kind or ("a tar archive" if start[_TAR[0] :].startswith(_TAR[1]) else "")
+    return f"'{path.name}' is {kind}, which is not opened; unpack it and give its files." if kind else ""
+
+
+def _why_no_zip(path: Path, allowed: Limits) -> str:
+    """What stands against a zip file in which no DICOM file was found; ScanError and others as `unpacked`."""
+    limits.zip_directory(path, allowed)
+    with zipfile.ZipFile(path) as packed:
+        members = [info for info in packed.infolist() if not info.is_dir()]
+        targets = [(info, _target(info, path.name)) for info in members]
+        shown = [info for info, target in targets if target is not None]
+        if not shown:
+            return f"'{path.name}' is a zip file without any file in it; pack the files of one series."
+        for info in shown[:_MOST_PEEKED]:
+            with packed.open(info) as member:
+                if member.read(_HEAD).startswith(_PACKED):
+                    return _nested(path.name)
+    return (
+        f"'{path.name}' is a zip file without a DICOM file; zip files are read for the DICOM files of one series: "
+        "unpack it and give its files."
+    )
+
+
+def _nested(name: str) -> str:
+    return f"'{name}' holds another archive, and only one level is opened; unpack it and give the inner one."
 
 
 def _begins(start: bytes) -> bool:
@@ -105,12 +156,17 @@ def _target(info: zipfile.ZipInfo, name: str) -> PurePosixPath | None:
     raw = info.orig_filename
     parts = raw.replace("\\", "/").split("/")
     if raw.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in raw:
-        raise ScanError(f"'{name}' holds a member whose name leads out of the archive; it is refused whole.")
+        raise ScanError(
+            f"'{name}' holds a member whose name leads out of the archive and is refused whole; pack it again, from "
+            "within the folder of the scan."
+        )
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
-        raise ScanError(f"'{name}' holds a link or a device instead of a file; it is refused whole.")
+        raise ScanError(
+            f"'{name}' holds a link or a device instead of a file and is refused whole; pack the files themselves."
+        )
     if info.flag_bits & 0x1:
-        raise ScanError(f"'{name}' is encrypted; unpack it and give its files.")
+        raise ScanError(f"'{name}' is encrypted; unpack it with its password and give its files.")
     kept = [_printable(part) for part in parts if part not in ("", ".")]
     if not kept or any(part.startswith(".") or part == "__MACOSX" or not part for part in kept):
         return None
@@ -125,7 +181,7 @@ def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, name
         with archive.open(info) as packed, target.open("xb") as out:
             while block := packed.read(_BLOCK):
                 if out.tell() == 0 and block.startswith(_PACKED):
-                    raise ScanError(f"'{name}' holds another archive; unpack it and give its files.")
+                    raise ScanError(_nested(name))
                 left -= len(block)
                 if left < 0:
                     raise LimitError(f"'{name}' unpacks to more than its entries say; it is refused whole.")
@@ -141,7 +197,7 @@ def _gunzip(path: Path, folder: Path, allowed: Limits) -> None:
     with path.open("rb") as stream, (folder / (_printable(path.stem) or "file")).open("xb") as out:
         for block in limits.inflate(stream, cap + 1):
             if total == 0 and block.startswith(_PACKED):
-                raise ScanError(f"'{path.name}' holds another archive; unpack it and give its files.")
+                raise ScanError(_nested(path.name))
             total += len(block)
             limits.growth(path.stat().st_size, total, path.name, allowed)
             if total > cap:

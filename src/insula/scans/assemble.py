@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -62,13 +62,14 @@ def assemble(
         pixels.check(facts, allowed)
     each = [_frames(facts, dataset) for facts, dataset in loaded]
     found = [Slice(i, k, frame, loaded[i][0]) for i, frames in enumerate(each) for k, frame in enumerate(frames)]
-    said = [*notes, *_preambles(loaded)]
+    said = [*notes, *_counted(loaded, lambda facts: [facts.preamble]), *_counted(loaded, lambda f: f.doubts.values())]
     noun = "file" if len(found) == len(loaded) else "frame"
     kept, aside = _stack(found, noun, said)
     first = kept[0]
     spacing = first.frame.spacing or (1.0, 1.0)
     if first.frame.spacing is None:
-        said.append("no pixel spacing in the header: 1 mm assumed")
+        usable = "usable " if first.facts.doubts.get("PixelSpacing") else ""
+        said.append(f"no {usable}pixel spacing in the header: 1 mm assumed")
     grid: NDArray[np.float64] | None = None
     if first.height is not None and first.frame.orientation is not None:
         points = [s.frame.position for s in kept if s.frame.position is not None]
@@ -84,7 +85,7 @@ def assemble(
                 f"The series has {len(loaded)} files with several frames each and no positions; give one of them."
             )
         affine = np.diag([spacing[1], spacing[0], first.frame.thickness or 1.0, 1.0])
-        said.append(_unplaced(len(loaded), len(kept)))
+        said.append(_unplaced(len(loaded), len(kept), any(name.startswith("Image") for name in first.facts.doubts)))
     said += [f"{count} {noun}{'s' if count > 1 else ''} set aside: {kind}" for kind, count in sorted(aside.items())]
     depth = len(kept) if grid is None else len(grid)
     limits.shape((first.facts.samples, depth, first.facts.rows, first.facts.columns), name, allowed)
@@ -191,14 +192,20 @@ def _values(
     return array, parts
 
 
-def _unplaced(files: int, slices: int) -> str:
+def _unplaced(files: int, slices: int, doubtful: bool) -> str:
+    no = "no usable" if doubtful else "no"
     if files > 1:
-        return "no positions in the headers: ordered by instance number, left and right as shown"
+        return f"{no} positions in the headers: ordered by instance number, left and right as shown"
     if slices > 1:
-        return "no positions of the frames in the header: in the order of the file, left and right as shown"
-    return "no position or orientation in the header: left and right as shown"
+        return f"{no} positions of the frames in the header: in the order of the file, left and right as shown"
+    return f"{no} position or orientation in the header: left and right as shown"
 
 
-def _preambles(loaded: Sequence[tuple[Header, Dataset]]) -> list[str]:
-    counts = Counter(facts.preamble for facts, _ in loaded if facts.preamble)
-    return [f"{note} ({count} files)" if len(loaded) > 1 else note for note, count in counts.items()]
+def _counted(loaded: Sequence[tuple[Header, Dataset]], of: Callable[[Header], Iterable[str]]) -> list[str]:
+    """What the headers of the files have to be warned of, each with the number of its files where there are several."""
+    counts = Counter(note for facts, _ in loaded for note in of(facts) if note)
+    return [f"{note} ({_files(count)})" if len(loaded) > 1 else note for note, count in counts.items()]
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'s' if count > 1 else ''}"

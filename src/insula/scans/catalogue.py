@@ -75,17 +75,19 @@ def entries(files: Sequence[Path], name: str, allowed: Limits = LIMITS) -> tuple
     from insula.scans import read
 
     groups: dict[tuple[str, ...], list[Header]] = {}
+    refused = ""
     for path in files:
         try:
             if read.sniff(path) != "dicom":
                 continue
             facts = header.read(path, allowed)
-        except InsulaError:
+        except InsulaError as error:
+            refused = refused or f" The first of its files: {error}"
             continue  # passed over, as the docstring says: `read` and `insula check` name such files
         key = (facts.attributes.get("study_uid", ""), facts.series_uid or str(path.parent))
         groups.setdefault(key, []).append(facts)
     if not groups:
-        raise ScanError(f"'{name}' holds no DICOM series; give a folder of DICOM files.")
+        raise ScanError(f"'{name}' holds no DICOM series; give a folder of DICOM files.{refused}")
     return tuple(_entry(number, group) for number, group in enumerate(groups.values(), start=1))
 
 

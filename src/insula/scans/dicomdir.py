@@ -50,7 +50,7 @@ def files(path: Path, allowed: Limits = LIMITS) -> tuple[list[Path], int]:
         if len(found) > allowed.max_files:
             raise LimitError(f"'{path.name}' refers to more than {allowed.max_files} files; give one series' folder.")
     if not found:
-        what = f"{missing} files and none of them is there" if missing else "no files"
+        what = f"{missing} file{'s' if missing > 1 else ''} and none of them is there" if missing else "no files"
         raise ScanError(f"'{path.name}' is an index of {what}; copy the whole medium or give the files themselves.")
     return list(found), missing
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from insula.core.errors import ScanError
-from insula.scans import attributes, header
+from insula.scans import attributes, doubt, header
 from insula.scans.header import Header, Triple
 
 # trait → (functional group, attribute) of an enhanced object (PS3.3, C.7.6.16, C.8.13, C.8.15)
@@ -108,14 +108,14 @@ def _frame(dataset: Dataset, facts: Header, own: Dataset, common: Dataset) -> Fr
     plane = _group(own, common, "PlanePositionSequence")
     pose = _group(own, common, "PlaneOrientationSequence")
     measures = _group(own, common, "PixelMeasuresSequence")
-    spacing = attributes.numbers(measures, "PixelSpacing", 2)
-    thickness = attributes.numbers(measures, "SliceThickness", 1)
+    spacing = doubt.lengths(attributes.numbers(measures, "PixelSpacing", 2))
+    thickness = doubt.lengths(attributes.numbers(measures, "SliceThickness", 1))
     slope, intercept, kind = _rescale(_group(own, common, "PixelValueTransformationSequence"), dataset, facts)
     return Frame(
         position=header.triple(attributes.numbers(plane, "ImagePositionPatient", 3)),
         orientation=header.orientation(pose) or facts.orientation,
-        spacing=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else facts.spacing,
-        thickness=thickness[0] if thickness and thickness[0] > 0 else facts.thickness,
+        spacing=(spacing[0], spacing[1]) if spacing else facts.spacing,
+        thickness=thickness[0] if thickness else facts.thickness,
         slope=slope,
         intercept=intercept,
         kind=kind,

@@ -19,13 +19,14 @@ from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from insula.core.errors import LimitError, ScanError
-from insula.scans import attributes, elements, preamble
+from insula.scans import attributes, doubt, elements, preamble
 from insula.scans.limits import LIMITS, Limits, file_size, inflate, reason
 
 # pydicom would print odd header values on standard error; they may name a patient
 logging.getLogger("pydicom").addHandler(logging.NullHandler())
 
 INDEX, NO_PICTURE, LOCALISER, CAPTURE = "index of files", "no picture", "localiser", "screen capture"
+NO_SIZE = "pixels without rows and columns"
 _DIRECTORY = "1.2.840.10008.1.3.10"
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -84,7 +85,9 @@ class Header:
 
     position: millimetres (LPS) of the first voxel's centre; orientation: direction cosines of a row and of a column;
     spacing: (between rows, between columns) in mm. None where the file does not say. traits: what may tell apart two
-    slices in one place (echo time, time point, ...). preamble: what to warn of in the bytes before the header.
+    slices in one place (echo time, time point, ...). preamble: what to warn of in the bytes before the header. doubts:
+    attribute → what to warn of, where it is there and cannot be used. sizeless: whether there are pixels without rows
+    and columns.
     """
 
     path: Path
@@ -103,6 +106,8 @@ class Header:
     attributes: Mapping[str, str]
     traits: Mapping[str, str] = field(default_factory=dict)
     preamble: str = ""
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    sizeless: bool = False
 
     @property
     def series_uid(self) -> str:
@@ -115,7 +120,7 @@ class Header:
         if self.sop_class == _DIRECTORY:
             return INDEX
         if self.rows < 1 or self.columns < 1:
-            return NO_PICTURE
+            return NO_SIZE if self.sizeless else NO_PICTURE
         if _LOCALISER.search(self.image_type.upper()):
             return LOCALISER
         if self.sop_class.startswith(_SECONDARY_CAPTURE) or _SCREEN.search(self.image_type.upper()):
@@ -174,7 +179,10 @@ def _stop(at_pixels: bool, name: str, limits: Limits) -> Callable[[BaseTag, str 
 
 def read(path: Path, limits: Limits = LIMITS) -> Header:
     """The header of one file, its pixels not read. Raises ScanError and LimitError as `load`."""
-    return facts(load(path, limits, pixels=False), path)
+    found = facts(load(path, limits, pixels=False), path)
+    if found.aside == NO_PICTURE:  # unless there are pixels behind the place where that reading stopped
+        return facts(load(path, limits, later=True), path)
+    return found
 
 
 def facts(dataset: Dataset, path: Path) -> Header:
@@ -207,26 +215,38 @@ def _facts(dataset: Dataset, path: Path) -> Header:
     said = {key: value for key, name in _TEXTS.items() if (value := attributes.text(dataset, name))}
     if age := _years(attributes.text(dataset, "PatientAge")):
         said["age"] = age
+    rows, columns = attributes.integer(dataset, "Rows", 0), attributes.integer(dataset, "Columns", 0)
     place = _frame_group(dataset)
-    spacing = attributes.numbers(place, "PixelSpacing", 2) or attributes.numbers(dataset, "ImagerPixelSpacing", 2)
-    thickness = attributes.numbers(place, "SliceThickness", 1)
+    own = doubt.lengths(attributes.numbers(place, "PixelSpacing", 2))
+    spacing = own or doubt.lengths(attributes.numbers(dataset, "ImagerPixelSpacing", 2))
+    thickness = doubt.lengths(attributes.numbers(place, "SliceThickness", 1))
+    position, pose = triple(attributes.numbers(place, "ImagePositionPatient", 3)), orientation(place)
+    usable = {
+        "PixelSpacing": own,
+        "ImagePositionPatient": position,
+        "ImageOrientationPatient": pose,
+        "SliceThickness": thickness or attributes.numbers(place, "SliceThickness", 1) == (0.0,),  # 0: not known
+    }
+    doubts = {name: why for name, good in usable.items() if not good and (why := doubt.unusable(place, name))}
     return Header(
         path=path,
         modality=attributes.text(dataset, "Modality"),
         sop_class=sop_class,
         image_type=attributes.text(dataset, "ImageType"),
-        rows=attributes.integer(dataset, "Rows", 0),
-        columns=attributes.integer(dataset, "Columns", 0),
+        rows=rows,
+        columns=columns,
         frames=attributes.integer(dataset, "NumberOfFrames", 1),
         samples=attributes.integer(dataset, "SamplesPerPixel", 1),
         instance=attributes.integer(dataset, "InstanceNumber", 0),
-        position=triple(attributes.numbers(place, "ImagePositionPatient", 3)),
-        orientation=orientation(place),
-        spacing=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
-        thickness=thickness[0] if thickness and thickness[0] > 0 else None,
+        position=position,
+        orientation=pose,
+        spacing=(spacing[0], spacing[1]) if spacing else None,
+        thickness=thickness[0] if thickness else None,
         attributes=said,
         traits={name: value for name, tag in TRAITS.items() if (value := attributes.text(dataset, tag))},
         preamble=preamble.note(bytes(getattr(dataset, "preamble", None) or b"") + b"DICM"),
+        doubts=doubts,
+        sizeless=(rows < 1 or columns < 1) and any(tag in dataset for tag in _PIXEL_TAGS),
     )
 
 

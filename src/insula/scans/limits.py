@@ -155,7 +155,9 @@ def zip_directory(path: Path, limits: Limits = LIMITS) -> None:
         tail = stream.read()
     place = tail.rfind(b"PK\x05\x06")
     if place < 0 or len(tail) < place + 22:
-        raise ScanError(f"'{path.name}' is a zip file without an end; it is cut short, copy it again.")
+        raise ScanError(
+            f"'{path.name}' is a zip file without the directory at its end; it is cut short, copy it again."
+        )
     count = int.from_bytes(tail[place + 10 : place + 12], "little")
     length = int.from_bytes(tail[place + 12 : place + 16], "little")
     if count > limits.max_files or length > 1024 * limits.max_files:

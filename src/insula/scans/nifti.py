@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import warnings
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from insula.core.errors import InsulaError, LimitError, ScanError
 from insula.core.types import Units, Volume
-from insula.scans import limits
+from insula.scans import doubt, limits
 from insula.scans.limits import LIMITS, Limits
 from insula.scans.orient import to_lps
 
@@ -23,7 +24,20 @@ _MOST_OFFSET = 64 << 20  # bytes of header extensions
 _GZIP = b"\x1f\x8b"
 _HU = re.compile(r"\bHU\b|hounsfield", re.IGNORECASE)
 _SIDECAR_BYTES = 1 << 20
+_FLAT = 1e-3  # volume of a voxel over the product of its sides, below which its axes span no space
 _LONGER = "the file holds more bytes than its header promises: the rest was ignored"
+
+
+class _Heard(logging.Handler):
+    """Keeps what is logged as a warning."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one message."""
+        self.said.append(" ".join(record.getMessage().split())[:160])
 
 
 def magic(start: bytes) -> bool:
@@ -43,7 +57,7 @@ def head(path: Path) -> bytes:
 
 def shape(path: Path, allowed: Limits = LIMITS) -> tuple[int, ...]:
     """The dimensions (X, Y, Z[, C]) that the header claims, checked against the limits; no voxel is read."""
-    return _dimensions(_header(head(path), path), path, allowed)
+    return _dimensions(_header(head(path), path)[0], path, allowed)
 
 
 def read(path: Path, allowed: Limits = LIMITS) -> Volume:
@@ -69,12 +83,12 @@ def read(path: Path, allowed: Limits = LIMITS) -> Volume:
 
 
 def _read(path: Path, allowed: Limits) -> Volume:
-    header = _header(head(path), path)
+    header, oddities = _header(head(path), path)
     sides = _dimensions(header, path, allowed)
     dtype = header.get_data_dtype()
     if dtype.kind == "c" or (dtype.kind == "V" and dtype.names != ("R", "G", "B") and dtype.names != tuple("RGBA")):
         raise ScanError(f"'{path.name}' holds {dtype} values; only real numbers and RGB colours are read.")
-    notes: list[str] = []
+    notes = [f"{doubt.DOUBT}{text}" for text in oddities]
     body = _body(path, _place(header, sides, path, allowed), notes, allowed)
     text, sidecar = _text(header["descrip"]), _sidecar(path)
     units: Units = "HU" if _HU.search(text) or _HU.search(str(sidecar.get("Units", ""))) else "a.u."
@@ -89,7 +103,7 @@ def _read(path: Path, allowed: Limits) -> Volume:
     if not np.isfinite(array).all():
         array = np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
         notes.append("values that are no numbers set to 0")
-    array, affine = to_lps(np.ascontiguousarray(array, dtype=np.float32), _affine(header, notes))
+    array, affine = to_lps(np.ascontiguousarray(array, dtype=np.float32), _affine(header, path.name, notes))
     return Volume(
         array=array,
         affine=affine,
@@ -102,7 +116,8 @@ def _read(path: Path, allowed: Limits) -> Volume:
     )
 
 
-def _header(start: bytes, path: Path) -> Any:
+def _header(start: bytes, path: Path) -> tuple[Any, list[str]]:
+    """The header, and what nibabel mended of it, which it would print on standard error."""
     if not magic(start):
         raise ScanError(f"'{path.name}' is no single-file NIfTI image; give a .nii or .nii.gz file.")
     import nibabel as nib  # half of the time that this package takes to import; only NIfTI files need it
@@ -111,8 +126,13 @@ def _header(start: bytes, path: Path) -> Any:
     kind, length = (nib.Nifti2Header, 540) if start[4:8] == b"n+2\0" else (nib.Nifti1Header, 348)
     if len(start) < length:
         raise ScanError(f"'{path.name}' ends inside its header; the file is cut short, copy it again.")
+    heard = _Heard()
+    log = logging.Logger("insula.nifti")
+    log.addHandler(heard)
     try:
-        return kind(start[:length])
+        header = kind(start[:length], check=False)
+        header.check_fix(logger=log)
+        return header, heard.said
     except Exception as error:  # broad: nibabel raises several families for impossible header fields
         raise ScanError(
             f"'{path.name}' has a damaged NIfTI header ({limits.reason(error)}); export it again."
@@ -205,14 +225,22 @@ def _scaled(raw: NDArray[Any], header: Any) -> NDArray[np.float32]:
     return values
 
 
-def _affine(header: Any, notes: list[str]) -> NDArray[np.float64]:
+def _affine(header: Any, name: str, notes: list[str]) -> NDArray[np.float64]:
     if int(header["qform_code"]) == 0 and int(header["sform_code"]) == 0:
         notes.append("no orientation in the header: left and right not certain")
     affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-    usable = np.isfinite(affine).all() and abs(float(np.linalg.det(affine[:3, :3]))) > 1e-9
-    if not usable:
-        notes.append("unusable affine in the header: 1 mm voxels assumed, left and right not certain")
+    sides = np.linalg.norm(affine[:3, :3], axis=0)
+    usable = np.isfinite(affine).all() and bool((sides > 0).all())
+    if usable and doubt.lengths(sides.tolist()) is None:
+        claimed = " x ".join(f"{side:.4g}" for side in sides)
+        raise ScanError(
+            f"'{name}' claims voxels of {claimed} mm; sizes from {doubt.SMALLEST_MM:g} to {doubt.LARGEST_MM:g} mm are "
+            "read, so correct its affine or export it again."
+        )
+    if not usable or abs(float(np.linalg.det(affine[:3, :3] / sides))) < _FLAT:
+        notes.append(f"{doubt.DOUBT}unusable affine: 1 mm voxels assumed, left and right not certain")
         affine = np.eye(4)
+    notes += doubt.of_affine(affine)
     return np.asarray(np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def header(path: Path, allowed: Limits = LIMITS) -> PictureHeader:
     """What the file says of itself; ScanError and LimitError as `read`."""
     limits.file_size(path, allowed)
     try:
-        with _open(path, allowed) as image:
+        with heard(), _open(path, allowed) as image:
             return PictureHeader(
                 image.width, image.height, _pages(image, path, allowed), image.mode, str(image.format).lower()
             )
@@ -56,8 +57,8 @@ def read(path: Path, allowed: Limits = LIMITS) -> Volume:
     are equal is grey. full_scale is 255 or 65535. Raises ScanError for a damaged file or pages of several sizes,
     LimitError for too many pixels.
     """
-    pages, full_scale, modes = _decode(path, allowed)
-    return _volume(pages, full_scale, str(path), modes, path.name)
+    pages, full_scale, modes, notes = _decode(path, allowed)
+    return _volume(pages, full_scale, str(path), modes, path.name, notes)
 
 
 def read_stack(paths: Sequence[Path], allowed: Limits = LIMITS) -> Volume:
@@ -70,9 +71,11 @@ def read_stack(paths: Sequence[Path], allowed: Limits = LIMITS) -> Volume:
     pages: list[NDArray[np.float32]] = []
     scales: set[float | None] = set()
     modes: set[str] = set()
+    notes: dict[str, None] = {}
     voxels = 0
     for path in ordered:
-        some, scale, seen = _decode(path, allowed)
+        some, scale, seen, said = _decode(path, allowed)
+        notes |= dict.fromkeys(said)
         pages += some
         scales.add(scale)
         modes |= seen
@@ -81,7 +84,8 @@ def read_stack(paths: Sequence[Path], allowed: Limits = LIMITS) -> Volume:
             raise LimitError(f"The {len(ordered)} pictures hold more than {allowed.max_voxels} values; give fewer.")
     if len(scales) > 1:
         raise ScanError(f"The {len(ordered)} pictures mix bit depths; save them all with 8 or all with 16 bits.")
-    return _volume(pages, scales.pop(), str(ordered[0].parent), modes, ordered[0].parent.name)
+    folder = ordered[0].parent
+    return _volume(pages, scales.pop(), str(folder), modes, folder.name, tuple(notes))
 
 
 def natural(path: Path) -> tuple[tuple[int, int, str], ...]:
@@ -90,11 +94,24 @@ def natural(path: Path) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(p), "") if p.isdecimal() and p.isascii() else (1, 0, p) for p in parts if p)
 
 
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """What Pillow warns of within, as notes in a list that is filled at the end, and not on standard error."""
+    notes: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield notes
+    notes += dict.fromkeys(f"the picture's decoder says: {' '.join(str(w.message).split())[:160]}" for w in caught)
+
+
 def _open(path: Path, allowed: Limits) -> Image.Image:
     try:
         image = Image.open(path, formats=_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise LimitError(f"'{path.name}' claims too many pixels ({limits.reason(error)}); shrink it.") from error
+        raise LimitError(
+            f"'{path.name}' claims more than the {allowed.max_pixels} pixels allowed; crop or shrink it."
+        ) from error
     limits.picture(image.width, image.height, 1, path.name, allowed)
     return image
 
@@ -104,11 +121,11 @@ def _pages(image: Image.Image, path: Path, allowed: Limits) -> int:
     return tiff_header.pages(path, allowed.max_files) if image.format == "TIFF" else 1
 
 
-def _decode(path: Path, allowed: Limits) -> tuple[list[NDArray[np.float32]], float | None, set[str]]:
-    """Pages as (C, Y, X) arrays, their full scale, and the colour modes that were stored."""
+def _decode(path: Path, allowed: Limits) -> tuple[list[NDArray[np.float32]], float | None, set[str], tuple[str, ...]]:
+    """Pages as (C, Y, X) arrays, their full scale, the colour modes that were stored, and what was noticed."""
     limits.file_size(path, allowed)
     try:
-        with _open(path, allowed) as image:
+        with heard() as notes, _open(path, allowed) as image:
             count = _pages(image, path, allowed)
             limits.picture(image.width, image.height, count, path.name, allowed)
             found, scales, modes = [], set(), set()
@@ -124,12 +141,12 @@ def _decode(path: Path, allowed: Limits) -> tuple[list[NDArray[np.float32]], flo
     except InsulaError:
         raise
     except (MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise LimitError(f"'{path.name}' needs too much memory ({limits.reason(error)}); shrink it.") from error
+        raise LimitError(f"'{path.name}' needs more memory than a picture may take; crop or shrink it.") from error
     except Exception as error:  # broad: Pillow's format plugins raise many families on damaged files
         raise ScanError(f"'{path.name}' is no readable picture ({limits.reason(error)}); export it again.") from error
     if len(scales) > 1:
         raise ScanError(f"'{path.name}' has pages of several bit depths; save each as a file of its own.")
-    return found, scales.pop(), modes
+    return found, scales.pop(), modes, tuple(notes)
 
 
 def _array(image: Image.Image, name: str) -> tuple[NDArray[np.float32], float | None]:
@@ -150,7 +167,12 @@ def _array(image: Image.Image, name: str) -> tuple[NDArray[np.float32], float | 
 
 
 def _volume(
-    pages: list[NDArray[np.float32]], full_scale: float | None, source: str, modes: set[str], name: str
+    pages: list[NDArray[np.float32]],
+    full_scale: float | None,
+    source: str,
+    modes: set[str],
+    name: str,
+    notes: tuple[str, ...],
 ) -> Volume:
     sizes = {page.shape[1:] for page in pages}
     if len(sizes) > 1:
@@ -167,4 +189,5 @@ def _volume(
         source=source,
         full_scale=full_scale,
         attributes={"mode": "+".join(sorted(modes))},
+        warnings=notes,
     )

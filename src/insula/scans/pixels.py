@@ -115,7 +115,7 @@ def _typed_errors(name: str) -> Iterator[None]:
 def check(facts: Header, allowed: Limits = LIMITS) -> None:
     """Refuse a file by its header alone: without a picture (ScanError) or with too large a one (LimitError)."""
     name = facts.path.name
-    if facts.aside in (header.INDEX, header.NO_PICTURE):
+    if facts.aside in (header.INDEX, header.NO_PICTURE, header.NO_SIZE):
         raise ScanError(f"'{name}' is no slice of a scan ({facts.aside}); give an image file.")
     if facts.sop_class == header.WHOLE_SLIDE:
         raise ScanError(f"'{name}' is a whole-slide image in tiles, which is not read; export a region as a picture.")

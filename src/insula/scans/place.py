@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insula.core.errors import ScanError
+from insula.scans.doubt import LARGEST_MM
 
 _SAME_PLACE = 0.01  # mm; positions are written with fewer decimals than they were computed with
 _TILT = 0.5  # degrees; below it the shear over a whole head stays under one voxel
@@ -52,7 +53,8 @@ def place(
     positions: (n, 3) mm; orientation: cosines of a row and of a column; spacing: between rows, between columns, in mm;
     thickness: of the slices in mm, and the step of a single one. Of several slices in one place the first given is
     kept. Uneven gaps give a `grid` at the smallest usual gap, from the first slice to the last. Raises ScanError for a
-    gap that is wider than both limits above and than the slices cover: what lies in it is not known.
+    gap that is wider than both limits above and than the slices cover, since what lies in it is not known, and for
+    slices farther apart than any voxel is long.
     """
     points = np.asarray(positions, dtype=np.float64)
     row, column = np.asarray(orientation[:3], float), np.asarray(orientation[3:], float)
@@ -68,6 +70,11 @@ def place(
     if grid is not None:
         count = len(grid)
     step = (kept[-1] - kept[0]) / (count - 1) if count > 1 else normal * (thickness or 1.0)
+    if (apart := float(np.linalg.norm(step))) > LARGEST_MM:
+        raise ScanError(
+            f"The series claims slices {apart:.4g} mm apart, more than the {LARGEST_MM:g} mm that a voxel may measure; "
+            "its positions are damaged, export it again."
+        )
     affine = np.eye(4)
     affine[:3, 0] = row * spacing[1]
     affine[:3, 1] = column * spacing[0]

@@ -33,6 +33,7 @@ _OURS = {
 READERS = Registry("reader", _OURS)
 PICTURES = frozenset({"png", "jpeg", "tiff"})
 MOST_SEARCHED = 100_000  # files among which one series may be chosen; the scan itself keeps to the limits
+_KNOWN = "known are DICOM, NIfTI, PNG, JPEG, TIFF, slides, NumPy arrays, and zip files of one DICOM series."
 Cut: TypeAlias = "Tiles | Literal['overview'] | None"
 _MEDIA_DIRECTORY = b"1.2.840.10008.1.3.10"  # as in dicomdir, which takes as long to import as all of pydicom
 _VALUE_TYPES = frozenset(
@@ -59,23 +60,27 @@ def read(path: Path, allowed: Limits = LIMITS, tiles: Cut = None, series: str | 
         below = files_below(path, replace(allowed, max_files=max(allowed.max_files, MOST_SEARCHED)))
         return replace(catalogue.read_one(below, path.name, allowed, series), source=str(path))
     found: list[Path] = []
-    strangers, index = 0, False
+    strangers: list[ScanError] = []
+    index = False
     for file in files_below(path, allowed):
         try:
             kind = sniff(file)
-        except ScanError:
-            strangers += 1
+        except ScanError as error:
+            strangers.append(error)
         else:
             index |= kind == "dicomdir"
             found += [file] if kind != "dicomdir" else []
     if not found and index:
         raise ScanError(f"Folder '{path.name}' holds an index and no scans; copy the files it names as well.")
+    if strangers and not found:
+        first = strangers[0]
+        what = "one file, and it is no scan" if len(strangers) == 1 else f"{len(strangers)} files and none is a scan"
+        raise type(first)(f"Folder '{path.name}' holds {what}{': ' if len(strangers) == 1 else '. The first: '}{first}")
     if not found:
-        what = f"{strangers} files and none is a scan" if strangers else "no files"
-        raise ScanError(f"Folder '{path.name}' holds {what}; give a folder of DICOM files, pictures or a NIfTI file.")
+        raise ScanError(f"Folder '{path.name}' holds no files; give a folder of DICOM files, pictures or a NIfTI file.")
     volume = read_files(found, allowed, tiles, path.name)
     if strangers:
-        note = f"{strangers} file{'s' if strangers > 1 else ''} set aside: no scan"
+        note = f"{len(strangers)} file{'s' if len(strangers) > 1 else ''} set aside: no scan"
         volume = replace(volume, warnings=(*volume.warnings, note))
     return replace(volume, source=str(path))
 
@@ -146,6 +151,7 @@ def sniff(path: Path) -> str:
     limits.slide_size(path)
     try:
         kind = _kind(path)
+        refused = "" if kind else archive.why_not(path, _start(path))
     except OSError as error:
         raise ScanError(f"'{path.name}' cannot be read ({limits.reason(error)}); check its permissions.") from error
     if kind:
@@ -153,9 +159,7 @@ def sniff(path: Path) -> str:
     suffix = path.suffix.lower().lstrip(".")
     if suffix in _addons():
         return suffix
-    raise ScanError(
-        f"'{path.name}' is no scan by its content; known are DICOM, NIfTI, PNG, JPEG, TIFF, slides and NumPy arrays."
-    )
+    raise ScanError(refused or f"'{path.name}' is no scan by its content; {_KNOWN}")
 
 
 def files_below(folder: Path, allowed: Limits = LIMITS) -> list[Path]:
@@ -169,9 +173,13 @@ def files_below(folder: Path, allowed: Limits = LIMITS) -> list[Path]:
     return found
 
 
-def _kind(path: Path) -> str:
+def _start(path: Path) -> bytes:
     with path.open("rb") as stream:
-        start = stream.read(540)
+        return stream.read(540)
+
+
+def _kind(path: Path) -> str:
+    start = _start(path)
     if start[128:132] == b"DICM":
         return "dicomdir" if _MEDIA_DIRECTORY in start else "dicom"
     if start.startswith(b"\x89PNG\r\n\x1a\n"):

@@ -16,7 +16,7 @@ from insula.scans import limits
 from insula.scans.limits import LIMITS, Limits
 
 _AIR = -1024.0  # what lies beyond the picture in HU
-_UPRIGHT = 0.01  # degrees of shear that are left alone
+UPRIGHT = 0.01  # degrees of shear that are left alone
 _SAME = 1e-6  # relative change of a voxel size that changes nothing
 
 
@@ -139,7 +139,7 @@ def _sheared(axes: NDArray[np.float64]) -> int | None:
     """
     unit = axes / np.linalg.norm(axes, axis=0)
     cosines = np.abs(unit.T @ unit)
-    limit = np.sin(np.radians(_UPRIGHT))
+    limit = np.sin(np.radians(UPRIGHT))
     pairs = {2: cosines[0, 1], 1: cosines[0, 2], 0: cosines[1, 2]}
     if max(pairs.values()) <= limit:
         return None

@@ -218,3 +218,23 @@ def test_an_index_of_files_is_left_out(source: Path, tmp_path: Path) -> None:
     report = run(job(folder, tmp_path / "new"), KEY)
     assert report.counts["left out"] == 1
     assert "index of files" in report.rows[1].reason
+
+
+def test_what_stays_is_said_first_in_the_text_and_on_the_page(source: Path, tmp_path: Path) -> None:
+    for path in (source / "ward").rglob("*.dcm"):
+        made = pydicom.dcmread(path)
+        made.PatientSex, made.PatientAge = "F", "063Y"
+        made.save_as(path)
+    options = ["--option", "retain-patient", "--keep-name", "stroke", "--burned-in", "keep"]
+    done = cli(str(source), "--out", str(tmp_path / "new"), *options)
+    kept = "Values of 2 attributes stay by options: PatientAge (4), PatientSex (4)."
+    assert "KEPT in the copies:" in done.output
+    assert kept in done.output
+    assert "Dates stay, moved by the same number of days for each patient" in done.output
+    assert "Folder names that stay: stroke." in done.output
+    page = (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
+    assert page.index(kept) < page.index("What was not looked at")
+    content = json.loads((tmp_path / "new" / "report.json").read_text(encoding="utf-8"))
+    assert content["kept"] == {"PatientAge": 4, "PatientSex": 4}
+    plain = cli(str(source), "--out", str(tmp_path / "plain"), "--burned-in", "keep", "--dates", "remove")
+    assert "KEPT" not in plain.output

@@ -9,16 +9,18 @@ import pytest
 from click.testing import CliRunner
 from tests.cohort.phantom.heads import table
 
+from insula.cli.cohort import FAILED
 from insula.cli.main import main
 from insula.core.errors import UsageError
 
 _CT = ("device:0.2", "missing:0.1", "subgroup:sex=F", "wrong-modality:2", "unreadable:3", "duplicates:4")
 
 
-def call(*words: str | Path) -> str:
+def call(*words: str | Path, code: int = 0) -> str:
     result = CliRunner().invoke(main, [str(w) for w in words])
-    if result.exception is not None:
+    if result.exception is not None and result.exit_code != code:
         raise result.exception
+    assert result.exit_code == code
     return result.output
 
 
@@ -38,6 +40,17 @@ def test_the_help_names_every_plant() -> None:
 
     said = call("phantom", "--help")
     assert all(f"  {name}:" in said for name in FORMS)
+
+
+def test_answers_are_in_the_labels_only_where_they_are_asked_for(tmp_path: Path) -> None:
+    words = ("--patients", "2", "--size", "64", "--slices", "8")
+    call("phantom", "stroke-ct", tmp_path / "plain", *words)
+    call("phantom", "stroke-ct", tmp_path / "told", *words, "--answers")
+    heads = [(tmp_path / name / "labels.csv").read_text().splitlines()[0] for name in ("plain", "told")]
+    assert "infarct_age" not in heads[0]
+    assert "kind,infarct_age" in heads[1]
+    with pytest.raises(UsageError, match="'clot-origin' has no further answers"):
+        call("phantom", "clot-origin", tmp_path / "clots", *words, "--answers")
 
 
 def test_a_wrong_plant_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
@@ -65,7 +78,7 @@ def test_the_index_reads_and_the_check_finds_what_was_planted(
     call("phantom", kind, folder, "--patients", "24", "--size", "96", "--slices", "12", *words, *more)
     call("index", folder, "--recipe", kind, "--out", cohort)
     call("split", cohort, "--recipe", kind, "--from-files", folder / "splits", "--out", cohort)
-    found = json.loads(call("check", cohort, "--json"))
+    found = json.loads(call("check", cohort, "--json", code=FAILED))
     check, leaks = found["check"], found["leaks"]
     assert check["verdict"] == "fail"
     assert check["counts"]["unreadable"] >= 1

@@ -13,6 +13,7 @@ from insula.cohort.index import index
 from insula.cohort.phantom import ct, lesions
 from insula.cohort.phantom.anatomy import build_head, draw_person
 from insula.cohort.phantom.make import KINDS, make
+from insula.cohort.phantom.order import TRUTH, Options
 from insula.core import recipe as recipes
 from insula.core.errors import UsageError
 from insula.scans.read import read
@@ -127,3 +128,29 @@ def test_requests_that_cannot_be_met(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="8 pixels"):
         make("stroke-ct", tmp_path / "b", 4, size=8)
     assert {p.name for p in tmp_path.iterdir()} == {"full"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "told"),
+    [
+        ("stroke-ct", Options(), set()),
+        ("stroke-ct", Options(answers=True), {"kind", "infarct_age"}),
+        ("brain-tumour", Options(), set()),
+        ("brain-tumour", Options(modality="both"), {"stage", "survival_days", "death"}),
+        ("brain-tumour", Options(answers=True), {"stage", "survival_days", "death"}),
+    ],
+)
+def test_what_tells_the_answer_stands_in_the_truth_unless_it_is_asked_for(
+    tmp_path: Path, kind: str, options: Options, told: set[str]
+) -> None:
+    folder = make(kind, tmp_path / "made", 6, **SMALL, options=options)
+    given = list(csv.DictReader((folder / "labels.csv").read_text().splitlines()))
+    assert set(given[0]) & set(TRUTH) == told
+    assert all(any(row[name] for row in given) for name in told)
+    truth = list(csv.DictReader((folder / "truth.csv").read_text().splitlines()))
+    hidden = ("lesion", "true_infarct_age") if kind == "stroke-ct" else ("true_stage", "true_survival_days")
+    assert all(any(row[name] for row in truth) for name in hidden)
+    if not told:
+        facts = {name for case in index(folder, recipes.load(kind)).cases for name in case.attributes}
+        assert facts.isdisjoint(TRUTH)
+        assert "age" in facts

@@ -232,7 +232,7 @@ def test_labels_are_wrong_for_exactly_the_share_and_the_table_does_not_tell(plan
         assert bool(row["true_mask"]) == (row["true_label"] == "stroke")
         if row in wrong:
             assert not given[row["patient_id"]]["mask"]
-            assert not given[row["patient_id"]]["infarct_age"]
+            assert not given[row["patient_id"]].get("infarct_age")
 
 
 @pytest.mark.parametrize("kind", ["intraparenchymal", "benign", "malignant"])

@@ -17,7 +17,8 @@ NAME = ".deidentify.jsonl"
 class Row:
     """What became of one file. source is a keyed hash of its path, size and time; number counts the source's files.
 
-    attributes: what was done → keyword → count. boxes: (x, y, width, height) of what was blanked. file: the copy's
+    attributes: what was done → keyword → count. boxes: (x, y, width, height) of what was blanked; on_head: pixels
+    of the head that this covers, in all frames. file: the copy's
     path below the output folder, or "".
     """
 
@@ -31,6 +32,7 @@ class Row:
     boxes: list[list[int]] = field(default_factory=list)
     attributes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    on_head: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The row as plain data, for the report: without the hash of its source."""

@@ -13,7 +13,18 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from insula.cohort.deidentify import arrays, codestream, dicom, find_text, marks, nifti, pictures, sidecar, stored
+from insula.cohort.deidentify import (
+    arrays,
+    codestream,
+    covered,
+    dicom,
+    find_text,
+    marks,
+    nifti,
+    pictures,
+    sidecar,
+    stored,
+)
 from insula.cohort.deidentify.find_text import Box, Grey
 from insula.cohort.deidentify.keys import Key
 from insula.cohort.deidentify.tally import Tally
@@ -56,6 +67,7 @@ class Outcome:
     pixels: str = "none"
     boxes: tuple[Box, ...] = ()
     tally: Tally = field(default_factory=Tally)
+    on_head: int = 0
 
 
 class _QuarantineError(Exception):
@@ -145,8 +157,16 @@ def _picture(path: Path, kind: str, policy: Policy, tally: Tally) -> Outcome:
         return Outcome(
             "written", kind, data=pictures.clean(path, kind, tally), suffix=SUFFIXES[kind], pixels=state, tally=tally
         )
-    data = pictures.blanked(path, kind, boxes, tally)
-    return Outcome("written", kind, data=data, suffix=SUFFIXES[kind], pixels="blanked", boxes=boxes, tally=tally)
+    return Outcome(
+        "written",
+        kind,
+        data=pictures.blanked(path, kind, boxes, tally),
+        suffix=SUFFIXES[kind],
+        pixels="blanked",
+        boxes=boxes,
+        tally=tally,
+        on_head=covered.of_head(pages, boxes),
+    )
 
 
 def _dicom(path: Path, key: Key, policy: Policy, tally: Tally) -> Outcome:
@@ -154,12 +174,14 @@ def _dicom(path: Path, key: Key, policy: Policy, tally: Tally) -> Outcome:
     facts = header.facts(dataset, path)
     if facts.aside == header.INDEX:
         return Outcome("left out", "dicom", _INDEX)
+    if facts.aside == header.NO_SIZE:
+        raise _QuarantineError("pixels without rows and columns, which cannot be looked at")
     has_pixels = facts.aside != header.NO_PICTURE and "PixelData" in dataset
     if not value_of(dataset, "SOPInstanceUID"):
         raise _QuarantineError("no SOP Instance UID, which every DICOM file has to have")
     if _ENCAPSULATED in dataset and not has_pixels:
         raise _QuarantineError("an encapsulated document, whose text is not cleaned")
-    boxes, state = _writing(dataset, facts, policy) if has_pixels else ((), _state(dataset))
+    boxes, state, on_head = _writing(dataset, facts, policy) if has_pixels else ((), _state(dataset), 0)
     syntax = marks.syntax(dataset)
     big_endian = dataset.original_encoding[1] is False
     dataset.file_meta = marks.meta(dataset, syntax)
@@ -185,6 +207,7 @@ def _dicom(path: Path, key: Key, policy: Policy, tally: Tally) -> Outcome:
         pixels=state,
         boxes=boxes,
         tally=tally,
+        on_head=on_head,
     )
 
 
@@ -192,26 +215,30 @@ def _state(dataset: Dataset) -> str:
     return "not checked" if _FLOATS & set(dataset.keys()) else "none"
 
 
-def _writing(dataset: Dataset, facts: Header, policy: Policy) -> tuple[tuple[Box, ...], str]:
-    """The lines of writing in a DICOM picture and what was done; _QuarantineError where that is not enough."""
+def _writing(dataset: Dataset, facts: Header, policy: Policy) -> tuple[tuple[Box, ...], str, int]:
+    """The lines of writing in a DICOM picture, what was done, and how many pixels of the head that covers.
+
+    Raises _QuarantineError where blanking is not enough.
+    """
     declared = str(dataset.get("BurnedInAnnotation") or "").strip().upper() == "YES"
     suspect = declared or facts.aside == header.CAPTURE or facts.modality in _SUSPECT_MODALITIES
     if policy.burned_in == "keep" or int(dataset.get("BitsAllocated") or 0) == 1:
-        return (), "not checked"
+        return (), "not checked", 0
     if policy.program is None:
         if suspect:
             raise _QuarantineError("a screen capture or another picture that may show writing, and no means to look")
-        return (), "not checked"
+        return (), "not checked", 0
     frames = _grey(dataset, facts)
     boxes = find_text.find(frames, policy.program)
     if not boxes:
         if declared:
             raise _QuarantineError("said to show writing (BurnedInAnnotation), and none was found")
-        return (), "checked"
+        return (), "checked", 0
     if policy.burned_in == "quarantine":
         raise _QuarantineError(f"writing in the picture ({len(boxes)} lines)")
     _check_blanked(frames, boxes, policy.program)
-    return _of_all_frames(boxes, facts.frames), "blanked"
+    everywhere = _of_all_frames(boxes, facts.frames)
+    return everywhere, "blanked", covered.of_head(frames[1::2], everywhere)
 
 
 def _check_blanked(frames: Sequence[Grey], boxes: Sequence[Box], program: str) -> None:

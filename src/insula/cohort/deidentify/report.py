@@ -16,6 +16,7 @@ from insula.cohort.deidentify.profile import BASIC, CLEAN_PIXELS, OPTIONS
 from insula.cohort.deidentify.tally import KINDS
 from insula.core.provenance import write_json, write_text
 
+_DATES = ("full-dates", "shifted-dates")
 _PICTURES = frozenset({"dicom", "nifti", "npy", "png", "jpeg", "tiff"})
 
 
@@ -23,7 +24,8 @@ _PICTURES = frozenset({"dicom", "nifti", "npy", "png", "jpeg", "tiff"})
 class Report:
     """The rows of all files and the terms of the run.
 
-    looked: whether writing was looked for by Tesseract. lasting: whether the key came from outside.
+    looked: whether writing was looked for by Tesseract. lasting: whether the key came from outside. names, columns:
+    folder names and columns of the labels that were to stay.
     """
 
     rows: tuple[Row, ...]
@@ -32,6 +34,8 @@ class Report:
     looked: bool
     lasting: bool
     table: Table | None
+    names: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -58,11 +62,49 @@ class Report:
         return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
     @property
+    def kept(self) -> dict[str, int]:
+        """Keyword → how often an option of the profile kept its value, the most frequent first."""
+        found = {keyword: counts["kept"] for keyword, counts in self.attributes.items() if counts["kept"]}
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def stays(self) -> tuple[str, ...]:
+        """What was kept by the terms of the run, one sentence each."""
+        chosen = ", ".join(name for name in self.options if name not in _DATES)
+        said = []
+        if self.kept:
+            each = ", ".join(f"{keyword} ({count:,})" for keyword, count in self.kept.items())
+            said.append(f"Values of {_number(len(self.kept), 'attribute')} stay by options: {each}.")
+        elif chosen:
+            said.append(f"The options {chosen} met no attribute to keep.")
+        if "full-dates" in self.options:
+            said.append("Dates and times stay in full.")
+        if "shifted-dates" in self.options:
+            said.append("Dates stay, moved by the same number of days for each patient; times of day stay.")
+        if self.names:
+            said.append(f"Folder names that stay: {', '.join(self.names)}.")
+        if self.columns:
+            said.append(f"Columns of the labels that stay: {', '.join(self.columns)}.")
+        return tuple(said)
+
+    @property
+    def on_head(self) -> str:
+        """A warning where blanking covered parts of heads, else ""."""
+        rows = [row for row in self.rows if row.on_head]
+        if not rows:
+            return ""
+        total = sum(row.on_head for row in rows)
+        return (
+            f"Blanking covered {_number(total, 'pixel')} of the head in {_number(len(rows), 'file')}: look at them "
+            "before they are used (column on_head of report.csv)."
+        )
+
+    @property
     def not_checked(self) -> tuple[str, ...]:
         """What this run did not look at, one sentence each."""
         kinds = Counter(row.kind for row in self.rows if row.file and row.pixels == "not checked")
         said = [
-            f"Writing in the pictures of {count} {kind} file(s) was not looked for."
+            f"Writing in the pictures of {_number(count, f'{kind} file')} was not looked for."
             for kind, count in sorted(kinds.items())
         ]
         if any(row.pixels in ("checked", "blanked") for row in self.rows):
@@ -101,6 +143,9 @@ class Report:
             "linkable_to_later_runs": self.lasting,
             "counts": self.counts,
             "attributes": self.attributes,
+            "kept": self.kept,
+            "stays": list(self.stays),
+            "on_head": sum(row.on_head for row in self.rows),
             "not_checked": list(self.not_checked),
             "labels": None
             if self.table is None
@@ -121,13 +166,12 @@ class Report:
     def _csv(self) -> str:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(("number", "file", "kind", "status", "reason", "pixels", "boxes", *KINDS, "notes"))
+        writer.writerow(("number", "file", "kind", "status", "reason", "pixels", "boxes", "on_head", *KINDS, "notes"))
         for row in self.rows:
             boxes = ";".join("x".join(map(str, box)) for box in row.boxes)
             done = [_counted(dict(row.attributes.get(kind, {}))) for kind in KINDS]
-            writer.writerow(
-                (row.number, row.file, row.kind, row.status, row.reason, row.pixels, boxes, *done, ";".join(row.notes))
-            )
+            place = (row.number, row.file, row.kind, row.status, row.reason, row.pixels, boxes, row.on_head)
+            writer.writerow((*place, *done, ";".join(row.notes)))
         return out.getvalue()
 
     def _page(self) -> str:
@@ -142,6 +186,10 @@ class Report:
                 report=self, version=__version__, reasons=reasons.most_common(), kinds=sorted(kinds.items()), done=KINDS
             )
         )
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _counted(counts: dict[str, int]) -> str:

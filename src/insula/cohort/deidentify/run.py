@@ -76,7 +76,9 @@ def run(job: Job, key: Key, progress: Progress | None = None) -> Report:
         write_text(job.out / "labels.csv", table.text)
     if job.mapping is not None:
         _write_mapping(job.mapping, mapping)
-    report = Report(tuple(rows), tuple(sorted(options)), job.burned_in, policy.program is not None, key.lasting, table)
+    looked, columns = policy.program is not None, tuple(job.keep_columns) if job.table is not None else ()
+    chosen = tuple(sorted(options))
+    report = Report(tuple(rows), chosen, job.burned_in, looked, key.lasting, table, tuple(job.keep_names), columns)
     report.write(job.out)
     journal.finish(job.out)
     return report
@@ -145,6 +147,7 @@ def _write(number: int, item: Planned, source: str, outcome: Outcome, out: Path,
         boxes=[[box.x, box.y, box.width, box.height] for box in outcome.boxes],
         attributes=outcome.tally.to_dict(),
         notes=sorted(set(outcome.tally.notes)),
+        on_head=outcome.on_head,
     )
 
 

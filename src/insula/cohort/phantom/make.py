@@ -15,6 +15,7 @@ from typing import Any
 
 from insula import __version__
 from insula.cohort.phantom import faults, patients
+from insula.cohort.phantom.order import TRUTH as TOLD
 from insula.cohort.phantom.order import Options, Order, check
 from insula.cohort.phantom.patients import Row
 from insula.cohort.phantom.plants import Plants
@@ -138,9 +139,14 @@ def make(
 
 
 def columns(order: Order) -> tuple[str, ...]:
-    """The columns of `labels.csv`: where a patient has several scans, also what each is."""
+    """The columns of `labels.csv`: where a patient has several scans, also what each is.
+
+    What tells the answer stands in `truth.csv` alone, but for the stage and survival of patients with CT and MR, which
+    are targets of the recipe brain-tumour-fusion.
+    """
     more = ("role",) * (order.options.modality == "both") + ("contrast",) * bool(order.options.contrasts)
-    plain = KINDS[order.kind]
+    told = order.options.answers or order.options.modality == "both"
+    plain = tuple(name for name in KINDS[order.kind] if told or name not in TOLD)
     return (*plain[:-2], *more, *plain[-2:])
 
 

@@ -28,7 +28,8 @@ class Options:
     contrasts: MR contrasts of brain-tumour, each a file of its own; empty for one image after contrast. modality: what
     brain-tumour patients are scanned with. lacking: share of the patients of `both` who lack the CT or the MR. form:
     `scans` writes DICOM and NIfTI, `jpeg` and `png` write 8-bit slices as CLASS/patient/slice. slides: clots as whole
-    slides (pyramidal TIFF) instead of pictures.
+    slides (pyramidal TIFF) instead of pictures. answers: columns of `labels.csv` that tell the answer and that no
+    recipe of the house is asked for (`TRUTH`), beside those in `truth.csv`.
     """
 
     contrasts: tuple[str, ...] = ()
@@ -36,6 +37,7 @@ class Options:
     lacking: float = 0.0
     form: str = "scans"
     slides: bool = False
+    answers: bool = False
 
     @property
     def pictures(self) -> bool:
@@ -98,4 +100,6 @@ def check(order: Order) -> None:
         raise UsageError(f"'{kind}' is scanned, not put under a microscope; only clot-origin has slides.")
     if options.slides and (order.plants.text or order.plants.border or order.plants.duplicates):
         raise UsageError("Text, borders and duplicates are planted into pictures of clots only; leave out the slides.")
+    if options.answers and (options.pictures or kind not in ("stroke-ct", "brain-tumour")):
+        raise UsageError(f"'{kind}' {'as pictures ' * options.pictures}has no further answers for a labels.csv.")
     order.plants.check(kind, classes_of(kind, options), order.count, options.pictures)

@@ -60,7 +60,7 @@ def network(r: Record) -> str:
     if not recipe:
         return ""
     m = recipe["model"]
-    return f"{m['encoder']}, pooling by {m['pool']}, dropout {m['dropout']}"
+    return f"{m['encoder']}, pooling by {m['pool']}, dropout {words.flat(m['dropout'])}"
 
 
 def version(r: Record) -> str:

@@ -11,7 +11,9 @@ def purpose(r: Record) -> Answer | None:
     """The question of the recipe; predictions that came without their model have none."""
     if not r.get("model"):
         return None
-    return Answer(f"The question asked: {r['facts']['question']}", "background, clinical role and intended users")
+    return Answer(
+        f"The question asked: {words.sentence(r['facts']['question'])}", "background, clinical role and intended users"
+    )
 
 
 def objective(r: Record) -> Answer | None:
@@ -20,7 +22,7 @@ def objective(r: Record) -> Answer | None:
     judged = f"answers to '{r['facts']['question']}'" if r.get("model") else "predictions made elsewhere"
     asked = f"To judge {judged} on {cases(r)}."
     if looks:
-        asked += f" Primary figure, set down beforehand: {looks['plan']['primary']}."
+        asked += f" Primary figure, set down beforehand: {words.primary(looks['plan']['primary'])}."
     return Answer(asked, "hypotheses")
 
 
@@ -70,7 +72,7 @@ def preparation(r: Record) -> Answer | None:
 def missing(r: Record) -> Answer | None:
     """What became of cases that could not be read and of empty clinical cells."""
     recipe = recipe_of(r)
-    said = [failed(r), *(note for note in r["notes"] if "without a label" in note)]
+    said = [failed(r), *(words.sentence(note) for note in r["notes"] if "without a label" in note)]
     if (recipe or {}).get("clinical"):
         said.append("An empty clinical cell is given to the network as a missing value.")
     return Answer(" ".join(said), "data missing beside these")
@@ -121,7 +123,7 @@ def disjoint(r: Record) -> Answer | None:
     found = [g for g in r.get("guards") or () if g["name"] in ("split", "patients", "files", "pictures")]
     if not found:
         return partitions(r)
-    return Answer("; ".join(f"{g['name']}: {g['verdict']}, {g['finding']}" for g in found) + ".")
+    return Answer("; ".join(f"{g['name']}: {g['verdict']}, {words.clause(g['finding'])}" for g in found) + ".")
 
 
 def size(r: Record) -> Answer | None:
@@ -144,7 +146,7 @@ def events(r: Record) -> Answer | None:
 def differences(r: Record) -> Answer | None:
     """Whether sites are shared, and how unlike the scans are."""
     site, domain = r.get("site"), r.get("domain")
-    said = [site["reason"]] if site else []
+    said = [words.sentence(site["reason"])] if site else []
     if domain:
         far = words.percent(domain["beyond_limit"]["value"])
         said.append(f"{far} of the scans are further from the training data than the policy allows.")

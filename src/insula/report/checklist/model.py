@@ -57,7 +57,7 @@ def start(r: Record) -> Answer | None:
     if not recipe:
         return None
     training = training_of(r)
-    begun = f" ({words.flat(training['start'])})" if training.get("start") else ""
+    begun = f" ({words.clause(words.flat(training['start']))})" if training.get("start") else ""
     return Answer(f"Published weights: {words.flat(recipe['model']['pretrained'])}{begun}; seed {recipe['seed']}.")
 
 

@@ -66,8 +66,8 @@ def external(r: Record) -> Answer | None:
     if not site or site["standing"] == "not known":
         return None
     if site["standing"] == "external":
-        return Answer(f"{r['headline']} {site['reason']}")
-    return Answer(f"Not in this report: {site['reason']}")
+        return Answer(f"{r['headline']} {words.sentence(site['reason'])}")
+    return Answer(f"Not in this report: {words.clause(site['reason'])}.")
 
 
 def flow(r: Record) -> Answer | None:
@@ -98,7 +98,11 @@ def limits(r: Record) -> Answer | None:
     """Guards that did not pass, and notes."""
     weak = [f"{g['name']}: {g['finding']}" for g in r.get("guards") or () if g["verdict"] != "pass"]
     said = [*r["optimistic"], *weak, *words.gathered(n for n in r["notes"] if not n.startswith("Cannot tell"))]
-    return Answer("; ".join(dict.fromkeys(said)) + ".", "the limitations of the study") if said else None
+    return (
+        Answer("; ".join(dict.fromkeys(map(words.clause, said))) + ".", "the limitations of the study")
+        if said
+        else None
+    )
 
 
 def implications(r: Record) -> Answer | None:
@@ -115,7 +119,9 @@ def protocol(r: Record) -> Answer | None:
     looks = r.get("looks")
     if not looks:
         return None
-    return Answer(f"Plan {looks['plan']['hash']}, written {looks['plan']['time']}. {looks['sentence']}", "the protocol")
+    made = looks["plan"]
+    plan = f"Plan {words.short(made['hash'])}, written {words.moment(made['time'])}"
+    return Answer(f"{plan}. {words.sentence(looks['sentence'])}", "the protocol")
 
 
 def updating(r: Record) -> Answer | None:

@@ -21,6 +21,7 @@ from insula.bundle.types import Baseline, Bundle, DecisionFacts, Parts
 from insula.core import recipe as recipes
 from insula.core.recipe import Recipe
 from insula.core.types import Volume
+from insula.infer.suitable_statistics import width
 
 SIZE = 16
 KERNEL = 4
@@ -142,7 +143,7 @@ def reference(w: Weights, x: NDArray[np.float32], mask: NDArray[np.float32]) -> 
 
 def recipe(kind: str = "multiclass", unit: str = "series", dropout: float = 0.3, **policy: Any) -> Recipe:
     """A CT recipe of one window and 16² pixels; policy keys as in a recipe."""
-    classes, primary = (BINARY, "stroke") if kind == "multiclass" else (LABELS, "any")
+    classes, primary = (BINARY, "stroke") if kind in ("binary", "multiclass") else (LABELS, "any")
     return recipes.parse(
         {
             "name": "tiny-ct",
@@ -192,6 +193,18 @@ def parts(recipe: Recipe, w: Weights, **changes: Any) -> Parts:
         provenance={"made": "by hand"},
     )
     return replace(made, **changes)
+
+
+def rejecting(made: Parts) -> Parts:
+    """The same bundle, trained on scans so alike that every scan lies too far from them."""
+    baseline = replace(
+        made.baseline,
+        neighbours=np.ones((5, FEATURES), np.float16),
+        pictures={made.recipe.role: (np.zeros(width(1)), np.eye(width(1)))},
+        scale=np.tile([0.0, 1e-3], (4, 1)),
+        scaled=np.linspace(0.0, 1.0, 5),
+    )
+    return replace(made, baseline=baseline)
 
 
 def make(folder: Path, kind: str = "multiclass", unit: str = "series", dropout: float = 0.3, **policy: Any) -> Bundle:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from tests.scans.made_dicom import write
-from tests.tiny_bundle import FEATURES, parts, recipe, weights
+from tests.tiny_bundle import parts, recipe, rejecting, weights
 
 from insula.bundle.save import save
 from insula.bundle.types import Bundle
 from insula.cli.predict import predict
 from insula.core.errors import ScanError, UnsuitableScanError
-from insula.infer.suitable_statistics import width
 
 
 def scan(folder: Path, name: str = "a.dcm", **header: Any) -> str:
@@ -37,12 +35,12 @@ def said(*words: str) -> dict[str, Any]:
     [
         (["--uncertainty"], {"dropout"}),
         (["--uncertainty", "dropout"], {"dropout"}),
-        (["--uncertainty", "views"], {"views"}),
-        (["--uncertainty=views"], {"views"}),
+        (["--uncertainty", "views"], {"dropout", "views"}),
+        (["--uncertainty=views"], {"dropout", "views"}),
         (["--uncertainty", "all"], {"dropout", "views"}),
         (["--uncertainty", "views", "--passes", "5"], {"dropout", "views"}),
         (["--passes", "5"], {"dropout"}),
-        ([], set()),
+        ([], {"dropout"}),
     ],
 )
 def test_uncertainty_by_source_before_and_after_the_scan(
@@ -51,9 +49,28 @@ def test_uncertainty_by_source_before_and_after_the_scan(
     bundle, path = str(tiny_bundle().path), scan(tmp_path)
     after, before = said(bundle, path, *words), said(bundle, *words, path)
     assert set(after["uncertainty"]) == sources == set(before["uncertainty"])
-    assert (after["spread"] is None) == ("dropout" not in sources)
+    assert after["spread"] is not None
     if "--passes" in words:
         assert after["uncertainty"]["dropout"]["draws"] == 5
+
+
+def test_without_a_limit_on_it_nothing_is_drawn_that_was_not_asked_for(
+    tiny_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    bundle = str(tiny_bundle(refer={"spread": None}).path)
+    found = said(bundle, scan(tmp_path))
+    assert (found["uncertainty"], found["spread"]) == ({}, None)
+    assert set(said(bundle, scan(tmp_path), "--uncertainty", "views")["uncertainty"]) == {"views"}
+
+
+def test_a_limit_on_the_spread_refers_whether_it_is_asked_for_or_not(
+    tiny_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    bundle = str(tiny_bundle(refer={"spread": 1e-6}).path)
+    for words in ([], ["--uncertainty"]):
+        found = said(bundle, scan(tmp_path), *words)
+        assert found["decision"] == "refer"
+        assert any(reason.startswith("spread") for reason in found["reasons"])
 
 
 def test_the_flag_alone_takes_the_source_that_the_policy_refers_by(
@@ -73,15 +90,7 @@ def test_a_knee_is_refused_by_its_header(tiny_bundle: Callable[..., Bundle], tmp
 
 
 def test_what_the_model_finds_too_strange_counts_as_refused_and_gets_no_heat_map(tmp_path: Path) -> None:
-    made = parts(recipe(), weights(1, 2))
-    far = replace(
-        made.baseline,
-        neighbours=np.ones((5, FEATURES), np.float16),
-        pictures={"ct": (np.zeros(width(1)), np.eye(width(1)))},
-        scale=np.tile([0.0, 1e-3], (4, 1)),
-        scaled=np.linspace(0.0, 1.0, 5),
-    )
-    bundle = save(tmp_path / "b", replace(made, baseline=far))
+    bundle = save(tmp_path / "b", rejecting(parts(recipe(), weights(1, 2))))
     got = CliRunner().invoke(
         predict, [str(bundle.path), scan(tmp_path), "--heatmaps", str(tmp_path / "heat"), "--json"]
     )

@@ -4,11 +4,14 @@ import base64
 import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests import tiny_bundle as tiny_parts
 from tests.serve.client import client, dicom
 
+from insula.bundle.save import save
 from insula.bundle.types import Bundle
 
 pytestmark = pytest.mark.serve
@@ -52,6 +55,16 @@ def test_the_result_page_shows_what_predict_says_and_a_picture(tiny_bundle: Call
     picture = re.search(r'src="data:image/png;base64,([^"]+)"', page.text)
     assert picture is not None
     assert Image.open(io.BytesIO(base64.b64decode(picture[1]))).size[1] == 16
+
+
+def test_a_rejected_scan_gets_no_answer_and_no_picture(tmp_path: Path) -> None:
+    bundle = save(tmp_path / "b", tiny_parts.rejecting(tiny_parts.parts(tiny_parts.recipe(), tiny_parts.weights(1, 2))))
+    page = client(bundle).post("/", files={"file": dicom()}, data={"uncertainty": "true"}).text
+    assert "No answer" in page
+    assert "too unlike the training scans" in page
+    assert 'role="alert"' in page
+    for absent in ("Probabilities", "No reason to refer", "<img", "speaks for this class", "<meter"):
+        assert absent not in page
 
 
 def test_errors_stand_on_the_page_with_their_status_and_escaped(tiny_bundle: Callable[..., Bundle]) -> None:

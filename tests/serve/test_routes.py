@@ -59,7 +59,7 @@ def test_predict_gives_exactly_the_documented_fields_and_the_one_prediction(
         "decision", "reasons", "prediction_set", "labels", "domain_score", "bundle_id", "warnings",
     }  # fmt: skip
     (tmp_path / "same.dcm").write_bytes(data)
-    want = Predictor(bundle).volume(read(tmp_path / "same.dcm"), "x")
+    want = Predictor(bundle).volume(read(tmp_path / "same.dcm"), "x", ask=bundle.recipe.policy.refer.sources)
     decision = decide(want, bundle)
     assert body["class_name"] == decision.label
     assert body["predicted_class"] == ["normal", "stroke"].index(decision.label)
@@ -87,6 +87,42 @@ def test_without_dropout_the_uncertainty_is_null_and_not_zero(tiny_bundle: Calla
     body = client(tiny_bundle(dropout=0.0)).post("/predict?uncertainty=1", files={"file": dicom()}).json()
     assert body["uncertainty"] is None
     assert any("no dropout" in w for w in body["insula"]["warnings"])
+
+
+def test_the_spread_is_of_the_source_that_the_policy_refers_by(tiny_bundle: Callable[..., Bundle]) -> None:
+    service = client(tiny_bundle(refer={"by": "views"}))
+    body = service.post("/predict?uncertainty=true", files={"file": dicom()}).json()
+    assert body["insula"]["uncertainty_source"] == "views" == service.get("/model_info").json()["uncertainty_source"]
+    dropout = client(tiny_bundle()).post("/predict?uncertainty=true", files={"file": dicom()}).json()
+    assert dropout["insula"]["uncertainty_source"] == "dropout"
+    assert dropout["uncertainty"] != body["uncertainty"]
+
+
+def test_a_limit_on_the_spread_refers_whether_it_is_asked_for_or_not(tiny_bundle: Callable[..., Bundle]) -> None:
+    service = client(tiny_bundle(refer={"spread": 1e-6}))
+    for query in ("", "?uncertainty=true"):
+        said = service.post(f"/predict{query}", files={"file": dicom()}).json()["insula"]
+        assert said["decision"] == "refer"
+        assert any(reason.startswith("spread") for reason in said["reasons"])
+
+
+def test_a_rejected_scan_has_a_reason_and_nothing_that_could_be_read_as_an_answer(tmp_path: Path) -> None:
+    bundle = save(tmp_path / "b", tiny_parts.rejecting(tiny_parts.parts(tiny_parts.recipe(), tiny_parts.weights(1, 2))))
+    got = client(bundle).post("/predict?uncertainty=true", files={"file": dicom()})
+    assert got.status_code == 200, got.text
+    body = got.json()
+    assert "too unlike the training scans" in body["insula"].pop("reasons")[0]
+    assert (body["predicted_class"], body["class_name"], body["confidence"]) == (None, "", 0.0)
+    assert (body["probabilities"], body["uncertainty"]) == ({}, None)
+    assert (body["insula"]["decision"], body["insula"]["prediction_set"], body["insula"]["labels"]) == (
+        "reject",
+        [],
+        [],
+    )
+
+
+def test_a_model_of_two_answers_says_its_kind(tiny_bundle: Callable[..., Bundle]) -> None:
+    assert client(tiny_bundle(kind="binary")).get("/model_info").json()["kind"] == "binary"
 
 
 def test_several_files_are_the_slices_of_one_series(tiny_bundle: Callable[..., Bundle]) -> None:

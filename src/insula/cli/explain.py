@@ -119,7 +119,8 @@ def explain(
     one = [(recipe.role, scan)] if scan is not None else pairs(by_role, recipe, "--scan")
     read = read_case(one, predictor, pool, series)
     attributes = {**read.headers, **dict(split(text, "--with") for text in known)}
-    prediction = predictor.from_slices(read.views, one[0][1].name, 0, read.cautions, attributes)
+    needed = recipe.policy.refer.sources
+    prediction = predictor.from_slices(read.views, one[0][1].name, 0, read.cautions, attributes, needed)
     decision = decide(prediction, predictor.bundle)
     name, label, column = _column(recipe, prediction, decision.label, target, class_name, method, options["measure"])
     drawing = _drawing(options, tuple(read.volumes))

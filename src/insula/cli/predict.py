@@ -43,7 +43,7 @@ class _Predict(click.Command):
     flag_value=_UNCERTAINTY[0],
     type=click.Choice(_UNCERTAINTY),
     help="Add spread, 95% interval, entropy and mutual information over dropout passes, views of the scan or members "
-    "of an ensemble; alone, of the source that the policy refers by.",
+    "of an ensemble; alone, of the source that the policy refers by, which is drawn anyway where the policy limits it.",
 )
 @click.option("--passes", type=click.IntRange(2, 10_000), help="Dropout passes, in place of the recipe's number.")
 @click.option("--heatmaps", type=_SCAN, help="Write overlays of the slices with most evidence into this folder.")
@@ -86,7 +86,8 @@ def predict(
     predictor = Predictor(load(bundle), threads)
     recipe = predictor.bundle.recipe
     wanted = recipe.policy.refer.by if uncertainty == "policy" else uncertainty
-    ask = tuple(source for source in SOURCES if wanted in (source, "all"))
+    needed = recipe.policy.refer.sources  # the decision is the one that was evaluated, whatever is asked for beside it
+    ask = tuple(source for source in SOURCES if wanted in (source, "all") or source in needed)
     results: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     lines: list[str] = []

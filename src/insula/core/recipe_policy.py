@@ -64,6 +64,12 @@ class Refer(Section):
     domain: Probability = 0.95
     risk: Risk | None = None
 
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What has to be drawn before a decision: `by`, where a limit is set on one of its scores."""
+        limits = (self.spread, self.entropy, self.mutual_information)
+        return (self.by,) if any(limit is not None for limit in limits) else ()
+
 
 class Refuse(Section):
     """What is no such scan and gets no answer; null, or an empty list, switches a check off.

@@ -142,7 +142,8 @@ def _one(predictor: Predictor, case: Case, root: Path, content: str, folder: Pat
     bundle = predictor.bundle
     try:
         views, warnings = predictor.views(case, root)
-        found = predictor.from_slices(views, case.key, 0, warnings, case.attributes)
+        needed = bundle.recipe.policy.refer.sources
+        found = predictor.from_slices(views, case.key, 0, warnings, case.attributes, needed)
         shown = thumbnail.of_prediction(found, views, bundle.recipe)
     except (InsulaError, OSError, ValueError, MemoryError) as error:
         lasting = isinstance(error, ScanError | UnsuitableScanError) and not isinstance(error, LimitError)

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from insula.core.recipe_policy import Source
+from insula.core.recipe_target import Kind
+
 INTENDED_USE = (
     "Research use only; not a medical device. The answer is a model's estimate on scans like those it was validated "
     "on, to be looked at by a qualified person; it is no diagnosis."
@@ -20,11 +23,14 @@ class Health(BaseModel):
 
 
 class ModelInfo(BaseModel):
-    """What is loaded. thresholds: class → probability from which it counts as present."""
+    """What is loaded.
+
+    thresholds: class → probability from which it counts as present. uncertainty_source: whose spread is measured.
+    """
 
     name: str
     question: str
-    kind: Literal["multiclass", "multilabel"]
+    kind: Kind
     classes: list[str]
     positive_class: str
     bundle_id: str
@@ -32,12 +38,17 @@ class ModelInfo(BaseModel):
     provider: str
     modality: str
     thresholds: dict[str, float]
+    uncertainty_source: Source
     metrics: dict[str, Any]
     intended_use: str
 
 
 class Insula(BaseModel):
-    """What Insula adds to a bare probability. labels: those at or above their own threshold (multilabel only)."""
+    """What Insula adds to a bare probability.
+
+    reasons: of a referral or a rejection. labels: those at or above their own threshold (multilabel only).
+    uncertainty_source: what the spread was drawn from, only when it was asked for.
+    """
 
     decision: Literal["accept", "refer", "reject"]
     reasons: list[str]
@@ -46,14 +57,16 @@ class Insula(BaseModel):
     domain_score: float
     bundle_id: str
     warnings: list[str]
+    uncertainty_source: Source | None = None
 
 
 class Answer(BaseModel):
     """One prediction.
 
     predicted_class: index of class_name in the model's classes; null where labels stand together and the headline
-    label is absent ("no any"). uncertainty: standard deviation over dropout passes, only when asked for; null where the
-    model has no dropout.
+    label is absent ("no any"). uncertainty: standard deviation over the draws of the source that the policy refers by,
+    only when asked for; null where the model has no such draws. A rejected scan has no class: predicted_class is null,
+    class_name empty, confidence 0, and there are no probabilities, prediction set and uncertainty that could be read.
     """
 
     predicted_class: int | None

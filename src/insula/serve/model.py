@@ -60,13 +60,18 @@ class Model:
             provider=self.predictor.engine.provider,
             modality=recipe.input.modality,
             thresholds=dict(self.bundle.decision.thresholds),
+            uncertainty_source=recipe.policy.refer.by,
             metrics=dict(self.bundle.metrics),
             intended_use=INTENDED_USE,
         )
 
     def run(self, files: Sequence[UploadFile], uncertainty: bool) -> Result:
-        """Predict one scan from its uploaded files. Raises InsulaError without a path of ours in it."""
-        passes = self.bundle.recipe.policy.passes if uncertainty else 0
+        """Predict one scan from its uploaded files. Raises InsulaError without a path of ours in it.
+
+        The policy's limits are looked at whether the spread is asked for or not: the decision is the evaluated one.
+        """
+        refer = self.bundle.recipe.policy.refer
+        ask = {*refer.sources, refer.by} if uncertainty else refer.sources
         with tempfile.TemporaryDirectory(prefix="insula-") as name:
             folder = Path(name)
             try:
@@ -74,17 +79,18 @@ class Model:
                 prepared, warnings = self.predictor.prepare(volume)
             except InsulaError as error:
                 raise mend(error, folder) from error
-        prediction = self.predictor.from_slices(prepared, "upload", passes, warnings, volume.attributes)
+        prediction = self.predictor.from_slices(prepared, "upload", 0, warnings, volume.attributes, ask)
         return Result(prediction, decide(prediction, self.bundle), prepared)
 
     def answer(self, result: Result, uncertainty: bool) -> Answer:
         """The service's answer to one prediction; the field `uncertainty` is set only when it was asked for."""
         prediction, decision, target = result.prediction, result.decision, self.bundle.recipe.target
+        rejected = decision.action == "reject"
         extra = Insula(
             decision=decision.action,
             reasons=list(decision.reasons),
-            prediction_set=list(prediction.prediction_set),
-            labels=self._labels(prediction),
+            prediction_set=[] if rejected else list(prediction.prediction_set),
+            labels=[] if rejected else self._labels(prediction),
             domain_score=round(prediction.domain_score, 6),
             bundle_id=prediction.bundle_id,
             warnings=list(prediction.warnings),
@@ -93,13 +99,15 @@ class Model:
             predicted_class=target.classes.index(decision.label) if decision.label in target.classes else None,
             class_name=decision.label,
             confidence=round(decision.confidence, 6),
-            probabilities=named(prediction.classes, prediction.probabilities),
+            probabilities={} if rejected else named(prediction.classes, prediction.probabilities),
             insula=extra,
         )
         if uncertainty:
-            spread = prediction.spread
-            shown = None if spread is None else named(prediction.classes, spread)
-            answer = answer.model_copy(update={"uncertainty": shown})
+            source = self.bundle.recipe.policy.refer.by
+            found = None if rejected else prediction.uncertainty.get(source)
+            shown = None if found is None else named(prediction.classes, found.spread)
+            extra = extra.model_copy(update={"uncertainty_source": None if found is None else source})
+            answer = answer.model_copy(update={"uncertainty": shown, "insula": extra})
         return answer
 
     def batch_item(self, file: UploadFile, uncertainty: bool) -> BatchItem:
@@ -112,8 +120,10 @@ class Model:
         return BatchItem(filename=name, **{k: getattr(answer, k) for k in answer.model_fields_set})
 
     def overlay(self, result: Result) -> tuple[str, int, str]:
-        """The slice with most heat as a data address, its number and the class; ("", 0, "") when there is no heat."""
+        """The slice with most heat as a data address, its number and the class; ("", 0, "") without heat or answer."""
         recipe = self.bundle.recipe
+        if result.decision.action == "reject":
+            return "", 0, ""
         heat = result.prediction.heatmaps[recipe.role]
         label = result.decision.label
         name = label if label in recipe.target.classes else recipe.target.positive

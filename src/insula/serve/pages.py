@@ -6,7 +6,10 @@ from functools import cache
 from importlib.resources import files
 
 from insula.core import templates
+from insula.core.recipe_policy import Source
 from insula.serve.answers import INTENDED_USE, Answer, ModelInfo
+
+_SOURCES: dict[Source, str] = {"dropout": "dropout passes", "views": "views of the scan", "members": "members"}
 
 
 def page(
@@ -22,6 +25,7 @@ def page(
         .get_template("start.html")
         .render(
             info=info,
+            source=_SOURCES[info.uncertainty_source] if info else "",
             answer=answer,
             picture=picture,
             slice_number=number + 1,

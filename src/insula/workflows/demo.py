@@ -113,7 +113,8 @@ def demo(
     with stages.stage("explain", "drawing heat maps of one test patient") as notes:
         case = _example(cohort, recipe)
         slices = predictor.prepared(case, Path(cohort.root))
-        prediction = predictor.from_slices(slices, case.key, recipe.policy.passes)
+        needed = recipe.policy.refer.sources
+        prediction = predictor.from_slices(slices, case.key, recipe.policy.passes, ask=needed)
         place = folder / "heatmaps" / "example"
         pictures = write_case(prediction, slices, place, recipe, [recipe.target.positive])
         notes.append(f"{len(pictures)} pictures in {place}")

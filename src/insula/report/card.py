@@ -125,7 +125,7 @@ def _network(model: Mapping[str, Any]) -> str:
 
 def _figures(report: Mapping[str, Any]) -> str:
     facts, level = report["facts"], report["patient"]
-    name = facts["positive"]
+    name, unit = facts["positive"], level["name"]  # "case" where nobody knows whose the cases are
     found = level["classes"][name]
     source = report.get("source") or {}
     on = f" (split '{source['split']}')" if source.get("split") else ""
@@ -133,11 +133,11 @@ def _figures(report: Mapping[str, Any]) -> str:
     if report["optimistic"]:
         parts.append(f"**{report['headline']}** Do not quote the figures below as performance.")
     parts.append(
-        f"{name} against the rest, {level['patients']:,} patients{on}, {found['tp'] + found['fn']:,} of them positive; "
-        "95% intervals over patients."
+        f"{name} against the rest, {words.plural(level['patients'], unit)}{on}, {found['tp'] + found['fn']:,} of them "
+        f"positive; 95% intervals over {unit}s."
     )
     rows = [
-        (words.name(key), words.value(f), words.interval(f), words.basis(key, f, "patients"))
+        (words.name(key), words.value(f), words.interval(f), words.basis(key, f, f"{unit}s"))
         for key, f in words.ordered(found["figures"])
     ]
     parts.append(_table(("figure", "value", "95% interval", "on"), rows))

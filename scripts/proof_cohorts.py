@@ -28,7 +28,7 @@ THIRTY = 30
 FEW = 12  # slices of a head of which one is kept
 SIDE = 64
 CLASSES = ("no", "yes")
-STEEP = 3.0  # difference of log hazard between a benign and a malignant tumour of their middle sizes
+STEEP = 6.0  # difference of log hazard between a benign and a malignant tumour of their middle sizes
 PER_MM = 0.6  # of log hazard, for each millimetre of radius
 
 

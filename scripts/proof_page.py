@@ -26,7 +26,8 @@ def pooling(told: Told) -> list[str]:
     counts = told["counts"]
     lines = [
         "## One slice of thirty carries the lesion\n",
-        f"Head CT of {told['slices']} slices; every second patient has a haemorrhage in one of them. {_counts(counts)} "
+        f"Head CT of {told['slices']} slices; every second patient has a haemorrhage in one of them, with "
+        f"{told['strength']:.0%} of its own contrast. {_counts(counts)} "
         "Each pool at the better of two learning rates by the validation loss.\n",
         "| pool | ROC-AUC | learning rate |",
         "|---|---|---|",
@@ -88,7 +89,12 @@ def rare(told: Told) -> list[str]:
         "| loss | recall | specificity | recall of each seed |",
         "|---|---|---|---|",
     ]
-    names = {"plain": "cross-entropy", "focal": "focal, γ 2", "weights": "class weights"}
+    names = {
+        "plain": "cross-entropy",
+        "focal": "focal, γ 2",
+        "weights": "class weights",
+        "both": "focal and class weights",
+    }
     for key, found in told["losses"].items():
         each = ", ".join(f"{r:.2f}" for r in found["recalls"])
         lines.append(f"| {names[key]} | {_figure(found['recall'])} | {_figure(found['specificity'])} | {each} |")

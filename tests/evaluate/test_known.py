@@ -21,6 +21,11 @@ def test_a_bundle_that_tells_little_is_asked_for_no_more(tiny_bundle: Make) -> N
     assert got.hashed("P1") in got.patients
 
 
+def test_a_patient_is_known_again_in_another_letter_case(tiny_bundle: Make) -> None:
+    got = known.of_bundle(tiny_bundle())
+    assert [got.among(name, got.patients) for name in ("P1", "p1", " P2 ", "p3", "P11")] == [True] * 3 + [False] * 2
+
+
 def test_what_a_bundle_tells_is_read(tiny_bundle: Make) -> None:
     pictures = near.Known(np.arange(8, dtype=np.uint64).reshape(2, 4), np.ones(256, np.float32))
     bundle = told.more(tiny_bundle(), pictures, ["Oslo"], ["P2"])

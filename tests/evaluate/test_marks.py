@@ -20,6 +20,15 @@ def test_labels_of_other_names_are_matched_by_their_cases() -> None:
     assert marks.relabelled(before, here) == 1
 
 
+def test_one_respelt_label_does_not_make_another_test_set() -> None:
+    before = {str(i): ("normal", "stroke")[i % 3 == 0] for i in range(30)}
+    here = {key: label.replace("normal", "Normal") for key, label in before.items()}
+    assert marks.shared(Marks({}, before), Marks({}, here), own=False) == 30
+    assert marks.relabelled(before, here) == 0
+    all_ill = dict.fromkeys(before, "stroke")
+    assert marks.relabelled(before, all_ill) == 20  # another answer, no other name
+
+
 def test_names_count_where_half_are_shared_and_kappa_of_the_labels_is_high() -> None:
     rng = np.random.default_rng(3)
     for _ in range(200):

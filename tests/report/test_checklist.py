@@ -108,6 +108,14 @@ def test_without_a_model_nothing_is_said_of_one() -> None:
     assert tripod["12g"]["status"] == PART
 
 
+def test_predictions_of_the_bundles_of_folds_are_not_said_to_be_made_elsewhere() -> None:
+    bare = {**whole(), "model": None, "source": {"bundles": ["ab12", "cd34"]}}
+    text = json.dumps(answered(bare))
+    assert "elsewhere" not in text
+    assert "By the bundles ab12, cd34, through the same code" in text
+    assert "elsewhere" in json.dumps(answered({**bare, "source": {}}))
+
+
 def test_without_a_plan_a_site_or_readers_nothing_is_said_of_them() -> None:
     claim = by_number(record(), "CLAIM 2024")
     for number in ("18", "30", "32", "33", "42"):

@@ -87,7 +87,7 @@ def patients_guard(known: Known, cohort: Cohort, cases: Sequence[Case]) -> Guard
         )
         return Guard("patients", "fail", told)
     patients = {case.patient for case in cases}
-    seen = {patient for patient in patients if known.hashed(patient) in known.patients}
+    seen = {patient for patient in patients if known.among(patient, known.patients)}
     if seen:
         keys = tuple(case.key for case in cases if case.patient in seen)[:_SHOWN]
         told = f"{len(seen)} of {len(patients)} patients here were in the training data"

@@ -33,6 +33,11 @@ class Known:
         """The stand-in of a patient or site."""
         return hash_patient(self.salt, name)
 
+    def among(self, patient: str, hashes: frozenset[str]) -> bool:
+        """Whether a patient is among hashed ones, however letter case and outer spaces of the id are written."""
+        bare = patient.strip()
+        return any(self.hashed(name) in hashes for name in {patient, bare, bare.lower(), bare.upper()})
+
 
 def of_bundle(bundle: Bundle) -> Known:
     """What this bundle tells."""

@@ -91,12 +91,13 @@ def _alike(before: Mapping[str, str], here: Mapping[str, str]) -> int:
 
 
 def _words(before: Mapping[str, str], here: Mapping[str, str], common: Sequence[str]) -> dict[str, str]:
-    """Each label of `before` as `here` calls it: itself, or what it mostly stands beside where no name is shared."""
-    old = {before[one] for one in common}
-    if old & {here[one] for one in common}:
-        return {label: label for label in old}
-    beside = {label: Counter(here[one] for one in common if before[one] == label) for label in old}
-    return {label: counts.most_common(1)[0][0] for label, counts in beside.items()}
+    """Each label of `before` as `here` calls it: itself, or the name, new here, that it mostly stands beside."""
+    old, new = {before[one] for one in common}, {here[one] for one in common}
+    words = {label: label for label in old}
+    for label in old - new:
+        beside = Counter(here[one] for one in common if before[one] == label).most_common(1)[0][0]
+        words[label] = label if beside in old else beside
+    return words
 
 
 def _mark(parts: Iterable[str]) -> str:

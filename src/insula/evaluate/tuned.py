@@ -28,7 +28,7 @@ def stored(known: Known, cases: Sequence[Case]) -> Guard:
         told = "the bundle does not say which patients its threshold was chosen on"
         return Guard("threshold", "cannot tell", told)
     patients = {case.patient for case in cases}
-    seen = {patient for patient in patients if known.hashed(patient) in known.chosen_on}
+    seen = {patient for patient in patients if known.among(patient, known.chosen_on)}
     if seen:
         told = f"the threshold was chosen on {len(seen)} of the {len(patients)} patients here"
         return Guard("threshold", "fail", told, tuple(c.key for c in cases if c.patient in seen)[:20])

@@ -13,7 +13,8 @@ def summary(report: EvaluationReport) -> str:
     """Headline, a table of the positive class's figures with intervals and counts, coverage, failures."""
     held = report.to_dict()
     positive, level = held["facts"]["positive"], held["patient"]
-    lines = [held["headline"], "", *_table(f"{positive}, {level['patients']:,} patients", level, positive)]
+    on = words.plural(level["patients"], level["name"])
+    lines = [held["headline"], "", *_table(f"{positive}, {on}", level, positive)]
     if held["coverage"]:
         lines += ["", "Policy"]
         rows = [

@@ -22,7 +22,14 @@ def cases(r: Record) -> str:
     """How many patients and cases were judged, and how many are positive."""
     level, c = r["patient"], positive(r)
     ill = f"{c['tp'] + c['fn']:,} with {r['facts']['positive']}"
-    return f"{level['patients']:,} patients ({r['cases']['rows']:,} cases), {ill}"
+    if level["name"] == "case":  # nobody knows whose they are
+        return f"{words.plural(level['patients'], 'case')}, {ill}"
+    return f"{words.plural(level['patients'], 'patient')} ({words.plural(r['cases']['rows'], 'case')}), {ill}"
+
+
+def bundles(r: Record) -> tuple[str, ...]:
+    """The bundles that predicted, where they are several, each its own part; empty for one or for none."""
+    return tuple((r.get("source") or {}).get("bundles") or ())
 
 
 def failed(r: Record) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from insula.report import words
-from insula.report.checklist.answer import Answer, cases, failed, recipe_of, told, trained_on
+from insula.report.checklist.answer import Answer, bundles, cases, failed, recipe_of, told, trained_on
 from insula.report.record import Record
 
 
@@ -19,7 +19,8 @@ def purpose(r: Record) -> Answer | None:
 def objective(r: Record) -> Answer | None:
     """What was to be judged, from the plan where there is one."""
     looks = r.get("looks")
-    judged = f"answers to '{r['facts']['question']}'" if r.get("model") else "predictions made elsewhere"
+    known = r.get("model") or bundles(r)
+    judged = f"answers to '{r['facts']['question']}'" if known else "predictions made elsewhere"
     asked = f"To judge {judged} on {cases(r)}."
     if looks:
         asked += f" Primary figure, set down beforehand: {words.primary(looks['plan']['primary'])}."

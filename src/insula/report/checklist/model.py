@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from insula.report import words
-from insula.report.checklist.answer import Answer, failed, network, recipe_of, training_of, version, versions
+from insula.report.checklist.answer import Answer, bundles, failed, network, recipe_of, training_of, version, versions
 from insula.report.record import Record
 
 
@@ -41,6 +41,8 @@ def computed(r: Record) -> Answer | None:
     held = r.get("model")
     if held:
         return Answer(f"By the bundle {held['bundle']}, through the same code that serves it; Insula {version(r)}.")
+    if of := bundles(r):
+        return Answer(f"By the bundles {', '.join(of)}, through the same code that serves them; Insula {version(r)}.")
     return Answer("The predictions came as a table, made elsewhere.", "how they were calculated")
 
 

@@ -28,7 +28,8 @@ def pooling(told: Told) -> list[str]:
         "## One slice of thirty carries the lesion\n",
         f"Head CT of {told['slices']} slices; every second patient has a haemorrhage in one of them, with "
         f"{told['strength']:.0%} of its own contrast. {_counts(counts)} "
-        "Each pool at the better of two learning rates by the validation loss.\n",
+        "Training pictures were mirrored and not changed otherwise; no dropout. Each pool at the better of two "
+        "learning rates by the validation loss.\n",
         "| pool | ROC-AUC | learning rate |",
         "|---|---|---|",
     ]

@@ -44,3 +44,9 @@ def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes, said: str) 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"no table 'none\.csv'"):
         sheet.read(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("name", ["subject", "Subject_ID", "participant_id", "participant"])
+def test_the_names_of_bids_are_taken_for_a_patient(name: str) -> None:
+    assert sheet.meant("patient", ["case", name, "label"]) == name
+    assert sheet.meant("case", [name, "label"]) == ""

@@ -14,6 +14,7 @@ from insula.core.errors import EvaluationError
 Row = dict[str, str]
 _MAX_BYTES = 256 << 20
 _TAILS = ("", "s", "id", "ids", "key", "name", "no", "nr", "number", "code")  # of a column that means the same
+_ALSO = {"patient": ("subject", "participant")}  # the names of BIDS
 _CLOSE = 0.8
 
 
@@ -60,7 +61,8 @@ def read(path: Path) -> tuple[list[str], list[tuple[int, Row]]]:
 def meant(wanted: str, columns: Sequence[str]) -> str:
     """The column that may have been meant by a name that is missing, misspelt or spelt otherwise; "" for none."""
     plain = {re.sub(r"[^a-z0-9]", "", column.casefold()): column for column in columns}
-    found = next((plain[wanted + tail] for tail in _TAILS if wanted + tail in plain), "")
+    names = [word + tail for word in (wanted, *_ALSO.get(wanted, ())) for tail in _TAILS]
+    found = next((plain[name] for name in names if name in plain), "")
     alike = [name for name in plain if name[:1] == wanted[0]]  # an inpatient is no patient misspelt
     close = difflib.get_close_matches(wanted, alike, 1, _CLOSE)
     return found or (plain[close[0]] if close else "")

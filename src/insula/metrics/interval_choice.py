@@ -87,7 +87,7 @@ CHOICE: Mapping[str, Choice] = {
     "log_loss": Choice("log", "rarest", _LOG_LOSS),
     "log_loss_balanced": Choice("log", "rarest", _LOG_LOSS),
     "mean_steps": Choice("log"),
-    "ece": Choice("gaps", note=_SHORT.format("92.8%")),
+    "ece": Choice("gaps", note=_SHORT.format("92.3%")),
     "mae": Choice("log"),
     "rmse": Choice("log", note=_SHORT.format("92.2%")),
     "bias": Choice("plain"),

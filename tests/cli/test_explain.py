@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from tests.tiny_bundle import parts, recipe, volume, weights
+from tests.tiny_bundle import parts, recipe, rejecting, volume, weights
 
 from insula.bundle.save import save
 from insula.bundle.types import Bundle
@@ -55,6 +55,20 @@ def test_the_class_map_and_its_words(tiny_bundle: Callable[..., Bundle], tmp_pat
     assert "comes from, by class_map:" in got.output
     assert "why" not in got.output.lower()
     assert "explains" not in got.output.lower()
+
+
+def test_a_rejected_scan_is_marked_on_its_pictures_and_has_no_answer(tmp_path: Path) -> None:
+    bundle = save(tmp_path / "b", rejecting(parts(recipe(), weights(1, 2))))
+    found = run(bundle, tmp_path)
+    assert (found["decision"], found["label"], found["probabilities"]) == ("reject", "", {})
+    (picture, *_) = (file for file in found["files"] if Path(file).name.startswith("slice-") and file.endswith(".png"))
+    assert "The policy rejects this scan" in Image.open(picture).text["Note"]  # type: ignore[attr-defined]
+
+
+def test_the_reasons_of_a_referral_are_said(tiny_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
+    words = [str(tiny_bundle(refer={"spread": 1e-6}).path), scan(tmp_path), "--out", str(tmp_path / "out")]
+    got = CliRunner().invoke(explain, words)
+    assert "referred: spread" in got.output
 
 
 def test_occlusion_looks_at_the_slices_that_are_drawn(tiny_bundle: Callable[..., Bundle], tmp_path: Path) -> None:

@@ -98,6 +98,15 @@ def test_what_the_model_finds_too_strange_counts_as_refused_and_gets_no_heat_map
     result = json.loads(got.stdout)["results"][0]
     assert (result["decision"], result["label"]) == ("reject", "")
     assert "too unlike the training scans" in result["reasons"][0]
+    nothing: dict[str, Any] = {
+        "positive": None,
+        "probabilities": {},
+        "spread": None,
+        "prediction_set": [],
+        "uncertainty": {},
+        "also": {},
+    }
+    assert {name: result[name] for name in nothing} == nothing
     assert not (tmp_path / "heat").exists()
     text = CliRunner().invoke(predict, [str(bundle.path), scan(tmp_path)]).stdout
     assert "0 predicted, 1 refused" in text

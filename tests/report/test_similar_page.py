@@ -37,6 +37,14 @@ def test_the_scan_and_its_neighbours_stand_side_by_side(tmp_path: Path) -> None:
     assert "A note." in made.text
 
 
+def test_of_a_rejected_scan_no_share_is_shown(tmp_path: Path) -> None:
+    store = make(tmp_path / "s")
+    answer = alike(ready(store), store.embeddings[6], 5)
+    own = Page(render(Query("scan", store.thumbnail(6), "rejected", None), answer, store)).all("figure")[0].text
+    assert "rejected" in own
+    assert "0." not in own
+
+
 def test_no_script_and_nothing_from_outside(tmp_path: Path) -> None:
     made = Page(page(tmp_path, HOSTILE))
     assert not made.all("script", "link", "iframe")

@@ -64,7 +64,8 @@ def searched(
 def worker() -> None:
     """A worker that waits for as many as are wanted, then leaves a file in its folder for each trial that it begins.
 
-    `python made_search.py STORE TOTAL KIND SECONDS FOLDER WORKERS`; SECONDS: how long a trial takes.
+    `python made_search.py STORE TOTAL KIND SECONDS FOLDER WORKERS`; SECONDS: how long a trial takes. A file
+    `hold-N` beside the folder keeps trial N from ending.
     """
     store, total, kind, seconds, folder, workers = sys.argv[1:]
     place = Path(folder)
@@ -75,6 +76,8 @@ def worker() -> None:
     def slow(trial: optuna.Trial, values: Mapping[str, Any]) -> float:
         (place / f"{trial.number}").touch()
         time.sleep(float(seconds))
+        while (place.parent / f"hold-{trial.number}").exists():
+            time.sleep(0.01)
         return bowl(values) if "train.lr" in values else float(values["train.slices"])
 
     space = SMALL if kind == "grid" else SPACE

@@ -152,7 +152,8 @@ def test_an_interrupted_trial_is_tried_again_with_its_values(tmp_path: Path) -> 
 
 
 def test_a_trial_killed_half_way_is_marked_and_tried_again(tmp_path: Path) -> None:
-    worker = begin(store(tmp_path), 4, "random", 0.3, tmp_path / "begun")
+    (tmp_path / "hold-2").touch()
+    worker = begin(store(tmp_path), 4, "random", 0.0, tmp_path / "begun")
     wait_for(tmp_path / "begun" / "2", worker)
     worker.send_signal(signal.SIGKILL)
     worker.communicate()

@@ -128,9 +128,11 @@ def explain(
     if method == "occlusion":
         asked = _looked_at(asked, prediction.heatmaps, drawing)
     explained = explainer(asked)
-    files, shown = explained_files.write(explained, read.views, read.volumes, recipe, out, label, drawing)
+    caution = "The policy rejects this scan: of a score that nobody should use." if decision.action == "reject" else ""
+    files, shown = explained_files.write(explained, read.views, read.volumes, recipe, out, label, drawing, caution)
     lines = [
         f"{prediction.case}: {_said(decision)}.",
+        *(f"  referred: {reason}" for reason in decision.reasons if decision.action == "refer"),
         f"Where the score of '{label}' comes from, by {method}:",
         *_lines(shown, explained.heatmaps),
         *(f"Note: {note}." for note in explained.notes),

@@ -113,7 +113,7 @@ def _asked(
     )
     said = "rejected" if rejected else f"{decision.label} ({decision.confidence:.2f}), {decision.action}"
     shown = thumbnail.of_prediction(found, read.views, recipe)
-    p = float(found.probabilities[recipe.target.positive_index])
+    p = None if rejected else float(found.probabilities[recipe.target.positive_index])
     return Query(found.case, shown.jpeg, said, p), found.embedding, notes
 
 
@@ -126,7 +126,7 @@ def _stored(store: Store, key: str) -> tuple[Query, FloatArray, tuple[str, ...],
     row = list(store.index["case"]).index(key)
     label, action = store.index["predicted"][row], store.index["action"][row]
     said = f"{label}, {action}" if label else "rejected"
-    p = float(store.index[f"p_{store.facts['positive']}"][row])
+    p = float(store.index[f"p_{store.facts['positive']}"][row]) if label else None
     return Query(key, store.thumbnail(row), said, p), store.embeddings[row], (), store.index["patient"][row]
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from insula.bundle.types import Bundle
 from insula.core.errors import InsulaError
@@ -55,6 +58,16 @@ def decide(prediction: Prediction, bundle: Bundle) -> Decision:
 def reject(error: InsulaError) -> Decision:
     """The decision on a scan that the checks before the model refused: no class, with the check's reason."""
     return Decision("", False, 0.0, "reject", (str(error),))
+
+
+def withheld(prediction: Prediction, decision: Decision) -> Prediction:
+    """The prediction as it may be shown: of a rejected scan without anything that could be read as an answer."""
+    if decision.action != "reject":
+        return prediction
+    none = np.zeros(0, np.float32)
+    return replace(
+        prediction, classes=(), probabilities=none, spread=None, prediction_set=(), heatmaps={}, uncertainty={}, also={}
+    )
 
 
 def _unsure(prediction: Prediction, chosen: int, refer: Refer) -> Iterator[tuple[str, float, float | None]]:

@@ -62,11 +62,12 @@ def write(
     folder: Path,
     name: str,
     drawing: Drawing,
+    caution: str = "",
 ) -> tuple[list[Path], list[Shown]]:
     """Write all files of one case into a folder, and say which slices were shown.
 
     views and volumes: the case's scans as prepared, by role, and as read, by scan. name: of the class, in file names.
-    UsageError for a slice that a scan does not have.
+    caution: a sentence for the notes of the overlays. UsageError for a slice that a scan does not have.
     """
     several = len(explained.heatmaps) > 1
     bags, files, shown = heatmap.by_scan(views), [], []
@@ -80,7 +81,7 @@ def write(
         placed = heat.array.shape[2:] != (1, 1)
         shown += [_shown(heat, position, own[heat.slices[position]], placed) for position in positions]
         if placed:
-            said = f"Heat: {explained.unit}."
+            said = " ".join([f"Heat: {explained.unit}.", *([caution] if caution else [])])
             share = explained.brightest
             files += heatmap.write_overlays(heat, 0, seen, positions, folder, stem, name, drawing.style, said, share)
         scale = heatmap.class_scale(heat, 0, explained.brightest)

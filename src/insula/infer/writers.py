@@ -11,20 +11,25 @@ from typing import Any
 
 from insula.core.registry import Registry
 from insula.core.types import Answer, Decision, Prediction, Uncertainty
+from insula.infer.decide import withheld
 
 WRITERS = Registry("writer", {"json": "insula.infer.writers:to_json", "text": "insula.infer.writers:to_text"})
 _DIGITS = 6
 
 
 def as_dict(prediction: Prediction, decision: Decision) -> dict[str, Any]:
-    """Plain data for JSON; probabilities and spreads by class name, heat maps and the embedding left out."""
+    """Plain data for JSON; probabilities and spreads by class name, heat maps and the embedding left out.
+
+    A rejected scan has no label, and neither probabilities nor anything else that was drawn from them.
+    """
+    prediction = withheld(prediction, decision)
     spread = prediction.spread
     return {
         "case": prediction.case,
         "bundle": prediction.bundle_id,
         "target": prediction.target,
         "label": decision.label,
-        "positive": decision.positive,
+        "positive": None if decision.action == "reject" else decision.positive,
         "confidence": round(decision.confidence, _DIGITS),
         "decision": decision.action,
         "reasons": list(decision.reasons),

@@ -8,6 +8,7 @@ from typing import Any
 from insula.core import provenance
 from insula.core.errors import EvaluationError
 from insula.evaluate.comparison import ComparisonReport
+from insula.metrics import interval_choice
 from insula.report.draw import UNIT, Axis, Chart, Drawing, Series, strip
 from insula.report.page import template
 from insula.report.record import FIGURES, Record, content
@@ -50,7 +51,12 @@ def render(record: Record) -> str:
     """The page as text, without script and without an address of any other file."""
     optimistic = [(side["name"], reason) for side in _sides(record) for reason in side["optimistic"]]
     return template("comparison.html").render(
-        record=record, facts=record["facts"], optimistic=optimistic, roc=_roc(record), strips=_strips(record)
+        record=record,
+        facts=record["facts"],
+        optimistic=optimistic,
+        roc=_roc(record),
+        strips=_strips(record),
+        short=interval_choice.short("difference of ROC-AUC"),
     )
 
 

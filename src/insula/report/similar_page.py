@@ -18,12 +18,15 @@ from insula.report.features_page import breakable, part
 
 @dataclass(frozen=True)
 class Query:
-    """The scan that was asked for: its name, thumbnail (JPEG), what the policy says, and the positive class' share."""
+    """The scan that was asked for: its name, thumbnail (JPEG), what the policy says, and the positive class' share.
+
+    probability: None where the policy rejects the scan.
+    """
 
     name: str
     jpeg: bytes
     decision: str
-    probability: float
+    probability: float | None
 
 
 def render(query: Query, answer: Answer, store: Store, notes: tuple[str, ...] = ()) -> str:

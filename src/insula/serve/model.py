@@ -14,7 +14,7 @@ from insula.bundle.load import load
 from insula.core.errors import InsulaError
 from insula.core.types import Decision, FloatArray, Prediction
 from insula.infer import heatmap
-from insula.infer.decide import decide
+from insula.infer.decide import decide, withheld
 from insula.infer.overlay import overlay_png
 from insula.infer.predict import Predictor
 from insula.infer.writers import named
@@ -30,7 +30,7 @@ LIMITS = Limits(max_bytes=1 << 30, max_voxels=1 << 27, max_files=2000)
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One predicted scan, with the slices it was predicted from."""
+    """One predicted scan, as it may be shown, with the slices it was predicted from."""
 
     prediction: Prediction
     decision: Decision
@@ -80,17 +80,17 @@ class Model:
             except InsulaError as error:
                 raise mend(error, folder) from error
         prediction = self.predictor.from_slices(prepared, "upload", 0, warnings, volume.attributes, ask)
-        return Result(prediction, decide(prediction, self.bundle), prepared)
+        decision = decide(prediction, self.bundle)
+        return Result(withheld(prediction, decision), decision, prepared)
 
     def answer(self, result: Result, uncertainty: bool) -> Answer:
         """The service's answer to one prediction; the field `uncertainty` is set only when it was asked for."""
         prediction, decision, target = result.prediction, result.decision, self.bundle.recipe.target
-        rejected = decision.action == "reject"
         extra = Insula(
             decision=decision.action,
             reasons=list(decision.reasons),
-            prediction_set=[] if rejected else list(prediction.prediction_set),
-            labels=[] if rejected else self._labels(prediction),
+            prediction_set=list(prediction.prediction_set),
+            labels=self._labels(prediction),
             domain_score=round(prediction.domain_score, 6),
             bundle_id=prediction.bundle_id,
             warnings=list(prediction.warnings),
@@ -99,12 +99,12 @@ class Model:
             predicted_class=target.classes.index(decision.label) if decision.label in target.classes else None,
             class_name=decision.label,
             confidence=round(decision.confidence, 6),
-            probabilities={} if rejected else named(prediction.classes, prediction.probabilities),
+            probabilities=named(prediction.classes, prediction.probabilities),
             insula=extra,
         )
         if uncertainty:
             source = self.bundle.recipe.policy.refer.by
-            found = None if rejected else prediction.uncertainty.get(source)
+            found = prediction.uncertainty.get(source)
             shown = None if found is None else named(prediction.classes, found.spread)
             extra = extra.model_copy(update={"uncertainty_source": None if found is None else source})
             answer = answer.model_copy(update={"uncertainty": shown, "insula": extra})
@@ -122,9 +122,9 @@ class Model:
     def overlay(self, result: Result) -> tuple[str, int, str]:
         """The slice with most heat as a data address, its number and the class; ("", 0, "") without heat or answer."""
         recipe = self.bundle.recipe
-        if result.decision.action == "reject":
+        heat = result.prediction.heatmaps.get(recipe.role)
+        if heat is None:
             return "", 0, ""
-        heat = result.prediction.heatmaps[recipe.role]
         label = result.decision.label
         name = label if label in recipe.target.classes else recipe.target.positive
         k = recipe.target.classes.index(name)
@@ -138,6 +138,8 @@ class Model:
 
     def _labels(self, prediction: Prediction) -> list[str]:
         target, thresholds = self.bundle.recipe.target, self.bundle.decision.thresholds
+        if not prediction.classes:
+            return []
         k = target.positive_index
         absent = target.any_of_the_others and float(prediction.probabilities[k]) < thresholds[target.positive]
         if target.kind == "multiclass" or absent:  # a kind without the finding itself would contradict the answer

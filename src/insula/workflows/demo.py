@@ -113,8 +113,7 @@ def demo(
     with stages.stage("explain", "drawing heat maps of one test patient") as notes:
         case = _example(cohort, recipe)
         slices = predictor.prepared(case, Path(cohort.root))
-        needed = recipe.policy.refer.sources
-        prediction = predictor.from_slices(slices, case.key, recipe.policy.passes, ask=needed)
+        prediction = predictor.from_slices(slices, case.key, ask=recipe.policy.refer.sources)
         place = folder / "heatmaps" / "example"
         pictures = write_case(prediction, slices, place, recipe, [recipe.target.positive])
         notes.append(f"{len(pictures)} pictures in {place}")

@@ -224,3 +224,11 @@ def test_ordered_classes_have_their_own_figures_over_all_classes() -> None:
 def test_the_number_of_replicates_is_kept_however_many_the_rows() -> None:
     made = binary([0, 1] * 30_000, [0.2, 0.7] * 30_000, [f"p{i % 900}" for i in range(60_000)])
     assert level("case", sample(made, binary_facts()), binary_facts(), 40).replicates == 40
+
+
+def test_every_interval_that_falls_short_says_so() -> None:
+    positive = judged(table()).classes["malignant"].figures
+    for name, found in positive.items():
+        if found.interval and name in interval_choice.CHOICE:
+            assert found.note == interval_choice.CHOICE[name].note, name
+    assert "held the truth in 92.5%" in positive["npv"].note

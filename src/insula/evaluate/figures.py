@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,7 +176,8 @@ def _figure(key: str, found: _Resampled, ground: _Ground) -> Figure:
     label, _, name = key.rpartition("/")
     choice = interval_choice.of(name, averaged=label == "macro")
     if choice.form == "share":
-        return proportion.figure(ground.events, ground.among, found.owner, ground.nothing)
+        share = proportion.figure(ground.events, ground.among, found.owner, ground.nothing)
+        return replace(share, note=choice.note if share.interval else "")
     value = float(found.point[key][0])
     behind = _patients(found.owner, ground.among)
     counts = (behind, int(ground.among.sum()), int(ground.events.sum()))

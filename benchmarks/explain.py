@@ -4,10 +4,13 @@ A prediction is one run of the network's graph without its maps; beside it stand
 map of every class, and the head run 30 times under dropout. Then the usual ways in PyTorch: Grad-CAM and Grad-CAM++ by
 pytorch-grad-cam, one backward pass a class (left out with a line where it is not installed), and 30 passes of the whole
 network, each with its own dropout. All sides of a network run interleaved in one process, with equally many threads.
+
+`--write PAGE` writes the page of docs/results from the last line's JSON; with `--of FILE`, of an earlier output.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -17,6 +20,7 @@ import time
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,9 +36,11 @@ from insula.infer.engine import Engine
 from insula.infer.sampling import sample
 from insula.model.network import Network
 
-ROUNDS, PASSES, SLICES, SIZE = 15, 30, 4, 224
+ROUNDS, PASSES, SLICES, SIZE = 21, 30, 4, 224
 SLOW_ROUNDS = 2
+QUIET = 0.5  # load from which on other work is said to have been under way
 GOALS = {"heat_maps": 1.03, "dropout_passes": 1.10}
+SIDES = {"heat_maps": "heat maps of all classes", "dropout_passes": "30 dropout passes"}
 NETWORKS = {
     "resnet18, mean": ("stroke-ct", "resnet18"),
     "efficientnet_b0, attention": ("haemorrhage-ct", "efficientnet_b0"),
@@ -132,20 +138,24 @@ def measure(name: str, encoder: str, threads: int) -> dict[str, list[float]]:
         with torch.no_grad():
             return network({role: torch_x[None]}, {role: torch.ones(1, 1, SLICES)})
 
-    quick: dict[str, Callable[[], Any]] = {
+    ours: dict[str, Callable[[], Any]] = {
         "prediction": lambda: plain.run(["logits"], feed),
-        "heat maps of all classes": lambda: whole.run(outputs, feed),
-        "30 dropout passes": dropout,
-        "prediction in PyTorch": eager,
+        SIDES["heat_maps"]: lambda: whole.run(outputs, feed),
+        SIDES["dropout_passes"]: dropout,
     }
     slow: dict[str, Callable[[], Any]] = {"30 passes of the whole network": loop(network, role, torch_x)}
     for title in ("GradCAM", "GradCAMPlusPlus"):
         if (run := library(network, recipe, torch_x, title)) is not None:
             slow[f"{title} by pytorch-grad-cam"] = run
     np.testing.assert_allclose(whole.run(["logits"], feed)[0], plain.run(["logits"], feed)[0], atol=1e-5)
-    times: dict[str, list[float]] = {side: [] for side in (*quick, *slow)}
+    times: dict[str, list[float]] = {side: [] for side in (*ours, "prediction in PyTorch", *slow)}
+    rng = np.random.default_rng(0)
     for number in range(ROUNDS + 1):
-        for side, run in (quick | (slow if number <= SLOW_ROUNDS else {})).items():
+        sides = {"prediction in PyTorch": eager} | (slow if number <= SLOW_ROUNDS else {})
+        whole.run(outputs, feed)  # what PyTorch leaves in the caches slows down whoever comes next
+        # an order of its own in each round, so that no side always follows the same one
+        for side in (*rng.permutation(list(ours)), *sides):
+            run = (ours | sides)[side]
             start = time.perf_counter()
             run()
             if number:  # the first round warms up
@@ -153,45 +163,122 @@ def measure(name: str, encoder: str, threads: int) -> dict[str, list[float]]:
     return times
 
 
+def machine(threads: int) -> str:
+    """What it is measured on."""
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").is_file():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    return (
+        f"{model}, {os.cpu_count()} cores, {threads} thread{'' if threads == 1 else 's'} used, {platform.system()}, "
+        f"Python {platform.python_version()}, ONNX Runtime {onnxruntime.__version__}, PyTorch {torch.__version__}"
+    )
+
+
+def judged(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """By side the median, least and most ms, and how many times the prediction of the same round it takes.
+
+    Beside the prediction of the same round, so that a busy moment of the machine counts for both.
+    """
+    base = times["prediction"]
+    return {
+        side: {
+            "median": round(1000 * statistics.median(found), 2),
+            "least": round(1000 * min(found), 2),
+            "most": round(1000 * max(found), 2),
+            "times": round(statistics.median(b / a for a, b in zip(base, found, strict=False)), 4),
+        }
+        for side, found in times.items()
+    }
+
+
+def holds(figures: dict[str, Any]) -> bool:
+    """Whether every network keeps to both goals."""
+    return all(one["sides"][SIDES[goal]]["times"] <= limit for one in figures.values() for goal, limit in GOALS.items())
+
+
+def page(found: dict[str, Any]) -> str:
+    """The page of docs/results from the benchmark's JSON."""
+    figures = found["figures"]
+    lines = [
+        "# What maps and uncertainty cost",
+        "",
+        "Written by `make bench-explain` (`python benchmarks/explain.py --write docs/results/explanation-speed.md`).",
+        f"Measured on: {found['machine']}.",
+        f"Load of the machine before: {found['load']:.1f}{BUSY if found['load'] > QUIET else ''}.",
+        "",
+        *PROSE.format(**found["case"]).splitlines(),
+        "",
+        "| network | "
+        + " | ".join(f"{goal.replace('_', ' ')}, at most {limit}" for goal, limit in GOALS.items())
+        + " |",
+        "|---|" + "---:|" * len(GOALS),
+    ]
+    for title, one in figures.items():
+        times = [(one["sides"][SIDES[goal]]["times"], limit) for goal, limit in found["goals"].items()]
+        lines.append(f"| {title} | " + " | ".join(f"{v:.3f} {'met' if v <= m else 'missed'}" for v, m in times) + " |")
+    for title, one in figures.items():
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            "| | median ms | least | most | of a prediction |",
+            "|---|---:|---:|---:|---:|",
+        ]
+        for side, row in one["sides"].items():
+            times = f"{row['times']:.3f}" if row["times"] < 10 else f"{row['times']:.1f}"
+            lines.append(f"| {side} | {row['median']:.1f} | {row['least']:.1f} | {row['most']:.1f} | {times} |")
+    missing = [] if any(LIBRARY in side for one in figures.values() for side in one["sides"]) else [ABSENT]
+    return "\n".join([*lines, *(["", *missing] if missing else []), ""])
+
+
+BUSY = " (other work was under way: the figures of a quiet machine may be other ones)"
+LIBRARY = "by pytorch-grad-cam"
+ABSENT = "pytorch-grad-cam is not installed: its sides are left out (pip install grad-cam)"
+PROSE = f"""One case of {{slices}} slices of {{size}}²; {{rounds}} rounds interleaved, {{slow}} of the slow sides.
+A *prediction* is one run of the network's graph without its maps. *Of a prediction* is the median over the rounds of
+the time beside the prediction of the same round. The three sides of the bundle come in an order of their own in each.
+
+- *Heat maps of all classes*: the bundle's own graph, which gives a map of every class with the prediction.
+- *30 dropout passes*: the prediction, and the heads run 30 times on its embedding.
+- *Prediction in PyTorch*: the same network run there.
+- *30 passes of the whole network*: the usual loop in PyTorch, with dropout drawn anew in each.
+- *GradCAM* and *GradCAMPlusPlus* {LIBRARY}: a map of every class, with one backward pass each."""
+
+
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--write", type=Path, metavar="PAGE")
+    parser.add_argument("--of", type=Path, metavar="FILE", help="an earlier output, whose last line is taken")
+    arguments = parser.parse_args()
+    found = json.loads(arguments.of.read_text().strip().splitlines()[-1]) if arguments.of else run()
+    if arguments.write:
+        arguments.write.write_text(page(found), encoding="utf-8")
+    print(json.dumps(found))
+    return 0 if found["holds"] else 1
+
+
+def run() -> dict[str, Any]:
+    """Measure every network, and print a table of each."""
     warnings.simplefilter("ignore")  # the library's
     threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
     torch.set_num_threads(threads)
-    print(
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {threads} threads, Python "
-        f"{platform.python_version()}, ONNX Runtime {onnxruntime.__version__}, PyTorch {torch.__version__}; "
-        f"load {os.getloadavg()[0]:.1f}"
-    )
+    load = os.getloadavg()[0]
+    print(f"{machine(threads)}; load {load:.1f}")
     print(f"One case of {SLICES} slices of {SIZE}², {ROUNDS} rounds interleaved ({SLOW_ROUNDS} of the slow sides)")
     if find_spec("pytorch_grad_cam") is None:
-        print("pytorch-grad-cam is not installed: its sides are left out (pip install grad-cam)")
-    figures: dict[str, dict[str, float]] = {}
+        print(ABSENT)
+    figures: dict[str, Any] = {}
     for title, (name, encoder) in NETWORKS.items():
-        times = measure(name, encoder, threads)
+        sides = judged(measure(name, encoder, threads))
         print(f"\n{title:<36}{'median ms':>10}{'least':>9}{'most':>9}{'of a prediction':>17}")
-        base = times["prediction"]
-        ratios = {}
-        for side, found in times.items():
-            # beside the prediction of the same round, so that a busy moment of the machine counts for both
-            ratios[side] = statistics.median(b / a for a, b in zip(base, found, strict=False))
-            middle, least, most = (1000 * f(found) for f in (statistics.median, min, max))
-            print(f"{side:<36}{middle:>10.1f}{least:>9.1f}{most:>9.1f}{ratios[side]:>17.3f}")
-        figures[title] = {
-            "heat_maps": round(ratios["heat maps of all classes"], 4),
-            "dropout_passes": round(ratios["30 dropout passes"], 4),
-            "loop": round(ratios["30 passes of the whole network"], 2),
-            **{
-                key: round(ratios[side], 2)
-                for key, side in (
-                    ("grad_cam", "GradCAM by pytorch-grad-cam"),
-                    ("grad_cam_pp", "GradCAMPlusPlus by pytorch-grad-cam"),
-                )
-                if side in ratios
-            },
-        }
-    holds = all(found[goal] <= limit for found in figures.values() for goal, limit in GOALS.items())
-    print(json.dumps({"bench": "explain", "figures": figures, "goals": GOALS, "holds": holds}))
-    return 0 if holds else 1
+        for side, row in sides.items():
+            print(f"{side:<36}{row['median']:>10.1f}{row['least']:>9.1f}{row['most']:>9.1f}{row['times']:>17.3f}")
+        figures[title] = {goal: sides[side]["times"] for goal, side in SIDES.items()} | {"sides": sides}
+    kept = holds(figures)
+    case = {"slices": SLICES, "size": SIZE, "rounds": ROUNDS, "slow": SLOW_ROUNDS}
+    about = {"machine": machine(threads), "load": round(load, 1), "case": case}
+    return {"bench": "explain", **about, "figures": figures, "goals": GOALS, "holds": kept}
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def outcomes(recipe: Recipe, folder: Path, patients: int, seed: int) -> Made:
     the true values of both.
     """
     if not folder.exists():
-        make("brain-tumour", folder, patients, seed, SIDE, 12)
+        make("brain-tumour", folder, patients, seed, SIDE, 12, options=Options(answers=True))
     table = index(folder, recipe)
     with (folder / "truth.csv").open(newline="", encoding="utf-8") as file:
         truth = {row["patient_id"]: row for row in csv.DictReader(file)}

@@ -57,6 +57,40 @@ def test_the_class_map_and_its_words(tiny_bundle: Callable[..., Bundle], tmp_pat
     assert "explains" not in got.output.lower()
 
 
+def test_words_pictures_and_options_count_from_1_and_data_from_0(
+    tiny_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    bundle = tiny_bundle()
+    found = run(bundle, tmp_path, "--class", "stroke", "--slices", "4,1")
+    assert [(s["slice"], s["of"]) for s in found["slices"]] == [(3, 4), (0, 4)]
+    drawn = [Path(file).name for file in found["files"] if "-stroke.png" in file and "slice-" in file]
+    assert drawn == ["slice-0004-stroke.png", "slice-0001-stroke.png"]
+    words = [str(bundle.path), scan(tmp_path), "--out", str(tmp_path / "b"), "--class", "stroke", "--slices", "4,1"]
+    said = CliRunner().invoke(explain, words).output
+    assert "  slice 4 of 4: " in said
+    assert "  slice 1 of 4: " in said
+    assert "Slices count from 1." in said
+    top = max(found["bar_top"].values())
+    assert f"Bar: 0 to {top:.3g}, score per cell. The bar's top is the heat of the hottest cell" in said
+    assert "is no proof" in said
+
+
+def test_no_heat_is_said_of_a_slice_and_of_a_scan(tmp_path: Path) -> None:
+    made = weights(1, 2)
+    made.head[1] = -np.abs(made.head[1])  # features are never below 0: whatever is seen lowers this score
+    bundle = save(tmp_path / "cold", parts(recipe(), made))
+    words = [str(bundle.path), scan(tmp_path), "--out", str(tmp_path / "out"), "--class", "stroke"]
+    said = CliRunner().invoke(explain, words).output
+    assert "  no heat: no part of the scan raises this score" in said
+    assert "Bar" not in said
+    assert not list((tmp_path / "out").glob("*.png"))
+    named = CliRunner().invoke(explain, [*words, "--slices", "2"]).output
+    assert "  slice 2 of 4: no heat, weight 0.25" in named
+    with Image.open(tmp_path / "out" / "slice-0002-stroke.png") as image:
+        assert image.size == (384, 384)  # the scan alone: no bar
+        assert image.text["Note"].startswith("No heat above 0")  # type: ignore[attr-defined]
+
+
 def test_a_rejected_scan_is_marked_on_its_pictures_and_has_no_answer(tmp_path: Path) -> None:
     bundle = save(tmp_path / "b", rejecting(parts(recipe(), weights(1, 2))))
     found = run(bundle, tmp_path)
@@ -78,7 +112,7 @@ def test_occlusion_looks_at_the_slices_that_are_drawn(tiny_bundle: Callable[...,
         "--class",
         "stroke",
         "--slices",
-        "1-2,3",
+        "2-3,4",
         "--patch",
         "8",
         "--measure",
@@ -94,11 +128,11 @@ def test_occlusion_looks_at_the_slices_that_are_drawn(tiny_bundle: Callable[...,
 
 def test_window_opacity_colours_and_size(tiny_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
     bundle = tiny_bundle()
-    base = ("--class", "stroke", "--slices", "2", "--opacity", "0")
+    base = ("--class", "stroke", "--slices", "3", "--opacity", "0")
 
     def corner(*words: str) -> Any:
         files = run(bundle, tmp_path, *base, *words)["files"]
-        with Image.open(next(f for f in files if "slice-0002" in f)) as image:
+        with Image.open(next(f for f in files if "slice-0003" in f)) as image:
             return image.size, np.asarray(image)
 
     size, plain = corner()
@@ -133,7 +167,9 @@ def test_what_cannot_be_followed_is_refused(tiny_bundle: Callable[..., Bundle], 
         ([bundle, path, "--scan", f"ct={path}", "--out", out], "Give either one SCAN"),
         ([bundle, path, "--method", "lime", "--out", out], "no explainer called 'lime'; known are: .*occlusion"),
         ([bundle, path, "--class", "x", "--out", out], "no class 'x' in this bundle; it has: normal, stroke"),
-        ([bundle, path, "--slices", "11", "--out", out], "has no slice 11"),
+        ([bundle, path, "--slices", "5", "--out", out], "has no slice 5; its slices count from 1 to 4"),
+        ([bundle, path, "--slices", "0", "--out", out], "no list of slices, which count from 1"),
+        ([bundle, path, "--slices", "3-2", "--out", out], "no list of slices, which count from 1"),
         ([bundle, path, "--method", "occlusion", "--patch", "4", "--stride", "9", "--out", out], "leaves pixels out"),
     ):
         refused = CliRunner().invoke(explain, words)

@@ -95,6 +95,22 @@ def test_the_page_of_a_store(ready: tuple[Bundle, Path], tmp_path: Path) -> None
     assert "1 case failed" in text
 
 
+def test_a_stored_case_that_is_rejected_is_said_and_has_no_probability(ready: tuple[Bundle, Path]) -> None:
+    bundle, store = ready
+    opened = stores.load(store)
+    index = {name: list(column) for name, column in opened.index.items()}
+    for name, value in (("action", "reject"), ("predicted", ""), ("p_stroke", "")):
+        index[name][index["case"].index("case-2")] = value
+    stores.write(store, opened.embeddings[:], index, (), opened.facts)
+    asked = told(similar, str(bundle.path), "--case", "case-2", "--store", str(store))
+    assert asked["decision"] == "rejected"
+    assert asked["notes"] == ["The policy rejects this scan. What is alike to it tells nothing."]
+    others = told(similar, str(bundle.path), "--case", "case-3", "--store", str(store))
+    found = {row["case"]: row["probability"] for row in others["cases"]}
+    assert found.pop("case-2") is None
+    assert all(p is not None for p in found.values())
+
+
 def test_the_policys_rejection_is_said(ready: tuple[Bundle, Path], tmp_path: Path) -> None:
     bundle, store = ready
     from insula.infer import decide

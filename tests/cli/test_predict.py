@@ -14,7 +14,7 @@ from tests.tiny_bundle import parts, recipe, rejecting, weights
 from insula.bundle.save import save
 from insula.bundle.types import Bundle
 from insula.cli.predict import predict
-from insula.core.errors import ScanError, UnsuitableScanError
+from insula.core.errors import ScanError, UnsuitableScanError, UsageError
 
 
 def scan(folder: Path, name: str = "a.dcm", **header: Any) -> str:
@@ -52,6 +52,38 @@ def test_uncertainty_by_source_before_and_after_the_scan(
     assert after["spread"] is not None
     if "--passes" in words:
         assert after["uncertainty"]["dropout"]["draws"] == 5
+
+
+@pytest.mark.parametrize(
+    "words", [["--uncertainty", "foo"], ["--uncertainty=foo"], ["--uncertainty", "Dropout"], ["--uncertainty="]]
+)
+def test_a_source_that_there_is_not_is_no_scan(
+    tiny_bundle: Callable[..., Bundle], tmp_path: Path, words: list[str]
+) -> None:
+    bundle, path = str(tiny_bundle().path), scan(tmp_path)
+    wrong = words[-1].partition("=")[2] if "=" in words[-1] else words[-1]
+    for asked in ([bundle, path, *words], [*words, bundle, path], [bundle, *words, path]):
+        got = CliRunner().invoke(predict, asked)
+        assert isinstance(got.exception, UsageError), asked
+        assert f"'{wrong}' is no source of uncertainty" in str(got.exception)
+        assert "write --uncertainty policy, dropout, views, members or all" in str(got.exception)
+        assert got.stdout == ""
+
+
+def test_what_follows_the_flag_alone_may_be_a_scan_of_any_name(
+    tiny_bundle: Callable[..., Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = str(tiny_bundle().path)
+    scan(tmp_path, "foo")
+    monkeypatch.chdir(tmp_path)
+    assert set(said(bundle, "--uncertainty", "foo")["uncertainty"]) == {"dropout"}  # it is there
+    for asked in ([bundle, "--uncertainty", "not/there.dcm"], [bundle, "--uncertainty", "--", "not-there"]):
+        got = CliRunner().invoke(predict, asked)
+        assert got.exit_code == ScanError.exit_code
+        assert "0 predicted, 1 refused." in got.output
+    scan(tmp_path, "--uncertainty")
+    got = CliRunner().invoke(predict, ["--json", "--", bundle, "--uncertainty"])  # a scan of that name
+    assert [r["case"] for r in json.loads(got.stdout)["results"]] == ["--uncertainty"]
 
 
 def test_without_a_limit_on_it_nothing_is_drawn_that_was_not_asked_for(
@@ -122,3 +154,21 @@ def test_of_a_folder_whose_only_file_is_bad_the_reason_is_said(
     assert got.exit_code == ScanError.exit_code
     assert "'patient' holds one file, and it is no scan: 'scan.nii' is empty (0 bytes); copy it again" in got.output
     assert "0 predicted, 1 refused." in got.output
+
+
+def test_heat_maps_of_a_no_are_those_of_the_finding_and_no_heat_is_said(tmp_path: Path) -> None:
+    made = weights(1, 2)
+    made.head[1] = np.abs(made.head[1])
+    made.offset[:] = (0.0, -50.0)
+    warm = save(tmp_path / "warm", parts(recipe("binary"), made))
+    words = [str(warm.path), scan(tmp_path), "--heatmaps", str(tmp_path / "heat")]
+    said = CliRunner().invoke(predict, words).stdout
+    assert "1 pictures" not in said
+    assert "  a picture of evidence for “stroke”, which the model does not call present, in " in said
+    result = json.loads(CliRunner().invoke(predict, [*words, "--json"]).stdout)["results"][0]
+    assert (result["label"], result["heatmaps_of"]) == ("normal", "stroke")
+    assert [Path(p).name for p in result["heatmaps"]] == ["slice-0001-stroke.png"]
+    made.head[1] *= -1
+    cold = save(tmp_path / "cold", parts(recipe("binary"), made))
+    said = CliRunner().invoke(predict, [str(cold.path), *words[1:]]).stdout
+    assert "  no heat: no part of the scan is evidence for “stroke”, which the model does not call present\n" in said

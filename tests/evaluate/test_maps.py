@@ -12,7 +12,7 @@ from insula.evaluate.curves import Curves
 from insula.evaluate.facts import Facts
 from insula.evaluate.localisation import Spot
 from insula.evaluate.maps import Against, MapCase
-from insula.evaluate.maps_findings import findings
+from insula.evaluate.maps_findings import HARDLY, findings, still_alike
 from insula.metrics import maps
 
 FACTS = Facts("made", "Of which kind?", "answer", "multilabel", ("any", "subdural", "epidural"), "any", {})
@@ -143,3 +143,40 @@ def test_the_words_follow_the_intervals() -> None:
     assert "depend on what the network learnt: rank correlation with the maps of networks whose" in good[3]
     assert "may hardly depend on the labels" in bad[4]
     assert not [text for text in (*good, *bad) if "explain" in text]
+
+
+def stage(name: str, values: list[float]) -> judged.Check:
+    rows = [replace(case(i), others={name: Against(v, None)}) for i, v in enumerate(values)]
+    return judged.check(rows, name, "any", FACTS)
+
+
+def test_each_stage_whose_maps_remain_alike_is_named_against_the_method() -> None:
+    cases = [case(i, 0.2 + 0.01 * i) for i in range(6)]
+    effects = judged.effect(cases, "deletion"), judged.effect(cases, "insertion")
+    nothing = judged.inside_gain(cases, [])
+    cascade = [
+        stage("heads", [0.90, 0.89, 0.91, 0.88, 0.90]),
+        stage("block 3", [0.62, 0.30, 0.70, 0.45, 0.58]),
+        stage("block 2", [0.10, 0.20, 0.30, 0.15, 0.20]),
+        stage("block 1", [-0.9, -0.8, -0.9, -0.85, -0.9]),
+        stage("stem", [float("nan")] * 5),
+    ]
+    _, before = findings(judged.within(cases), ENDS, *effects, nothing, nothing, None)
+    _, bad = findings(judged.within(cases), ENDS, *effects, nothing, nothing, None, cascade)
+    assert bad[: len(before)] == before
+    heads, block = bad[len(before) :]
+    assert heads.startswith(
+        "With the weights of 'heads' alone drawn anew the maps remain alike: rank correlation with "
+    )
+    assert "0.90 (95% interval 0.8" in heads
+    assert heads.endswith("What the score makes of the features hardly counts in them.")
+    assert block.startswith("With the weights of 'block 3' and all above it drawn anew the maps may remain alike: ")
+    assert still_alike(cascade[2:]) == []
+
+
+def test_the_limit_is_where_cells_keep_their_order_twice_as_often_as_not() -> None:
+    """Of normal values whose rank correlation is the limit: the share of pairs in the same order."""
+    r = 2 * np.sin(np.pi * HARDLY / 6)  # Pearson's correlation behind Spearman's (Kruskal 1958)
+    draw = np.random.default_rng(0).multivariate_normal([0, 0], [[1, r], [r, 1]], (20_000, 2))
+    same = float(((draw[:, 0, 0] - draw[:, 1, 0]) * (draw[:, 0, 1] - draw[:, 1, 1]) > 0).mean())
+    assert same / (1 - same) == pytest.approx(2.0, rel=0.1)

@@ -121,6 +121,11 @@ def test_the_shares_of_accepted_and_referred_cases_follow_the_policy(tiny_bundle
     assert found["accuracy_of_all"] == (4, 6)  # a, b, e, f
     assert found["accuracy_of_accepted"] == (2, 4)  # a, e
     assert found["sensitivity_of_accepted"] == (1, 2)  # a, not c
+    told = report.table.set_index("case")
+    assert told["reasons"].to_dict() == {
+        "a": "", "b": "confidence 0.60 is below 0.70", "c": "", "d": "", "e": "", "f": "confidence 0.55 is below 0.70",
+    }  # fmt: skip
+    assert told["reason_kinds"].to_dict() == {**dict.fromkeys("acde", ""), "b": "confidence", "f": "confidence"}
 
 
 def test_the_rejected_count_among_the_shares_whether_the_model_was_asked_or_not(tiny_bundle: Make) -> None:
@@ -141,7 +146,15 @@ def test_the_rejected_count_among_the_shares_whether_the_model_was_asked_or_not(
     assert report.coverage["rejected"].patients == 4  # the photo is a's
     assert found["accuracy_of_all"] == (4, 4)
     assert found["accuracy_of_accepted"] == (2, 2)
-    assert [(f.case, f.rejected) for f in report.failures] == [("photo", True), ("lost", False)]
+    assert [(f.case, f.rejected, f.kind) for f in report.failures] == [
+        ("photo", True, "unsuitable_scan"), ("lost", False, ""),
+    ]  # fmt: skip
+    assert report.held_back is not None
+    assert [(one.action, one.kind, one.share.events, one.share.n) for one in report.held_back.reasons] == [
+        ("refer", "confidence", 1, 5), ("reject", "distance", 1, 5), ("reject", "unsuitable_scan", 1, 5),
+    ]  # fmt: skip
+    assert report.table["reasons"].tolist()[2] == "confidence 0.55 is below 0.70"
+    assert "9.00 times as far" in report.table["reasons"].tolist()[3]
     assert report.table["distance"].tolist() == [0.3, 0.3, 0.3, 9.0]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,12 @@ def make(
     seen: str | list[str] = "no",
     pictures: bool = True,
     more: Mapping[str, list[str]] | None = None,
+    rejected: Collection[int] = (),
 ) -> Store:
     """Patients of two classes and two scanners, balanced; apart, scanner: how far either moves the embedding.
 
-    more: columns of the index, in place of its own or beside them.
+    more: columns of the index, in place of its own or beside them. rejected: rows that the policy rejects, with the
+    probabilities that earlier versions kept of them.
     """
     g = np.random.default_rng(seed)
     n = patients * each
@@ -68,6 +70,9 @@ def make(
         "attribute.age": [str(20 + int(o)) for o in owner],
         "attribute.note": ["all alike"] * n,
     }
+    for i in rejected:
+        index["predicted"][i] = index["right"][i] = ""
+        index["action"][i] = "reject"
     facts: dict[str, Any] = {
         "bundle": "b" * 16,
         "recipe": "made",

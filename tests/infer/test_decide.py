@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from insula.bundle.types import Bundle, DecisionFacts
-from insula.core.errors import UnsuitableScanError
+from insula.core.errors import InsulaError, LimitError, ScanError, UnsuitableScanError
 from insula.core.types import Prediction, Uncertainty
 from insula.infer.decide import decide, reject
+from insula.infer.suitable import NoSuchScanError
 
 
 def prediction(
@@ -99,6 +100,8 @@ def test_the_policys_source_and_limits_refer(
     got = decide(replace(prediction((0.1, 0.9)), uncertainty=given), tiny_bundle(refer=refer))
     assert got.action == ("refer" if reasons else "accept")
     assert got.reasons == reasons
+    words = {"spread": "spread", "entropy": "entropy", "mutual": "mutual_information"}
+    assert got.kinds == tuple(words[reason.split()[0]] for reason in reasons)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,7 @@ def test_a_scan_too_far_from_training_is_rejected_without_a_class(
     if action == "reject":
         assert (got.label, got.positive, got.confidence) == ("", False, 0.0)
         assert len(got.reasons) == 1
+        assert got.kinds == ("distance",)
         assert "2.01 times as far" in got.reasons[0]
         assert "above 2.00, most in its picture" in got.reasons[0]
 
@@ -149,6 +153,7 @@ def test_below_the_confidence_that_bounds_the_error_a_person_looks(
     assert got.action == ("refer" if reason else "accept")
     assert len(got.reasons) == bool(reason)
     assert reason in "".join(got.reasons)
+    assert got.kinds == (("risk_unbounded" if accept_from == 1.5 else "risk",) if reason else ())
 
 
 def test_an_unlike_scan_is_referred_in_words(tiny_bundle: Callable[..., Bundle]) -> None:
@@ -161,6 +166,7 @@ def test_an_unlike_scan_is_referred_in_words(tiny_bundle: Callable[..., Bundle])
 def test_all_reasons_are_given_at_once(tiny_bundle: Callable[..., Bundle]) -> None:
     got = decide(prediction((0.45, 0.55), (0.2, 0.2), 1.0), tiny_bundle())
     assert len(got.reasons) == 3
+    assert got.kinds == ("confidence", "spread", "domain")
 
 
 def test_of_the_other_classes_the_most_probable_is_chosen(tiny_bundle: Callable[..., Bundle]) -> None:
@@ -187,3 +193,17 @@ def test_labels_are_confident_in_presence_or_absence(
 def test_a_refused_scan_is_rejected_with_its_reason() -> None:
     got = reject(UnsuitableScanError("The scan's modality is MR; give a CT."))
     assert (got.action, got.label, got.reasons) == ("reject", "", ("The scan's modality is MR; give a CT.",))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (UnsuitableScanError("It is an MR; give a CT."), "unsuitable_scan"),
+        (ScanError("It is empty."), "unreadable_scan"),
+        (LimitError("It is too long."), "limit_exceeded"),
+        (NoSuchScanError("colour", "It is a photograph."), "colour"),
+        (NoSuchScanError("body part", "It is a knee."), "body_part"),
+    ],
+)
+def test_the_kind_of_a_refusal_is_the_check_or_the_error(error: InsulaError, kind: str) -> None:
+    assert reject(error).kinds == (kind,)

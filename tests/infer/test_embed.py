@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from tests.tiny_cohort import make as make_cohort
 from insula.bundle.patients import hash_patient
 from insula.bundle.types import Bundle
 from insula.core.errors import CohortError, UsageError
-from insula.core.types import Case, Cohort
+from insula.core.types import Case, Cohort, Prediction
+from insula.infer import feature_journal as journals
 from insula.infer import feature_store as stores
 from insula.infer.embed import Done, embed
 from insula.infer.predict import Predictor
@@ -61,6 +64,37 @@ def test_rows_are_what_the_predictor_says(tiny_bundle: Callable[..., Bundle], co
     assert "attribute.answer" not in store.index  # a column that holds the label
     assert store.facts["bundle"] == predictor.bundle.id
     assert store.centre.tolist() == predictor.bundle.baseline.embedding_mean.tolist()
+
+
+class Far(Predictor):
+    """Finds one case far from training."""
+
+    def from_slices(self, prepared: Any, key: str, *more: Any, **named: Any) -> Prediction:
+        found = super().from_slices(prepared, key, *more, **named)
+        return replace(found, distances={"all": 9.0 if key == "case-2" else 0.5})
+
+
+def test_of_a_rejected_case_no_probability_is_kept(
+    tiny_bundle: Callable[..., Bundle], cohort: Cohort, tmp_path: Path
+) -> None:
+    far, folder = Far(tiny_bundle()), tmp_path / "s"
+    embed(far, cohort, ["all"], folder)
+    with (folder / stores.INDEX).open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    kept = [(row["action"], row["predicted"], row["right"], row["p_normal"], row["p_stroke"]) for row in rows]
+    assert kept[2] == ("reject", "", "", "", "")
+    assert rows[2]["distance"] == "9"
+    assert all(float(p) > 0 for one in kept[:2] + kept[3:] for p in one[3:])
+    assert stores.load(folder).thumbnail(2).startswith(b"\xff\xd8")
+    entries, _ = journals.read(folder / journals.JOURNAL)
+    assert entries["case-2"].facts["p"] == []
+    # a journal that kept it, as earlier versions did, is gone on with, and the tables do not tell it
+    old = replace(entries["case-2"], facts={**entries["case-2"].facts, "p": [0.25, 0.75]})
+    with journals.opened(folder) as journal:
+        journal.add(old)
+    before = (folder / stores.INDEX).read_bytes()
+    assert embed(far, cohort, ["all"], folder) == Done(6, 0, 6, 0)
+    assert (folder / stores.INDEX).read_bytes() == before
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(

@@ -29,6 +29,17 @@ def test_columns_numbers_and_pictures(tmp_path: Path) -> None:
     assert np.load(tmp_path / "s" / "embeddings.npy", allow_pickle=False).shape == (8, 24)
 
 
+def test_of_a_rejected_case_no_probability_is_read(tmp_path: Path) -> None:
+    plain, store = make(tmp_path / "p", patients=4), make(tmp_path / "s", patients=4, rejected=(2, 5))
+    assert all((tmp_path / "s" / stores.INDEX).read_text().splitlines()[3].split(",")[10:12])  # as it was kept once
+    for name in ("p_normal", "p_stroke"):
+        assert [store.index[name][i] for i in (2, 5)] == ["", ""]
+        assert np.flatnonzero(np.isnan(store.numbers(name))).tolist() == [2, 5]
+        rest = [i for i in range(8) if i not in (2, 5)]
+        assert [store.index[name][i] for i in rest] == [plain.index[name][i] for i in rest]
+    assert store.index["action"][2] == "reject"
+
+
 @pytest.mark.parametrize("name", [stores.EMBEDDINGS, stores.INDEX, stores.FAILURES])
 def test_a_changed_or_missing_file_is_found(tmp_path: Path, name: str) -> None:
     make(tmp_path / "s", patients=4)

@@ -43,6 +43,8 @@ def test_slices_are_ranked_by_heat_and_cold_ones_left_out() -> None:
     array[1, 3] = -9.0
     array[1, 3, 2, 2] = 1.0
     assert heatmap.top_slices(heat, 1, 10) == (2, 3, 0)  # what lowers a score takes nothing away from its heat
+    array[1, 1] = 0.04  # under a hundredth of the strongest: nothing of it would be seen
+    assert heatmap.top_slices(heat, 1, 10) == (2, 3, 0)
 
 
 def test_a_case_is_written_for_the_classes_asked_for(tiny_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
@@ -66,7 +68,7 @@ def test_the_pictures_of_several_scans_say_whose_they_are(tiny_bundle: Callable[
     prediction = replace(predictor.from_slices(shown, "c"), heatmaps=maps)
     views = {"ct": (np.zeros_like(shown), np.ones_like(shown))}
     written = heatmap.write_case(prediction, views, tmp_path / "out", predictor.bundle.recipe, ("stroke",))
-    assert sorted(p.name for p in written) == ["ct-slice-0001-stroke.png", "ct.2-slice-0001-stroke.png"]
+    assert sorted(p.name for p in written) == ["ct-slice-0002-stroke.png", "ct.2-slice-0002-stroke.png"]
     corners = []
     for path in sorted(written):
         with Image.open(path) as image:
@@ -114,4 +116,64 @@ def test_a_binary_target_shows_its_positive_class_where_no_is_the_answer(
     asked = recipe.model_copy(update={"targets": {recipe.target_name: binary}})
     assert heatmap.write_case(prediction, prepared, tmp_path / "a", recipe) == []
     written = heatmap.write_case(prediction, prepared, tmp_path / "b", asked)
-    assert [p.name for p in written] == ["slice-0001-stroke.png"]
+    assert [p.name for p in written] == ["slice-0002-stroke.png"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "shown", "said"),
+    [
+        ("binary", "normal", "stroke", "evidence for “stroke”, which the model does not call present"),
+        ("binary", "stroke", "stroke", "evidence for “stroke”"),
+        ("multiclass", "normal", "normal", "evidence for “normal”"),
+        ("multiclass", "", "stroke", "evidence for “stroke”, which the model does not call present"),
+    ],
+)
+def test_the_class_of_the_map_beside_an_answer(kind: str, label: str, shown: str, said: str) -> None:
+    target = Target.model_validate({"kind": kind, "classes": ["normal", "stroke"], "primary": "stroke"})
+    assert heatmap.class_of(target, label) == shown
+    assert heatmap.evidence(shown, label) == said
+
+
+def test_of_labels_that_stand_together_the_headline_is_shown_where_it_is_absent() -> None:
+    target = Target.model_validate({"kind": "multilabel", "classes": ["any", "subdural"], "primary": "any"})
+    assert heatmap.class_of(target, "no any") == "any"
+    assert heatmap.evidence("any", "no any").endswith("which the model does not call present")
+
+
+def test_a_slice_without_heat_gets_no_overlay_and_no_bar(tmp_path: Path) -> None:
+    array = np.zeros((1, 2, 4, 4), np.float32)
+    array[0, 0, 1, 1] = 1.0
+    array[0, 1] = -1.0
+    heat = Heatmap(array, (4, 5), np.full(2, 0.5, np.float32))
+    pictures = [np.full((96, 96), 0.4, np.float32)] * 6
+    warm, cold = heatmap.write_overlays(heat, 0, pictures, (0, 1), tmp_path, "", "x", said="Heat: score per cell.")
+    assert [p.name for p in (warm, cold)] == ["slice-0005-x.png", "slice-0006-x.png"]
+    with Image.open(warm) as image:
+        assert image.size[0] > 96
+        assert image.text["Note"].startswith("Heat: score per cell.")  # type: ignore[attr-defined]
+    with Image.open(cold) as image:
+        assert (np.asarray(image) == 102).all()
+        assert image.size == (96, 96)
+        notes = dict(image.text)  # type: ignore[attr-defined]
+    assert notes["Note"].startswith("No heat above 0 in this slice")
+    assert "Heat at the bar's top" not in notes
+
+
+def test_pictures_say_that_their_peak_may_be_below_the_bars_top(
+    tiny_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    """A cell's heat at its middle lies between pixels, where a side has an even number of them."""
+    predictor = Predictor(tiny_bundle())
+    scan = volume(2, size=32)
+    prepared, _ = predictor.prepare(scan)
+    array = np.zeros((2, 2, 4, 4), np.float32)
+    array[1, 1, 2, 2] = 1.0
+    made = Heatmap(array, (0, 1), np.full(2, 0.5, np.float32))
+    placed = heatmap.heat_volume(made, 1, scan, predictor.bundle.recipe.input)
+    assert 0.5 < np.nanmax(placed.array) < heatmap.class_scale(made, 1) == 1.0
+    prediction = replace(predictor.from_slices(prepared, "c"), heatmaps={"ct": made})
+    (path,) = heatmap.write_case(prediction, prepared, tmp_path / "out", predictor.bundle.recipe, ("stroke",))
+    with Image.open(path) as image:
+        note = dict(image.text)["Note"]  # type: ignore[attr-defined]
+    assert "score per cell" in note
+    assert "their own peak may be lower" in note

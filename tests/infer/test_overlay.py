@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from insula.infer.colours import paint
-from insula.infer.overlay import Style, overlay, overlay_png, with_bar
+from insula.infer.overlay import Style, overlay, overlay_png, plain_png, with_bar
 
 GREY = np.full((32, 40), 0.4, np.float32)
 
@@ -76,3 +76,10 @@ def test_colour_pictures_stay_in_colour() -> None:
     red = np.zeros((8, 8, 3), np.float32)
     red[..., 0] = 1.0
     assert (overlay(red, np.zeros((2, 2), np.float32), 1.0)[0, 0] == [255, 0, 0]).all()
+
+
+def test_a_plain_picture_is_as_large_as_its_overlay_and_has_no_bar() -> None:
+    with Image.open(io.BytesIO(plain_png(GREY, Style(least=64), "No heat."))) as image:
+        assert image.size == (80, 64)
+        assert (np.asarray(image) == 102).all()
+        assert dict(image.text) == {"Note": "No heat. Research use only; not a medical device."}  # type: ignore[attr-defined]

@@ -24,6 +24,15 @@ def test_the_case_itself_comes_first_and_its_patient_can_be_left_out(tmp_path: P
     assert len(others.cases) == 5
 
 
+def test_a_rejected_case_is_found_without_a_probability(tmp_path: Path) -> None:
+    store = make(tmp_path / "s", rejected=(6,))
+    found = alike(ready(store), store.embeddings[6], 5)
+    first = found.cases[0]
+    assert (first.case, first.action, first.predicted, first.probability) == ("c006", "reject", "", None)
+    assert found.to_dict()["cases"][0]["probability"] is None
+    assert all(one.probability is not None for one in found.cases[1:])
+
+
 def test_one_split_is_searched_alone(tmp_path: Path) -> None:
     splits = ["train", "val"] * 40
     store = make(tmp_path / "s", more={"split": splits})

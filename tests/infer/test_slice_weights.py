@@ -47,4 +47,5 @@ def test_the_chart_is_drawn_to_scale() -> None:
     assert line is not None
     ys = [float(point.split(",")[1]) for point in line.attrib["points"].split()]
     assert ys[2] < ys[0] < ys[1]
-    assert [t.text for t in root.findall(f"{space}text")][-3:] == ["0", "1", "2"]
+    assert [t.text for t in root.findall(f"{space}text")][-3:] == ["1", "2", "3"]
+    assert "slice 3: weight 0.500" in svg  # a person reads it; the table counts from 0

@@ -37,6 +37,7 @@ def make(
     hit = y[:, -1] & (p[:, -1] >= 0.4)
     columns: dict[str, Any] = {
         "action": ["accept", "refer", "accept", "reject"] * (n // 4),
+        "reason_kinds": (["", "confidence", "", "distance", "", "confidence;spread", "", "distance"] * n)[:n],
         "domain_score": rng.random(n),
         "peak_inside": np.where(hit, rng.random(n) < 0.7, np.nan),
         "heat_inside": np.where(hit, 0.6, np.nan),

@@ -127,6 +127,32 @@ def test_many_values_share_a_colour_and_no_number_is_lost(tmp_path: Path) -> Non
     assert columns["weight"]["numbers"][:3] == [None, 51, 52]
 
 
+def test_a_rejected_case_has_its_place_and_no_probability(tmp_path: Path) -> None:
+    store = make(tmp_path / "s", rejected=(4, 9))
+    held = data_of(features_page.render(look(store, Asked(maps=("pca",), replicates=20, shuffles=9))))
+    assert [i for i, p in enumerate(held["p"]) if p is None] == [4, 9]
+    columns = {c["title"]: c for c in held["columns"]}
+    for name in ("normal", "stroke"):
+        assert [i for i, p in enumerate(columns[f"probability of {name}"]["numbers"]) if p is None] == [4, 9]
+    said = columns["predicted class"]
+    assert {said["values"][said["codes"][i]] for i in (4, 9)} == {"rejected"}
+    assert columns["what the policy does"]["values"] == ["accepted", "rejected"]
+
+
+@needs_chromium
+def test_the_card_of_a_rejected_case_says_so(tmp_path: Path) -> None:
+    found = look(make(tmp_path / "s", rejected=range(80)), Asked(maps=("pca",), replicates=20, shuffles=9))
+    (tmp_path / "page.html").write_text(features_page.render(found), encoding="utf-8")
+    with browser(tmp_path) as tab:
+        tab.open(tmp_path / "page.html", ready="document.documentElement.dataset.ready === '80'")
+        tab.run("document.querySelector('[data-point]').click()")
+        assert "The policy rejects this scan, so there is no answer." in tab.run(
+            "document.getElementById('point').textContent"
+        )
+        assert tab.run("document.querySelectorAll('#point .bar').length") == 0
+        assert tab.errors == []
+
+
 def test_places_and_distances_as_a_table(found: Features) -> None:
     rows = list(csv.DictReader(io.StringIO(features_page.table(found))))
     assert [row["case"] for row in rows] == list(found.store.index["case"])

@@ -14,7 +14,7 @@ from tests.report.parsed import Page
 
 from insula.evaluate import maps as judged
 from insula.evaluate.maps import Against, MapsReport
-from insula.evaluate.maps_findings import findings
+from insula.evaluate.maps_findings import findings, still_alike
 from insula.evaluate.outcome import Failure
 from insula.metrics import maps
 from insula.report import maps_page
@@ -32,7 +32,7 @@ def made(name: str = "any", **changes: object) -> MapsReport:
     drawn = ["all weights 1"]
     ends = tuple(maps.mean([p - 0.01 * i for i in range(6)], list("abcdef"), "") for p in (0.9, 0.2))
     likeness = judged.inside_gain(cases, drawn), judged.alike(cases, drawn)
-    good, bad = findings(judged.within(cases), (ends[0], ends[1]), *effects, *likeness, checks[3])
+    good, bad = findings(judged.within(cases), (ends[0], ends[1]), *effects, *likeness, checks[3], checks[:2])
     facts = {
         "bundle": "b1", "recipe": "made-ct", "question": "Is there any?", "target": "answer", "class": name,
         "method": "class_map", "cohort": "somewhere", "split": "test", "cases": 6, "patients": 6, "regions": ["brain"],
@@ -117,3 +117,18 @@ def test_the_terminal_is_told_the_findings_and_the_first_failure() -> None:
     assert "Warning: A warning." in text
     assert "1 case could not be judged; the first: c9: too dark" in text
     assert text.endswith("not a medical device.")
+
+
+def test_a_stage_whose_maps_remain_alike_stands_at_the_top_of_the_page(tmp_path: Path) -> None:
+    report = made()
+    heads = replace(report.cascade[0], similarity=maps.mean([0.9 - 0.01 * i for i in range(6)], list("abcdef"), ""))
+    report = replace(report, cascade=(heads, *report.cascade[1:]), warnings=tuple(still_alike([heads])))
+    page = Page(maps_page.render(report))
+    said = "With the weights of 'heads' alone drawn anew the maps remain alike"
+    assert said in page.text
+    assert page.text.index(said) < page.text.index("Where the heat lies")
+    assert said in maps_page.summary(report)
+    assert "from 0.5 on, where two cells stand in the same order about twice as often as in the other" in page.text
+    assert "alike from here on" in page.text
+    _, figures, _ = maps_page.write(report, tmp_path)
+    assert said in json.loads(figures.read_text())["warnings"][0]

@@ -235,6 +235,38 @@ def test_prevalences_by_counting_a_thousand_patients(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_reasons_are_counts_of_the_table_and_stand_on_the_page(kind: str) -> None:
+    found = left(kind)
+    table, held = found.table, found.held["held_back"]
+    y, _, called = columns(found, "case")
+    k = found.classes.index(found.positive)
+    off = y[:, k] != called[:, k] if found.held["facts"]["kind"] == "multilabel" else (y != called).any(axis=1)
+    back = (table["action"] != "accept").to_numpy()
+    assert held["asked"]["value"] == pytest.approx(back.mean())
+    assert held["caught"]["value"] == pytest.approx(back[off].mean())
+    assert held["accepted"]["value"] == pytest.approx(off[~back].mean())
+    assert held["referred"]["value"] == pytest.approx(off[table["action"] == "refer"].mean())
+    assert [(one["action"], one["kind"]) for one in held["reasons"]] == [
+        ("refer", "confidence"), ("refer", "spread"), ("reject", "distance"),
+    ]  # fmt: skip
+    for one in held["reasons"]:
+        has = table["reason_kinds"].str.split(";").map(lambda kinds, kind=one["kind"]: kind in kinds).to_numpy()
+        alone = (table["reason_kinds"] == one["kind"]).to_numpy()
+        assert (one["share"]["events"], one["share"]["n"]) == (has.sum(), len(table))
+        assert (one["wrong"]["events"], one["wrong"]["n"]) == (off[has].sum(), has.sum())
+        name = f"{'Referred' if one['action'] == 'refer' else 'Rejected'}: {words.reason(one['kind']).lower()}"
+        (cells,) = (row for row in found.page.rows if row[0] == name)
+        assert cells[1].startswith(f"{100 * has.mean():.1f}%")
+        assert cells[1].endswith(f"{has.sum()} of {len(table)}")
+        assert cells[2].endswith(f"{off[has].sum()} of {has.sum()}")
+        if one["action"] == "reject":
+            assert (one["alone"], one["wrong_alone"], cells[3:]) == (None, None, ["", ""])
+        else:
+            assert (one["alone"]["events"], one["wrong_alone"]["events"]) == (alone.sum(), off[alone].sum())
+            assert cells[3].endswith(f"{alone.sum()} of {len(table)}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_policy_sets_domain_and_heat_are_counts_of_the_table(kind: str) -> None:
     found = left(kind)
     table, held = found.table, found.held

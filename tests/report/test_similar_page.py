@@ -45,6 +45,16 @@ def test_of_a_rejected_scan_no_share_is_shown(tmp_path: Path) -> None:
     assert "0." not in own
 
 
+def test_of_a_rejected_neighbour_no_share_is_shown(tmp_path: Path) -> None:
+    store = make(tmp_path / "s", rejected=(6,))
+    answer = alike(ready(store), store.embeddings[6], 5)
+    figures = Page(render(Query("scan", store.thumbnail(6), "rejected", None), answer, store)).all("figure")
+    assert figures[1].text.partition("answer ")[2].startswith("rejected")
+    assert "rejected; stroke" not in figures[1].text
+    assert f"{answer.cases[1].predicted}" in figures[2].text
+    assert f"; stroke {answer.cases[1].probability:.2f}" in figures[2].text
+
+
 def test_no_script_and_nothing_from_outside(tmp_path: Path) -> None:
     made = Page(page(tmp_path, HOSTILE))
     assert not made.all("script", "link", "iframe")

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests.report.made_report import make, plain
 
+from insula.core.errors import LimitError, ScanError, UnsuitableScanError
+from insula.infer.decide import Kind
+from insula.infer.suitable import Check
 from insula.metrics.intervals import Figure
 from insula.report import words
 
@@ -64,8 +67,16 @@ def test_every_figure_of_a_report_has_a_name_of_its_own(kind: str) -> None:
     assert report.domain is not None
     assert set(report.coverage) == set(words.COVERAGE)
     assert set(report.domain) == set(words.DOMAIN)
-    named = [*words.NAMES.values(), *words.COVERAGE.values(), *words.DOMAIN.values()]
+    named = [*words.NAMES.values(), *words.COVERAGE.values(), *words.DOMAIN.values(), *words.REASONS.values()]
     assert len(set(named)) == len(named)
+
+
+def test_every_kind_of_reason_has_words() -> None:
+    errors = (ScanError, LimitError, UnsuitableScanError)
+    checks = [name.replace(" ", "_") for name in get_args(Check)]
+    assert set(words.REASONS) == {*get_args(Kind), *checks, *(error.code for error in errors)}
+    assert words.reason("confidence") == "Confidence below its limit"
+    assert words.reason("some_other") == "Some other"
 
 
 def test_a_figure_that_nobody_named_is_shown_all_the_same_and_last() -> None:

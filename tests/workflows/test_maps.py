@@ -14,6 +14,7 @@ from insula.bundle.types import Bundle
 from insula.core.errors import EvaluationError, UsageError
 from insula.core.types import Case, Cohort
 from insula.evaluate.maps import SHUFFLED, MapsReport, table
+from insula.evaluate.maps_findings import still_alike
 from insula.evaluate.run import evaluate
 from insula.workflows.maps import Wanted, score
 
@@ -74,6 +75,7 @@ def test_drawn_anew_the_network_loses_its_maps(report: MapsReport) -> None:
     assert names == ["heads", *(f"encoder, block {i} of 4" for i in (4, 3, 2, 1))]
     assert [one.name for one in report.random] == ["all weights 1", "all weights 2", "all weights 3"]
     assert report.cascade[-1].similarity == report.random[0].similarity
+    assert set(still_alike(report.cascade)) <= set(report.warnings)
     for one in report.random:
         assert one.similarity.n + one.flat == 6
         assert not one.similarity.n or one.similarity.value < 0.5

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from insula.core.recipe import Recipe
     from insula.core.types import Decision, Heatmap, Prediction
     from insula.infer.explained_files import Drawing, Shown
-    from insula.infer.explainer import Asked, Patch
+    from insula.infer.explainer import Asked, Explained, Patch
+    from insula.infer.feed import Views
 
 _PATH = click.Path(path_type=Path)
 _PART = 8  # a patch is an eighth of the picture where nobody says otherwise
@@ -46,7 +47,7 @@ _PART = 8  # a patch is an eighth of the picture where nobody says otherwise
     show_default=True,
     help="Which slices those are: with most heat, or with most weight in the pooling.",
 )
-@click.option("--slices", metavar="LIST", help="The slices to draw in place of the top ones, as 3,7-9, from 0.")
+@click.option("--slices", metavar="LIST", help="The slices to draw in place of the top ones, as 3,7-9, from 1.")
 @click.option("--window", metavar="CENTRE,WIDTH", help="Show the scan in this window (HU for CT), as 40,80.")
 @click.option("--channel", type=click.IntRange(0), default=0, show_default=True, help="Which of the recipe's windows.")
 @click.option("--opacity", type=click.FloatRange(0, 1), default=0.7, show_default=True, help="Of the strongest heat.")
@@ -104,7 +105,7 @@ def explain(
     from insula.cli.case import pairs, read_case, split
     from insula.explain.methods import SIGNED
     from insula.explain.methods import method as find
-    from insula.infer import explained_files
+    from insula.infer import explained_files, heatmap
     from insula.infer.decide import decide
     from insula.infer.predict import Predictor
     from insula.infer.writers import as_dict
@@ -130,14 +131,17 @@ def explain(
     explained = explainer(asked)
     caution = "The policy rejects this scan: of a score that nobody should use." if decision.action == "reject" else ""
     files, shown = explained_files.write(explained, read.views, read.volumes, recipe, out, label, drawing, caution)
+    tops = {scan: heatmap.class_scale(heat, 0, explained.brightest) for scan, heat in explained.heatmaps.items()}
     lines = [
         f"{prediction.case}: {_said(decision)}.",
         *(f"  referred: {reason}" for reason in decision.reasons if decision.action == "refer"),
         f"Where the score of '{label}' comes from, by {method}:",
         *_lines(shown, explained.heatmaps),
+        *_bars(explained, read.views, tops),
         *(f"Note: {note}." for note in explained.notes),
         *(["Heat below 0 lowers the score; it stands in the heat map and is not drawn."] if method in SIGNED else []),
-        f"Written: {len(files)} files in {out}. Slices count from 0. Research use only.",
+        heatmap.NO_PROOF,
+        f"Written: {len(files)} files in {out}. Slices count from 1. Research use only.",
     ]
     data = {
         **as_dict(prediction, decision),
@@ -145,6 +149,7 @@ def explain(
         "of": name,
         "method": method,
         "unit": explained.unit,
+        "bar_top": tops,
         "notes": list(explained.notes),
         "slices": [_as_dict(s) for s in shown],
         "files": [str(file) for file in files],
@@ -247,13 +252,13 @@ def _window(text: str | None) -> tuple[float, float] | None:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    """The numbers of 3,7-9."""
+    """The slices of 3,7-9, which count from 1, as they count from 0."""
     found: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,6})(?:-(\d{1,6}))?\s*", part)
-        if match is None:
-            raise UsageError(f"--slices '{text}' is no list of slices; write it as 3,7-9.")
-        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+        if match is None or not 1 <= int(match[1]) <= int(match[2] or match[1]):
+            raise UsageError(f"--slices '{text}' is no list of slices, which count from 1; write it as 3,7-9.")
+        found += range(int(match[1]) - 1, int(match[2] or match[1]))
     return tuple(dict.fromkeys(found))
 
 
@@ -281,22 +286,43 @@ def _said(decision: Decision) -> str:
 
 
 def _lines(shown: list[Shown], heatmaps: dict[str, Heatmap] | Any) -> list[str]:
-    lines = []
+    lines = [] if any(s.heat is not None for s in shown) else ["  no heat: no part of the scan raises this score"]
     for s in shown:
         scan = f"{s.scan}, " if len(heatmaps) > 1 else ""
-        parts = [f"weight {s.weight:.2f}"]
-        if s.heat is not None:
-            parts.insert(0, f"{s.heat:.0%} of the heat")
+        parts = [_share(s.heat), f"weight {s.weight:.2f}"]
         if s.peak is not None:
             parts.append(f"peak {s.peak[0]:.0%} from the left and {s.peak[1]:.0%} from the top of the picture")
-        lines.append(f"  {scan}slice {s.slice}: {', '.join(parts)}")
-    return lines or ["  nowhere: no part of the scan raises this score"]
+        lines.append(f"  {scan}slice {s.slice + 1} of {s.of}: {', '.join(parts)}")
+    return lines
+
+
+def _share(heat: float | None) -> str:
+    """A share of the heat in words, in which little is not nothing."""
+    if not heat:
+        return "no heat"
+    return "under 1% of the heat" if heat < 0.005 else f"{heat:.0%} of the heat"
+
+
+def _bars(explained: Explained, views: Views, tops: dict[str, float]) -> list[str]:
+    """What the bars beside the pictures stand for, of each scan that has heat."""
+    from insula.infer import heatmap
+    from insula.infer.explained_files import legend
+
+    lines = []
+    for scan, bag in heatmap.by_scan(views).items():
+        if (top := tops.get(scan, 0.0)) > 0:
+            name = f" of {scan}" if len(tops) > 1 else ""
+            said = legend(explained.heatmaps[scan], explained.brightest, bag.shape[-2:])
+            lines.append(f"Bar{name}: 0 to {top:.3g}, {explained.unit}. {said}")
+    return lines
 
 
 def _as_dict(shown: Shown) -> dict[str, Any]:
+    """One slice as data: `slice` counts from 0."""
     return {
         "scan": shown.scan,
         "slice": shown.slice,
+        "of": shown.of,
         "share": None if shown.heat is None else round(shown.heat, 4),
         "weight": round(shown.weight, 4),
         "peak": None if shown.peak is None else [round(p, 3) for p in shown.peak],

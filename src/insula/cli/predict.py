@@ -20,16 +20,39 @@ class _Predict(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         found: list[str] = []
-        rest = iter(args)
-        for word in rest:
-            if word == "--uncertainty":
-                after = next(rest, None)
-                known = after in _UNCERTAINTY
-                found.append(f"--uncertainty={after if known else _UNCERTAINTY[0]}")
-                found += [] if known or after is None else [after]
-            else:
+        words = list(args)
+        while words:
+            word = words.pop(0)
+            if word == "--":
+                found += [word, *words]
+                break
+            name, given, value = word.partition("=")
+            if name != "--uncertainty":
                 found.append(word)
+                continue
+            after = "" if given or not words else words[0]
+            if given and value not in _UNCERTAINTY:
+                raise _unknown(value)
+            if after in _UNCERTAINTY:
+                value = words.pop(0)
+            elif after and not after.startswith("-") and not _path(after):
+                raise _unknown(after, "no file or folder here either")
+            found.append(f"--uncertainty={value or _UNCERTAINTY[0]}")
         return super().parse_args(ctx, found)
+
+
+def _path(word: str) -> bool:
+    """Whether a word names a scan, there or not, and not a source that is misspelt."""
+    path = Path(word)
+    return path.exists() or bool(path.suffix) or len(path.parts) > 1
+
+
+def _unknown(value: str, also: str = "") -> UsageError:
+    listed = f"{', '.join(_UNCERTAINTY[:-1])} or {_UNCERTAINTY[-1]}"
+    return UsageError(
+        f"'{value}' is no source of uncertainty{f', and {also}' if also else ''}; write --uncertainty {listed}, or "
+        "--uncertainty alone for the policy's source."
+    )
 
 
 @click.command(cls=_Predict)
@@ -71,7 +94,7 @@ def predict(
     from insula.cli.case import pairs, read_case, split
     from insula.core.errors import InsulaError, UnsuitableScanError
     from insula.infer.decide import decide, reject
-    from insula.infer.heatmap import write_case
+    from insula.infer.heatmap import class_of, evidence, write_case
     from insula.infer.predict import Predictor
     from insula.infer.uncertainty import SOURCES
     from insula.infer.writers import as_dict, to_text
@@ -108,15 +131,18 @@ def predict(
             click.echo(f"{path}: {error}", err=True)
             continue
         decision = decide(prediction, predictor.bundle)
-        result = {"scan": str(path), **as_dict(prediction, decision)}
+        result, drawn = {"scan": str(path), **as_dict(prediction, decision)}, ""
         if decision.action == "reject":
             first_code = first_code or UnsuitableScanError.exit_code
         elif heatmaps is not None:
             folder = heatmaps / (path.name if len(asked) == 1 else f"{number:04d}-{path.name}")
-            written = write_case(prediction, prepared, folder, recipe)
+            name = class_of(recipe.target, decision.label)
+            written = write_case(prediction, prepared, folder, recipe, [name])
             result["heatmaps"] = [str(p) for p in written]
+            result["heatmaps_of"] = name
+            drawn = _drawn(written, folder, evidence(name, decision.label))
         results.append(result)
-        lines.append(to_text(prediction, decision))
+        lines.append("\n".join([to_text(prediction, decision), *([drawn] if drawn else [])]))
     if not as_json and len(results) > 3:
         lines = _table(results)
     refused = len(errors) + sum(result["decision"] == "reject" for result in results)
@@ -141,6 +167,13 @@ def _list_series(scans: tuple[Path, ...], as_json: bool) -> None:
             for e in found
         ]
     emit(as_json, {"series": data}, "\n".join(lines))
+
+
+def _drawn(written: list[Path], folder: Path, what: str) -> str:
+    """A line on the heat maps of one case."""
+    if not written:
+        return f"  no heat: no part of the scan is {what}"
+    return f"  {'a picture' if len(written) == 1 else f'{len(written)} pictures'} of {what}, in {folder}"
 
 
 def _table(results: list[dict[str, Any]]) -> list[str]:

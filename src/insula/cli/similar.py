@@ -127,7 +127,8 @@ def _stored(store: Store, key: str) -> tuple[Query, FloatArray, tuple[str, ...],
     label, action = store.index["predicted"][row], store.index["action"][row]
     said = f"{label}, {action}" if label else "rejected"
     p = float(store.index[f"p_{store.facts['positive']}"][row]) if label else None
-    return Query(key, store.thumbnail(row), said, p), store.embeddings[row], (), store.index["patient"][row]
+    notes = () if label else ("The policy rejects this scan. What is alike to it tells nothing.",)
+    return Query(key, store.thumbnail(row), said, p), store.embeddings[row], notes, store.index["patient"][row]
 
 
 def _text(query: Query, answer: Answer, notes: tuple[str, ...], out: Path | None) -> str:

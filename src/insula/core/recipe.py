@@ -5,6 +5,7 @@ Recipes hold science; ports, keys and addresses come from the environment. Each 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from insula.core.errors import RecipeError
+from insula.core.recipe_audit import Audit
 from insula.core.recipe_inputs import ClinicalColumn, Input, PrepStep, Tiles
 from insula.core.recipe_model import Model, Normalise, RoleModel
 from insula.core.recipe_policy import OperatingPoint, Policy, Refer, Risk
@@ -22,6 +24,7 @@ from insula.core.recipe_target import Kind, Target
 from insula.core.recipe_train import Augment, HardNegatives, Train, TrainStage
 
 __all__ = [
+    "Audit",
     "Augment",
     "ClinicalColumn",
     "HardNegatives",
@@ -54,7 +57,8 @@ _RESERVED = ("clinical", "logits", "embedding")
 
 
 class Recipe(Section):
-    """One clinical question: inputs by role, clinical columns, targets (the first has the headline), network, policy.
+    """One clinical question: inputs by role, clinical columns, targets (the first has the headline), network, policy,
+    and the limits of an audit.
 
     A role, a clinical column and a target are named by small letters, digits and underscores.
     """
@@ -69,6 +73,7 @@ class Recipe(Section):
     train: Train = Train()
     pretrain: Pretrain = Pretrain()
     policy: Policy = Policy()
+    audit: Audit = Audit()
 
     @field_validator("inputs")
     @classmethod
@@ -165,6 +170,11 @@ def load(source: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
         raise RecipeError(f"Recipe '{origin}' is not valid YAML ({_one_line(error)}); mend the file.") from error
     if not isinstance(content, dict):
         raise RecipeError(f"Recipe '{origin}' holds no mapping of keys; start from one of: {', '.join(names())}.")
+    return changed(content, overrides, origin)
+
+
+def changed(content: dict[str, Any], overrides: Sequence[str], origin: str) -> Recipe:
+    """A recipe from plain data with `section.key=value` overrides applied; errors are those of `load`."""
     for override in overrides:
         _apply(content, override)
     return parse(content, origin)

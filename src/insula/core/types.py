@@ -181,6 +181,7 @@ class Decision:
     """What the policy makes of a prediction: a class, and whether a person has to look, with reasons.
 
     accept: the class stands. refer: a person has to look at it. reject: no such scan, so there is no class (label "").
+    kinds: of each reason, in their order, by which reasons can be counted; `insula.infer.decide` names them.
     """
 
     label: str
@@ -188,6 +189,7 @@ class Decision:
     confidence: float
     action: Action
     reasons: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -107,13 +107,50 @@ class Localisation:
 
 
 @dataclass(frozen=True)
+class Reason:
+    """One kind of reason for which cases were referred or rejected; kind: see `insula.infer.decide`.
+
+    share: of all cases, those that have it. alone: those that have no other and would be accepted without it. wrong,
+    wrong_alone: wrong answers among either, as far as the model was asked. A rejected case is asked for no second
+    reason, so that nothing is known of those alone.
+    """
+
+    kind: str
+    action: str
+    share: Figure
+    wrong: Figure
+    alone: Figure | None
+    wrong_alone: Figure | None
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """What became of wrong answers by referring and rejecting cases that the model was asked about.
+
+    asked: share of these cases that were not accepted. caught: share of the wrong answers that were not, which a lot
+    would bring to the same. accepted, referred: wrong answers among these. reasons: referrals first, then rejections
+    (those before the model was asked too), the commonest first.
+    """
+
+    asked: Figure
+    caught: Figure
+    accepted: Figure
+    referred: Figure
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True)
 class Failure:
-    """A case that could not be predicted, and why. rejected: it is no such scan, or no readable one."""
+    """A case that could not be predicted, and why.
+
+    rejected: it is no such scan, or no readable one; kind: of the refusal, see `insula.infer.decide`.
+    """
 
     case: str
     reason: str
     rejected: bool = False
     patient: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,6 +183,7 @@ class EvaluationReport:
     readers: Readers | None = None
     seeds: Seeds | None = None
     further: Mapping[str, Further] = field(default_factory=dict)
+    held_back: HeldBack | None = None
 
     @property
     def positive(self) -> ClassFigures:

@@ -23,9 +23,8 @@ def coverage(table: pd.DataFrame, rows: Sample, facts: Facts, refused: Sequence[
     if "action" not in table.columns:
         return None
     action = table["action"].to_numpy(dtype=str)
-    called = answers(rows.p, facts, rows.limits)
+    called, hit = answers(rows.p, facts, rows.limits), right(rows, facts)
     k = facts.positive_index
-    right = (called == rows.y).all(axis=1) if exclusive(facts.kind) else called[:, k] == rows.y[:, k]
     accepted, whole = action == "accept", np.ones(len(action), dtype=bool)
     done = np.concatenate([action, ["reject"] * len(refused)]) if refused else action
     owners = np.concatenate([rows.patients, list(refused)]) if refused else rows.patients
@@ -40,10 +39,17 @@ def coverage(table: pd.DataFrame, rows: Sample, facts: Facts, refused: Sequence[
         "accepted": share("accept"),
         "referred": share("refer"),
         "rejected": share("reject"),
-        "accuracy_of_all": figure(right, whole),
-        "accuracy_of_accepted": figure(right, accepted, "no case was accepted"),
+        "accuracy_of_all": figure(hit, whole),
+        "accuracy_of_accepted": figure(hit, accepted, "no case was accepted"),
         "sensitivity_of_accepted": figure(called[:, k], accepted & rows.y[:, k], "no positive case was accepted"),
     }
+
+
+def right(rows: Sample, facts: Facts) -> Bools:
+    """Whether each row's answer is right (n,): the very class, or of labels that may stand together the primary one."""
+    called, k = answers(rows.p, facts, rows.limits), facts.positive_index
+    found: Bools = (called == rows.y).all(axis=1) if exclusive(facts.kind) else called[:, k] == rows.y[:, k]
+    return found
 
 
 def domain(table: pd.DataFrame, rows: Sample, facts: Facts) -> dict[str, Figure] | None:

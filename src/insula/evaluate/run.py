@@ -16,14 +16,14 @@ from insula.core.errors import EvaluationError, InsulaError, ScanError, Unsuitab
 from insula.core.recipe import Recipe
 from insula.core.recipe_policy import Source
 from insula.core.types import Case, Cohort, Prediction
-from insula.evaluate import around, caveats, further, known, localisation, policy
+from insula.evaluate import around, caveats, further, held_back, known, localisation, policy
 from insula.evaluate.around import Asked
 from insula.evaluate.facts import Bools, Facts, answers, of_recipe
 from insula.evaluate.figures import level
 from insula.evaluate.headline import headline
 from insula.evaluate.outcome import EvaluationReport, Failure
 from insula.evaluate.table import Sample, by_patient, frame, sample
-from insula.infer.decide import decide
+from insula.infer.decide import decide, refusal
 from insula.infer.domain_scale import ALL
 from insula.infer.predict import Predictor
 from insula.infer.uncertainty import SOURCES
@@ -82,7 +82,8 @@ def evaluate(
             rows.append(_row(case, found, bundle, facts, cohort, notes))
         except (InsulaError, OSError, ValueError, MemoryError) as error:
             refused = isinstance(error, ScanError | UnsuitableScanError)
-            failures.append(Failure(case.key, str(error) or type(error).__name__, refused, case.patient))
+            kind = refusal(error) if isinstance(error, ScanError | UnsuitableScanError) else ""
+            failures.append(Failure(case.key, str(error) or type(error).__name__, refused, case.patient, kind))
     if not rows:
         raise EvaluationError(f"Not one of {len(cases)} cases could be predicted; the first: {failures[0].reason}")
     if unlabelled:
@@ -138,6 +139,7 @@ def evaluate_table(
             "over cases, each as if of a patient of its own; where patients have several, the intervals are too narrow."
         )
     figures = patient.classes[facts.positive].figures
+    refused = [(one.patient or f"case {one.case}", one.kind or "other") for one in failures if one.rejected]
     prevalence = tuple(
         row for p in facts.prevalences if (row := at_prevalence(figures["sensitivity"], figures["specificity"], p))
     )
@@ -150,11 +152,12 @@ def evaluate_table(
         patient=patient,
         case=case,
         prevalence=prevalence,
-        coverage=policy.coverage(table, rows, facts, [f.patient or f"case {f.case}" for f in failures if f.rejected]),
+        coverage=policy.coverage(table, rows, facts, [patient for patient, _ in refused]),
         domain=policy.domain(table, rows, facts),
         localisation=localisation.summary(table, facts),
         failures=tuple(failures),
         table=table,
+        held_back=held_back.judge(table, rows, facts, refused),
     )
 
 
@@ -234,7 +237,9 @@ def _row(
     p = np.asarray(prediction.probabilities, dtype=np.float64)
     y = np.array([name in case.labels[facts.target] for name in facts.classes])
     row: dict[str, Any] = {"case": case.key, "patient": case.patient, "p": p, "y": y}
-    row["action"] = decide(prediction, bundle).action
+    decision = decide(prediction, bundle)
+    row["action"], row["reasons"] = decision.action, "; ".join(decision.reasons)
+    row[held_back.COLUMN] = ";".join(decision.kinds)
     row["domain_score"] = float(prediction.domain_score)
     for k, name in enumerate(facts.classes):
         row[f"spread_{name}"] = float("nan") if prediction.spread is None else float(prediction.spread[k])

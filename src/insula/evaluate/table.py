@@ -1,12 +1,13 @@
 """The table of predictions: one row per case, from which every figure of a report can be computed again.
 
 Columns: case, patient, `p_<class>` (probability), `y_<class>` (bool). Optional: `action` (accept, refer, reject),
-`domain_score`, `distance` (of the scan from training, 1 where 95% of validation cases are nearer), `spread_<class>`
-over dropout passes, `spread_<source>_<class>` over views and members, `entropy_<source>` and
-`mutual_information_<source>` in nats, `t_<class>` (the threshold of the bundle that predicted the row), and for true
-positives with a mask `lesion_share` and `region_share` (of the scan), `region` (brain or head), and of the map of the
-positive class `peak_inside` (0 or 1), `iou`, `heat_inside`, `heat_near` (in the rest of the region), `heat_outside`; of
-other classes' maps the same with `_<class>`.
+`reasons` (for it, in words, joined by "; ") and `reason_kinds` (of the same, joined by ";"), `domain_score`, `distance`
+(of the scan from training, 1 where 95% of validation cases are nearer), `spread_<class>` over dropout passes,
+`spread_<source>_<class>` over views and members, `entropy_<source>` and `mutual_information_<source>` in nats,
+`t_<class>` (the threshold of the bundle that predicted the row), and for true positives with a mask `lesion_share` and
+`region_share` (of the scan), `region` (brain or head), and of the map of the positive class `peak_inside` (0 or 1),
+`iou`, `heat_inside`, `heat_near` (in the rest of the region), `heat_outside`; of other classes' maps the same with
+`_<class>`.
 """
 
 from __future__ import annotations

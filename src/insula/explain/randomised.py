@@ -72,16 +72,16 @@ class Randomised:
     """A bundle's network beside others of the same build whose weights were drawn anew, asked for the same maps.
 
     Its own network stays as it is. draws: how many networks are drawn whole; the first of them is also the end of the
-    cascade. Raises UsageError for a method that does not look into the network.
+    cascade, which can be left out. Raises UsageError for a method that does not look into the network.
     """
 
-    def __init__(self, method: str, draws: int = 3, seed: int = 0) -> None:
+    def __init__(self, method: str, draws: int = 3, seed: int = 0, cascade: bool = True) -> None:
         if method not in _METHODS:
             raise UsageError(
                 f"Weights can be drawn anew for {', '.join(_METHODS)}, and not for {method}, which runs the bundle's "
                 "graph; give another --method, or --no-sanity."
             )
-        self._method, self._draws, self._seed = _METHODS[method], draws, seed
+        self._method, self._draws, self._seed, self._cascade = _METHODS[method], draws, seed, cascade
         self._of = ""
 
     def maps(self, asked: Asked) -> Found:
@@ -97,7 +97,7 @@ class Randomised:
         found: Found = {}
         for net, state in zip(self._nets, self._states, strict=True):
             net.load_state_dict(state)
-        for number, (name, _) in enumerate(self._stages):
+        for number, (name, _) in enumerate(self._stages if self._cascade else ()):
             for net, drawn, keys in zip(self._nets, self._drawn[0], self._keys[number], strict=True):
                 current = net.state_dict()
                 for key in keys:

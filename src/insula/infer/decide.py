@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,10 @@ from insula.core.errors import InsulaError
 from insula.core.recipe import Refer
 from insula.core.types import Decision, Prediction
 from insula.infer.domain_scale import ALL
+from insula.infer.suitable import NoSuchScanError
+
+Limited = Literal["spread", "entropy", "mutual_information"]
+Kind = Literal["confidence", "risk", "risk_unbounded", Limited, "domain", "distance"]
 
 
 def decide(prediction: Prediction, bundle: Bundle) -> Decision:
@@ -20,10 +24,11 @@ def decide(prediction: Prediction, bundle: Bundle) -> Decision:
 
     The positive class is chosen from its threshold on; below it, the most probable of the other classes (exclusive
     classes) or "no <label>" (labels). confidence is the probability of what was chosen. A scan that lies too far from
-    the training data is rejected: there is no class then. A score that was not asked for refers nobody.
+    the training data is rejected: there is no class then. A score that was not asked for refers nobody. Each reason has
+    its `Kind`.
     """
     if too_far := _too_far(prediction, bundle):
-        return Decision("", False, 0.0, "reject", (too_far,))
+        return Decision("", False, 0.0, "reject", (too_far,), ("distance",))
     target, refer = bundle.recipe.target, bundle.recipe.policy.refer
     k = target.positive_index
     p = [float(value) for value in prediction.probabilities]
@@ -36,28 +41,36 @@ def decide(prediction: Prediction, bundle: Bundle) -> Decision:
         if not positive:
             chosen = max((i for i in range(len(p)) if i != k), key=lambda i: p[i])
         label, confidence = target.classes[chosen], p[chosen]
-    reasons = []
+    found: list[tuple[Kind, str]] = []
     # six digits are what leaves the program: a limit of 0.7 is not missed by the last bit of a float32
     if round(confidence, 6) < refer.confidence:
-        reasons.append("confidence {} is below {}".format(*_apart(confidence, refer.confidence)))
+        found.append(("confidence", "confidence {} is below {}".format(*_apart(confidence, refer.confidence))))
     accept_from = bundle.decision.accept_from
     if accept_from is not None and round(confidence, 6) < accept_from:
-        reasons.append(_unbounded(confidence, accept_from, bundle))
-    for name, value, limit in _unsure(prediction, chosen, refer):
+        kind: Kind = "risk" if accept_from <= 1.0 else "risk_unbounded"
+        found.append((kind, _unbounded(confidence, accept_from, bundle)))
+    for score, name, value, limit in _unsure(prediction, chosen, refer):
         if limit is not None and round(value, 6) > limit:
-            reasons.append("{} {} is above {}".format(name, *_apart(value, limit)))
+            found.append((score, "{} {} is above {}".format(name, *_apart(value, limit))))
     if round(prediction.domain_score, 6) > refer.domain:
         share = _apart(prediction.domain_score, refer.domain)
-        reasons.append(
+        unlike = (
             f"the scan is unlike the training scans (as far from them as or farther than {share[0]} of the validation "
             f"scans, above {share[1]}{_most_in(prediction)})"
         )
-    return Decision(label, positive, confidence, "refer" if reasons else "accept", tuple(reasons))
+        found.append(("domain", unlike))
+    reasons, kinds = tuple(text for _, text in found), tuple(kind for kind, _ in found)
+    return Decision(label, positive, confidence, "refer" if found else "accept", reasons, kinds)
 
 
 def reject(error: InsulaError) -> Decision:
     """The decision on a scan that the checks before the model refused: no class, with the check's reason."""
-    return Decision("", False, 0.0, "reject", (str(error),))
+    return Decision("", False, 0.0, "reject", (str(error),), (refusal(error),))
+
+
+def refusal(error: InsulaError) -> str:
+    """The kind of a refusal before the model: the check of `insula.infer.suitable`, or else the error's own code."""
+    return error.check.replace(" ", "_") if isinstance(error, NoSuchScanError) else error.code
 
 
 def withheld(prediction: Prediction, decision: Decision) -> Prediction:
@@ -70,16 +83,16 @@ def withheld(prediction: Prediction, decision: Decision) -> Prediction:
     )
 
 
-def _unsure(prediction: Prediction, chosen: int, refer: Refer) -> Iterator[tuple[str, float, float | None]]:
-    """The scores of the source that the policy refers by, where it was asked for: name, value, limit."""
+def _unsure(prediction: Prediction, chosen: int, refer: Refer) -> Iterator[tuple[Limited, str, float, float | None]]:
+    """The scores of the source that the policy refers by, where it was asked for: kind, name, value, limit."""
     found = prediction.uncertainty.get(refer.by)
     of = "" if refer.by == "dropout" else f" over {refer.by}"
     spread = prediction.spread if refer.by == "dropout" else None if found is None else found.spread
     if spread is not None:
-        yield f"spread{of}", float(spread[chosen]), refer.spread
+        yield "spread", f"spread{of}", float(spread[chosen]), refer.spread
     if found is not None:
-        yield f"entropy{of}", found.entropy, refer.entropy
-        yield f"mutual information{of}", found.mutual_information, refer.mutual_information
+        yield "entropy", f"entropy{of}", found.entropy, refer.entropy
+        yield "mutual_information", f"mutual information{of}", found.mutual_information, refer.mutual_information
 
 
 def _too_far(prediction: Prediction, bundle: Bundle) -> str:

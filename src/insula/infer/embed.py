@@ -19,7 +19,7 @@ from insula.core.types import Case, Cohort, FloatArray
 from insula.infer import feature_journal as journals
 from insula.infer import feature_store as stores
 from insula.infer import thumbnail
-from insula.infer.decide import decide
+from insula.infer.decide import decide, withheld
 from insula.infer.domain_scale import ALL
 from insula.infer.feature_journal import Entry
 from insula.infer.predict import Predictor
@@ -157,7 +157,7 @@ def _one(predictor: Predictor, case: Case, root: Path, content: str, folder: Pat
     facts: dict[str, Any] = {
         "predicted": decision.label,
         "action": decision.action,
-        "p": [round(float(p), 6) for p in found.probabilities],
+        "p": [round(float(p), 6) for p in withheld(found, decision).probabilities],
         "domain_score": round(float(found.domain_score), 6),
         "distance": None if ALL not in found.distances else round(float(found.distances[ALL]), 6),
         "thumbnail": name,
@@ -193,6 +193,8 @@ def _index(good: Sequence[tuple[Case, Entry, _Labels]], bundle: Bundle) -> dict[
     columns |= {f"{stores.ATTRIBUTE}{name}": [row.get(name, "") for row in rows] for name in named}
     for case, entry, (label, further) in good:
         facts = entry.facts
+        rejected = facts["action"] == "reject"  # a journal of an earlier version holds its probabilities
+        p = [""] * len(target.classes) if rejected else [f"{one:g}" for one in facts["p"]]
         seen = hash_patient(base.salt, case.patient) in known if base.patient_ids else None
         first = {
             "case": case.key,
@@ -207,7 +209,7 @@ def _index(good: Sequence[tuple[Case, Entry, _Labels]], bundle: Bundle) -> dict[
             "distance": "" if facts["distance"] is None else f"{facts['distance']:g}",
             "thumbnail": facts["thumbnail"],
             **dict(zip(stores.SHOWN[1:], map(str, facts["shown"]), strict=True)),
-            **{f"p_{name}": f"{p:g}" for name, p in zip(target.classes, facts["p"], strict=True)},
+            **{f"p_{name}": text for name, text in zip(target.classes, p, strict=True)},
             **further,
         }
         for name, value in first.items():

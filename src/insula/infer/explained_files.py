@@ -30,7 +30,7 @@ _FEWEST = 3  # slices that make a volume worth projecting
 class Drawing:
     """How it is drawn: the style of the heat, the window or channel of the scan under it, and which slices.
 
-    slices: by scan, those that are drawn; where a scan is not named, the `top` ones by heat or by weight.
+    slices: by scan, those that are drawn, counted from 0; where a scan is not named, the `top` ones by heat or weight.
     """
 
     style: Style = PLAIN
@@ -43,12 +43,13 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Shown:
-    """One slice that was drawn or named: its shares of heat and pooling, and where it is hottest, from the left and top
-    as fractions of the picture (None where a slice is one cell).
+    """One slice that was drawn or named: its number from 0 `of` so many, its shares of heat and pooling, and where it
+    is hottest, from the left and top as fractions of the picture (None where it has no heat, or is one cell).
     """
 
     scan: str
     slice: int
+    of: int
     heat: float | None
     weight: float
     peak: tuple[float, float] | None
@@ -79,25 +80,35 @@ def write(
         stem = heatmap.file_name(scan) if several else ""
         own = {row.slice: row for row in rows if row.scan == scan}
         placed = heat.array.shape[2:] != (1, 1)
-        shown += [_shown(heat, position, own[heat.slices[position]], placed) for position in positions]
+        shown += [_shown(heat, position, own[heat.slices[position]], len(seen), placed) for position in positions]
+        share, size = explained.brightest, seen[0].shape[:2]
+        said = " ".join([f"Heat: {explained.unit}.", legend(heat, share, size), *([caution] if caution else [])])
         if placed:
-            said = " ".join([f"Heat: {explained.unit}.", *([caution] if caution else [])])
-            share = explained.brightest
             files += heatmap.write_overlays(heat, 0, seen, positions, folder, stem, name, drawing.style, said, share)
-        scale = heatmap.class_scale(heat, 0, explained.brightest)
-        files += _whole(heat, scale, seen, volumes[scan], recipe, scan, folder, stem, heatmap.file_name(name), drawing)
+        scale, safe = heatmap.class_scale(heat, 0, share), heatmap.file_name(name)
+        files += _whole(heat, scale, seen, volumes[scan], recipe, scan, folder, stem, safe, drawing, said)
     files += _weights(explained.heatmaps, rows, recipe, folder)
     return files, shown
 
 
+def legend(heat: Heatmap, brightest: float, size: tuple[int, ...]) -> str:
+    """What the bar's top stands for, beside the heat of a picture of this size (H, W)."""
+    if brightest < 1.0:
+        return f"The bar's top is the {100 * brightest:g}th percentile of the heat above 0; what is hotter looks alike."
+    return heatmap.SMOOTHED if heat.array.shape[2:] != size else "The bar's top is the heat of the hottest pixel."
+
+
 def chosen(heat: Heatmap, scan: str, drawing: Drawing) -> tuple[int, ...]:
-    """Positions in a heat map of the slices to draw, most first; without heat none but those that were named."""
+    """Positions in a heat map of the slices to draw, most first; without heat none but those that were named.
+
+    UsageError for a slice that the heat map does not show.
+    """
     if scan in drawing.slices:
         missing = [n for n in drawing.slices[scan] if n not in heat.slices]
         if missing:
             raise UsageError(
-                f"The heat map of '{scan}' has no slice {missing[0]}; its slices count from {min(heat.slices)} to "
-                f"{max(heat.slices)}."
+                f"The heat map of '{scan}' has no slice {missing[0] + 1}; its slices count from "
+                f"{min(heat.slices) + 1} to {max(heat.slices) + 1}."
             )
         return tuple(heat.slices.index(n) for n in drawing.slices[scan])
     if drawing.by == "weight":
@@ -105,11 +116,10 @@ def chosen(heat: Heatmap, scan: str, drawing: Drawing) -> tuple[int, ...]:
     return heatmap.top_slices(heat, 0, drawing.top)
 
 
-def _shown(heat: Heatmap, position: int, row: slice_weights.Row, placed: bool) -> Shown:
+def _shown(heat: Heatmap, position: int, row: slice_weights.Row, of: int, placed: bool) -> Shown:
     warm = bool(heat.array[0, position].max() > 0)
-    return Shown(
-        row.scan, row.slice, row.heat, row.weight, heatmap.peak(heat, 0, position) if placed and warm else None
-    )
+    place = heatmap.peak(heat, 0, position) if placed and warm else None
+    return Shown(row.scan, row.slice, of, row.heat, row.weight, place)
 
 
 def _whole(
@@ -123,18 +133,25 @@ def _whole(
     stem: str,
     name: str,
     drawing: Drawing,
+    said: str,
 ) -> list[Path]:
-    """The files that show a scan as a whole: a slide's tiles, or a volume's heat and its projections."""
+    """The files that show a scan as a whole: a slide's tiles, or a volume's heat and its projections.
+
+    said: what the heat is, for the pictures' notes.
+    """
     first = f"{stem}-" if stem else ""
     section = recipe.inputs[heatmap.role_of(scan)]
     places = layout(volume.attributes)
     files = []
     if places is not None:
         most = float(heat.weights.max())
-        for what, values, top in (("heat", heat.array[0], scale), ("weights", heat.weights[:, None, None], most)):
-            path = folder / f"{first}tiles-{what}{f'-{name}' if what == 'heat' else ''}.png"
+        for what, values, top, note in (
+            (f"heat-{name}", heat.array[0], scale, said if scale > 0 else "No heat above 0 in any tile."),
+            ("weights", heat.weights[:, None, None], most, "Weight of each tile in the pooling, as a share of 1."),
+        ):
+            path = folder / f"{first}tiles-{what}.png"
             drawn = tile_map(seen, values, heat.slices, places, top, drawing.style)
-            write_bytes(path, png(drawn, top))
+            write_bytes(path, png(drawn, top, note))
             files.append(path)
     elif section.modality != "SM":
         nifti, placed = folder / f"{first}heat-{name}.nii.gz", heatmap.heat_volume(heat, 0, volume, section)
@@ -145,7 +162,7 @@ def _whole(
         if grey and spread and known and len(seen) >= _FEWEST and scale > 0:
             path = folder / f"{first}projection-{name}.png"
             drawn = projections(seen, placed.array[0], placed.spacing, scale, drawing.style)
-            write_bytes(path, png(drawn, scale))
+            write_bytes(path, png(drawn, scale, f"{said} The strongest along each line of sight."))
             files.append(path)
     return files
 

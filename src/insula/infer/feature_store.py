@@ -57,8 +57,9 @@ _FACTS = {
 class Store:
     """An opened store.
 
-    embeddings: float32 (n, E), mapped. index: column → n texts, of the columns FIRST, `p_<class>`, SHOWN,
-    `label.<further target>` and `attribute.<name>`. failures: case and reason. facts: the manifest.
+    embeddings: float32 (n, E), mapped. index: column → n texts, of the columns FIRST, `p_<class>` (empty for a case
+    that the policy rejects), SHOWN, `label.<further target>` and `attribute.<name>`. failures: case and reason. facts:
+    the manifest.
     """
 
     folder: Path
@@ -142,7 +143,7 @@ def load(folder: Path) -> Store:
     wanted = {*FIRST, *SHOWN, *(f"p_{c}" for c in facts["classes"])}
     if len(rows) != len(embeddings) or not wanted <= set(names):
         raise CohortError(f"The store's file '{INDEX}' does not fit its embeddings; {_AGAIN}.")
-    index = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    index = _withheld({name: [row[i] for row in rows] for i, name in enumerate(names)}, facts["classes"])
     if any("/" in name or "\\" in name for name in index["thumbnail"]):
         raise CohortError(f"The store's file '{INDEX}' names a picture outside the store; {_AGAIN}.")
     failures = tuple((row[0], row[1]) for row in _rows(folder / FAILURES)[1])
@@ -173,6 +174,13 @@ def of_bundle(store: Store, bundle: str) -> Store:
             "embeddings of two networks cannot be compared. Make a store with this bundle: insula embed."
         )
     return store
+
+
+def _withheld(index: dict[str, list[str]], classes: Sequence[str]) -> dict[str, list[str]]:
+    """The index without a probability for a rejected case; stores of earlier versions hold one."""
+    for name in (f"p_{one}" for one in classes):
+        index[name] = ["" if act == "reject" else p for act, p in zip(index["action"], index[name], strict=True)]
+    return index
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Heat maps as pictures and as volumes: where in the scan a class's score comes from.
 
 One scale holds for all slices of a scan. Heat below 0, which speaks against a class, is never drawn and stands in the
-volume alone.
+volume alone. Slices count from 1 wherever a person reads of them, file names included, and from 0 in data.
 """
 
 from __future__ import annotations
@@ -9,15 +9,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from insula.core.provenance import write_bytes
-from insula.core.recipe import Input, Recipe
+from insula.core.recipe import Input, Recipe, Target
 from insula.core.types import FloatArray, Heatmap, Prediction, Volume
 from insula.infer.feed import Views
-from insula.infer.overlay import PLAIN, Style, enlarge, overlay_png
+from insula.infer.overlay import PLAIN, Style, enlarge, overlay_png, plain_png
 from insula.prep.run import prepared_volume
+
+NO_PROOF: Final = (
+    "A map says where a score comes from: one that lies beside the lesion is a reason to distrust an answer, one that "
+    "lies on it is no proof."
+)
+CLASS_MAP: Final = "score per cell"  # the unit of the class maps' heat
+SMOOTHED: Final = (
+    "The bar's top is the heat of the hottest cell; pictures and heat map run smoothly from cell to cell, so that "
+    "their own peak may be lower."
+)
+NO_HEAT: Final = "No heat above 0 in this slice: the scan is shown as it is."
+_SEEN: Final = 0.01  # of the brightest colour's heat: less is not to be seen on a picture
+_MOST: Final = 0.995
 
 
 def picture(prepared_slice: FloatArray, colour: bool = False, channel: int = 0) -> FloatArray:
@@ -50,10 +64,28 @@ def totals(heat: Heatmap, class_index: int) -> FloatArray:
 
 
 def top_slices(heat: Heatmap, class_index: int, count: int) -> tuple[int, ...]:
-    """Positions in the heat map of the slices with most heat for a class, most first; slices without heat left out."""
+    """Positions in the heat map of the slices with most heat for a class, most first.
+
+    Left out are slices whose strongest heat is not to be seen: less than a hundredth of the scan's.
+    """
     each = totals(heat, class_index)
-    order = np.argsort(-each, kind="stable")[:count]
-    return tuple(int(i) for i in order if each[i] > 0)
+    strongest = heat.array[class_index].max(axis=(1, 2), initial=0.0)
+    least = _SEEN * class_scale(heat, class_index, _MOST)
+    order = np.argsort(-each, kind="stable")
+    return tuple(int(i) for i in order if each[i] > 0 and strongest[i] >= least)[:count]
+
+
+def class_of(target: Target, label: str) -> str:
+    """The class whose map belongs to an answer: the decided one, where it has heat, else the positive one.
+
+    A binary target has one score, that of its positive class; "no any" is no class.
+    """
+    return label if label in target.classes and target.kind != "binary" else target.positive
+
+
+def evidence(name: str, label: str) -> str:
+    """What the heat of a class is, in words, beside the answer that the model gave."""
+    return f"evidence for “{name}”{'' if name == label else ', which the model does not call present'}"
 
 
 def peak(heat: Heatmap, class_index: int, position: int) -> tuple[float, float]:
@@ -72,7 +104,7 @@ def write_case(
     top: int = 3,
     style: Style = PLAIN,
 ) -> list[Path]:
-    """Write overlays of the slices with most heat, `slice-<number>-<class>.png`, for each class asked for.
+    """Write overlays of the slices with most heat, `slice-<number>-<class>.png` counted from 1, for each class.
 
     Where a case has several scans, the name begins with that of the scan (`ct-`, `slide.2-`). classes: the most
     probable class when none is named, of a binary target the positive one. prepared: what was predicted from, the
@@ -90,7 +122,8 @@ def write_case(
         for name in chosen:
             k = prediction.classes.index(name)
             stem = file_name(scan) if len(slices) > 1 else ""
-            written += write_overlays(heat, k, pictures, top_slices(heat, k, top), folder, stem, name, style)
+            said = f"Heat: {CLASS_MAP}. {SMOOTHED}"
+            written += write_overlays(heat, k, pictures, top_slices(heat, k, top), folder, stem, name, style, said)
     return written
 
 
@@ -108,14 +141,21 @@ def write_overlays(
 ) -> list[Path]:
     """Write one scan's slices at these positions of its heat map, `[<scan>-]slice-<number>-<name>.png`.
 
-    pictures: of every prepared slice. said: one sentence for the files' notes. share: as in `class_scale`.
+    The number counts from 1. A slice without heat gets neither overlay nor bar, and a note that says so. pictures: of
+    every prepared slice. said: sentences for the files' notes. share: as in `class_scale`.
     """
     scale = class_scale(heat, class_index, share)
     written = []
     for position in positions:
         number = heat.slices[position]
-        data = overlay_png(pictures[number], heat.array[class_index, position], scale, style, said)
-        path = folder / f"{f'{scan}-' if scan else ''}slice-{number:04d}-{file_name(name)}.png"
+        plane = heat.array[class_index, position]
+        warm = bool(plane.max(initial=0.0) > 0)
+        data = (
+            overlay_png(pictures[number], plane, scale, style, said)
+            if warm
+            else plain_png(pictures[number], style, NO_HEAT)
+        )
+        path = folder / f"{f'{scan}-' if scan else ''}slice-{number + 1:04d}-{file_name(name)}.png"
         write_bytes(path, data)
         written.append(path)
     return written

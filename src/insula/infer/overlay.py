@@ -74,12 +74,22 @@ def with_bar(drawn: Picture, scale: float, style: Style = PLAIN) -> Picture:
 
 def png(drawn: Picture, scale: float, said: str = "") -> bytes:
     """A drawn picture as PNG; what the bar's ends mean stands in the text fields `Heat at the bar's top` and `Note`."""
+    return _png(drawn, {"Heat at the bar's top": f"{max(scale, 0.0):.6g}"}, said)
+
+
+def _png(drawn: Picture, fields: dict[str, str], said: str) -> bytes:
     text = PngImagePlugin.PngInfo()
-    text.add_text("Heat at the bar's top", f"{max(scale, 0.0):.6g}")
-    text.add_text("Note", " ".join([*([said] if said else []), "Research use only; not a medical device."]))
+    note = " ".join([*([said] if said else []), "Research use only; not a medical device."])
+    for name, value in {**fields, "Note": note}.items():
+        text.add_text(name, value)
     stream = io.BytesIO()
     Image.fromarray(drawn).save(stream, "PNG", pnginfo=text)
     return stream.getvalue()
+
+
+def plain_png(picture: FloatArray, style: Style = PLAIN, said: str = "") -> bytes:
+    """The picture without heat and without a bar as PNG, as large as its overlay would be."""
+    return _png(overlay(picture, np.zeros((1, 1), np.float32), 0.0, style), {}, said)
 
 
 def overlay_png(picture: FloatArray, heat: FloatArray, scale: float, style: Style = PLAIN, said: str = "") -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -20,14 +20,16 @@ from insula.infer.engine import Engine, Outputs
 from insula.infer.feed import Feed, Views, of_case
 from insula.metrics.aggregate import aggregate
 from insula.prep.run import check_modality, prepared_volume, slices
-from insula.scans import read as scans
+from insula.scans import read as files
 from insula.scans.limits import LIMITS, Limits
+
+Scans = Mapping[str, tuple[Volume, ...]]
 
 
 class Reader(Protocol):
     """Whatever reads the files of one scan as `scans.read.read_files` does."""
 
-    def __call__(self, paths: Sequence[Path], allowed: Limits = LIMITS, tiles: scans.Cut = None) -> Volume:
+    def __call__(self, paths: Sequence[Path], allowed: Limits = LIMITS, tiles: files.Cut = None) -> Volume:
         """The scan in these files."""
         ...
 
@@ -41,14 +43,14 @@ class Predictor:
     recipe's clinical columns; what is absent is missing, for which the network was trained.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, reader: Reader = scans.read_files) -> None:
+    def __init__(self, bundle: Bundle, threads: int | None = None, reader: Reader = files.read_files) -> None:
         self.bundle = bundle
         self.reader = reader
         self.engine = Engine(bundle, threads)
 
     def path(self, path: Path, passes: int = 0, ask: Collection[Source] = ()) -> Prediction:
         """Predict the scan in a file or folder; the prediction's case is the path's last name."""
-        return self.volume(scans.read(path, tiles=self.bundle.recipe.input.tiles), path.name, passes, ask=ask)
+        return self.volume(files.read(path, tiles=self.bundle.recipe.input.tiles), path.name, passes, ask=ask)
 
     def case(self, case: Case, root: Path, passes: int = 0, ask: Collection[Source] = ()) -> Prediction:
         """Predict a case of a cohort whose files lie under root."""
@@ -88,23 +90,49 @@ class Predictor:
 
         A role that the case lacks is left out, where the recipe has others; UnsuitableScanError when it lacks them all.
         """
-        recipe = self.bundle.recipe
-        found: dict[str, tuple[FloatArray, ...]] = {}
-        warnings: list[str] = []
-        for role, section in recipe.inputs.items():
-            bags = []
-            for scan in case.scans_of(role):
-                volume = self.reader([root / p for p in scan.paths], tiles=section.tiles)
-                prepared, said = self.prepare(volume, role)
-                bags.append(prepared)
-                warnings += said
-            if bags:
-                found[role] = tuple(bags)
+        found, warnings = self._all(self._read(case, root))
         if not found:
             raise UnsuitableScanError(
-                f"The case has scans for {sorted(case.scans)}, and the recipe takes {_listed(recipe)}; "
+                f"The case has scans for {sorted(case.scans)}, and the recipe takes {_listed(self.bundle.recipe)}; "
                 "index the cohort with this recipe."
             )
+        return found, warnings
+
+    def read(self, case: Case, root: Path) -> Scans:
+        """All scans of a case as they lie in the files, by role, for what changes them before preparation."""
+        found: dict[str, tuple[Volume, ...]] = {}
+        for role, volume in self._read(case, root):
+            found[role] = (*found.get(role, ()), volume)
+        return found
+
+    def scans(
+        self,
+        volumes: Scans,
+        key: str,
+        passes: int = 0,
+        attributes: Mapping[str, str] | None = None,
+        ask: Collection[Source] = (),
+    ) -> Prediction:
+        """Predict scans in memory, by role, as `case` predicts those that `read` gives."""
+        prepared, warnings = self.prepared_of(volumes)
+        return self.from_slices(prepared, key, passes, warnings, attributes, ask)
+
+    def prepared_of(self, volumes: Scans) -> tuple[Views, tuple[str, ...]]:
+        """Scans in memory as the network gets them, as `views` gives those of a case."""
+        return self._all((role, one) for role, several in volumes.items() for one in several)
+
+    def _read(self, case: Case, root: Path) -> Iterator[tuple[str, Volume]]:
+        for role, section in self.bundle.recipe.inputs.items():
+            for scan in case.scans_of(role):
+                yield role, self.reader([root / p for p in scan.paths], tiles=section.tiles)
+
+    def _all(self, volumes: Iterable[tuple[str, Volume]]) -> tuple[Views, tuple[str, ...]]:
+        found: dict[str, tuple[FloatArray, ...]] = {}
+        warnings: list[str] = []
+        for role, volume in volumes:
+            prepared, said = self.prepare(volume, role)
+            found[role] = (*found.get(role, ()), prepared)
+            warnings += said
         return found, tuple(dict.fromkeys(warnings))
 
     def prepared(self, case: Case, root: Path) -> FloatArray:

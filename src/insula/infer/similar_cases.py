@@ -20,6 +20,7 @@ class Alike:
     """One stored case: its row, likeness from -1 to 1, and what the index tells of it.
 
     seen: yes, no or unknown, whether its patient was trained or validated on. right: yes, no, or "" without a label.
+    probability: of the positive class; None, with predicted "", for a case that the policy rejects.
     """
 
     row: int
@@ -32,7 +33,7 @@ class Alike:
     predicted: str
     right: str
     action: str
-    probability: float
+    probability: float | None
 
     @property
     def same(self) -> bool:
@@ -144,6 +145,7 @@ def _of_row(store: Store, row: int, likeness: float) -> Alike:
     def of(column: str) -> str:
         return store.index[column][row]
 
+    p = of(f"p_{store.facts['positive']}")
     return Alike(
         row,
         of("case"),
@@ -155,5 +157,5 @@ def _of_row(store: Store, row: int, likeness: float) -> Alike:
         of("predicted"),
         of("right"),
         of("action"),
-        float(of(f"p_{store.facts['positive']}")),
+        float(p) if p else None,
     )

@@ -47,7 +47,7 @@ def csv(found: Sequence[Row]) -> str:
 
 
 def chart(found: Sequence[Row], scan: str) -> str:
-    """One scan's weights as bars over its slices, the share of heat as a line, in an SVG of its own."""
+    """One scan's weights as bars over its slices, counted from 1, the share of heat as a line, in an SVG of its own."""
     own = [r for r in found if r.scan == scan]
     top = max([r.weight for r in own] + [r.heat or 0.0 for r in own] + [1e-9])
     width = (_WIDE - _LEFT - 8) / len(own)
@@ -61,17 +61,17 @@ def chart(found: Sequence[Row], scan: str) -> str:
         x, y = place(i, row.weight)
         bars.append(
             f'<rect x="{x - 0.4 * width:.2f}" y="{y:.2f}" width="{0.8 * width:.2f}" height="{base - y:.2f}">'
-            f"<title>slice {row.slice}: weight {row.weight:.3f}</title></rect>"
+            f"<title>slice {row.slice + 1}: weight {row.weight:.3f}</title></rect>"
         )
     line = " ".join("{:.2f},{:.2f}".format(*place(i, r.heat)) for i, r in enumerate(own) if r.heat is not None)
     marks = sorted({0, len(own) // 2, len(own) - 1})
     ticks = "".join(
-        f'<text x="{place(i, 0)[0]:.2f}" y="{_TALL - 6}" text-anchor="middle">{own[i].slice}</text>' for i in marks
+        f'<text x="{place(i, 0)[0]:.2f}" y="{_TALL - 6}" text-anchor="middle">{own[i].slice + 1}</text>' for i in marks
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDE} {_TALL}" width="{_WIDE}" height="{_TALL}" '
         'font-family="sans-serif" font-size="11" role="img">'
-        "<title>Weight of each slice (bars) and its share of the heat (line); slices count from 0</title>"
+        "<title>Weight of each slice (bars) and its share of the heat (line); slices count from 1</title>"
         f'<rect width="{_WIDE}" height="{_TALL}" fill="#fff"/><g fill="#5d7fa3">{"".join(bars)}</g>'
         + (f'<polyline points="{line}" fill="none" stroke="#b3541e" stroke-width="2"/>' if line else "")
         + f'<path d="M{_LEFT} 8V{base}H{_WIDE - 8}" fill="none" stroke="#444"/>'

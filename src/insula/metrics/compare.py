@@ -122,14 +122,19 @@ def mcnemar(right_a: ArrayLike, right_b: ArrayLike, mid_p: bool = False) -> Disc
     if a.shape != b.shape or a.ndim != 1 or len(a) == 0:
         raise EvaluationError(f"Answers {a.shape} and {b.shape} must be two equally long lists with at least one row.")
     first, second = int((a & ~b).sum()), int((~a & b).sum())
-    smaller, total = min(first, second), first + second
     method = "McNemar, mid-p" if mid_p else "McNemar, exact"
+    return Discordance(first, second, sign_test(first, second, mid_p), method)
+
+
+def sign_test(first: int, second: int, mid_p: bool = False) -> float:
+    """Two-sided p-value of so many rows on one side and on the other under a fair coin; 1 where there are none."""
+    smaller, total = min(first, second), first + second
     if total == 0:
-        return Discordance(0, 0, 1.0, method)
+        return 1.0
     p = 2 * float(binom.cdf(smaller, total, 0.5))
     if mid_p:
         p -= float(binom.pmf(smaller, total, 0.5))
-    return Discordance(first, second, min(p, 1.0), method)
+    return min(p, 1.0)
 
 
 def paired_bootstrap(

@@ -40,6 +40,7 @@ _TITLES = {
     "action": "what the policy does",
 }
 _SAID = {
+    "predicted": {"": "rejected"},
     "right": {"yes": "right", "no": "wrong"},
     "seen": {"yes": "seen in training", "no": "not seen"},
     "action": {"accept": "accepted", "refer": "referred", "reject": "rejected"},
@@ -129,13 +130,18 @@ def _data(found: Features, pictures: int) -> dict[str, Any]:
         "cases": [index["case"][i] for i in rows],
         "patients": [index["patient"][i] for i in rows],
         "classes": list(store.classes),
-        "p": [[float(index[f"p_{name}"][i]) for name in store.classes] for i in rows],
+        "p": [_probabilities([index[f"p_{name}"][i] for name in store.classes]) for i in rows],
         "shown": [_shown(index["shown_scan"][i], index["shown_slice"][i], index["shown_by"][i]) for i in rows],
         "pictures": coded,
         "columns": _columns(found),
         "maps": [_plane(p) for p in found.planes],
         "ramp": _ramp(),
     }
+
+
+def _probabilities(texts: Sequence[str]) -> list[float] | None:
+    """Of each class; None for a case that the policy rejects."""
+    return [float(text) for text in texts] if all(texts) else None
 
 
 def _plane(plane: feature_maps.Plane) -> dict[str, Any]:
@@ -212,7 +218,7 @@ def _number(title: str, values: Any, unit: bool = False) -> dict[str, Any]:
 
 def _shown(scan: str, number: str, by: str) -> str:
     why = {"weight": "most weight", "heat": "most heat", "middle": "the middle one"}.get(by, by)
-    return f"{scan}, slice {number} from 0: {why}"
+    return f"{scan}, slice {int(number) + 1}: {why}"
 
 
 def breakable(name: str) -> Markup:

@@ -8,6 +8,8 @@ from typing import Any
 
 from insula.core.provenance import record, write_json, write_text
 from insula.evaluate.maps import Effect, MapsReport, table
+from insula.evaluate.maps_findings import HARDLY
+from insula.infer.heatmap import NO_PROOF
 from insula.report import page, words
 from insula.report.draw import UNIT, Axis, Chart, Drawing
 
@@ -42,6 +44,8 @@ def render(report: MapsReport) -> str:
         ],
         checks=[*held["cascade"], *held["random"], *([held["shuffled"]] if held["shuffled"] else [])],
         real=held["lesions"][0] if held["lesions"] else None,
+        hardly=HARDLY,
+        no_proof=NO_PROOF,
         origin=record(),
     )
 
@@ -63,8 +67,8 @@ def summary(report: MapsReport) -> str:
     if facts["regions"]:
         share, where = held["within"], " or ".join(facts["regions"])
         lines.append(f"  heat in the {where} {_said(share)}; by chance {words.number(held['within_chance'])}")
-    lines += [f"  {text}" for text in held["findings"]]
     lines += [f"  Warning: {text}" for text in held["warnings"]]
+    lines += [f"  {text}" for text in held["findings"]]
     if held["failures"]:
         first = held["failures"][0]
         lines.append(
@@ -120,7 +124,8 @@ def _cascade(held: Mapping[str, Any]) -> Drawing | None:
         Axis(0.0, float(n), "parts of the network drawn anew", tuple(float(i) for i in range(n + 1))),
         Axis(-1.0, 1.0, "rank correlation with the real map"),
     )
-    chart.reference((0.0, float(n)), (0.0, 0.0), "nothing in common")
+    chart.reference((0.0, float(n)), (HARDLY, HARDLY), "alike from here on")
+    chart.reference((0.0, float(n)), (0.0, 0.0))
     values = [1.0, *(s["similarity"]["value"] for s in stages)]
     values = [float("nan") if v is None else v for v in values]
     ends = [(i, s["similarity"]["interval"]) for i, s in enumerate(stages, start=1) if s["similarity"]["interval"]]
@@ -128,4 +133,4 @@ def _cascade(held: Mapping[str, Any]) -> Drawing | None:
     chart.line([float(i) for i in range(n + 1)], values, "a")
     known = [(float(i), v) for i, v in enumerate(values) if v == v]
     chart.points([x for x, _ in known], [y for _, y in known], "a", "mean over the cases")
-    return chart.done("in the order of the table below")
+    return chart.done("in the order of the table below; 1 is the same map, 0 nothing in common")

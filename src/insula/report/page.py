@@ -12,7 +12,7 @@ from jinja2 import Template
 from insula.core import templates
 from insula.evaluate.gallery import OUTCOMES
 from insula.evaluate.outcome import LIMITS
-from insula.report import bound, figures, words
+from insula.report import bound, figures, held_back, words
 from insula.report.checklist import answered
 from insula.report.record import Record
 
@@ -63,6 +63,7 @@ def render(record: Record, pictures: Mapping[str, bytes] | None = None) -> str:
         thresholds=_thresholds(record),
         own=next((row["own"] for row in record["thresholds"] if row["used"]), None),
         bound=bound.said(record.get("model")),
+        held_back=held_back.said(record),
         misses=[(miss, _cases(miss["cases"])) for miss in record["misses"]],
         figure_names=lambda keys: [words.name(key) for key in keys],
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from insula.evaluate.outcome import LIMITS, EvaluationReport
-from insula.report import words
+from insula.report import held_back, words
 
 
 def summary(report: EvaluationReport) -> str:
@@ -22,6 +22,8 @@ def summary(report: EvaluationReport) -> str:
             for key, f in held["coverage"].items()
         ]
         lines += _aligned(rows)
+    if reasons := held_back.lines(held):
+        lines += ["", "Why cases were not accepted", *_aligned(reasons), held_back.said(held)]
     if held["localisation"]:
         found = held["localisation"]
         lines += [

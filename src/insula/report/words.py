@@ -51,6 +51,25 @@ COVERAGE = {
     "accuracy_of_accepted": "Accuracy, accepted cases",
     "sensitivity_of_accepted": "Sensitivity, accepted cases",
 }
+REASONS = {
+    "confidence": "Confidence below its limit",
+    "risk": "Confidence below where the risk is bounded",
+    "risk_unbounded": "The risk could not be bounded",
+    "spread": "Spread above its limit",
+    "entropy": "Entropy above its limit",
+    "mutual_information": "Mutual information above its limit",
+    "domain": "Unlike the training scans",
+    "distance": "Too unlike the training scans",
+    "colour": "A picture in colour",
+    "size": "Too few pixels",
+    "aspect": "Too long or too wide",
+    "body_part": "Another part of the body",
+    "blank": "Blank",
+    "saturated": "Black and white",
+    "unsuitable_scan": "Not a scan that the recipe takes",
+    "unreadable_scan": "Not a readable scan",
+    "limit_exceeded": "Larger or slower than allowed",
+}
 DOMAIN = {
     "beyond_limit": "Further from the training data than the policy allows",
     "beyond_median": "Further than half of the validation cases (half is expected)",
@@ -74,6 +93,11 @@ def name(key: str) -> str:
     known = NAMES.get(figure) or COVERAGE.get(key) or DOMAIN.get(key)
     said = known or figure.replace("_", " ").capitalize()
     return f"{said}, {label}" if label else said
+
+
+def reason(kind: str) -> str:
+    """What a kind of reason for a referral or rejection is called; one without a name here is the kind in words."""
+    return REASONS.get(kind) or kind.replace("_", " ").capitalize()
 
 
 def overall(key: str, kind: str) -> str:

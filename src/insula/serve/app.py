@@ -100,11 +100,11 @@ def create_app(settings: Settings) -> FastAPI:
             async with form_of(request, MOST_FILES) as form:
                 files, wanted = files_of(form, "file"), flag(request, form, "uncertainty")
                 result = await gate.run(served.run, files, wanted)
-                overlay = await gate.run(served.overlay, result)
+                drawn = await gate.run(served.overlay, result)
         except InsulaError as error:
             headers = error.headers if isinstance(error, faults.RequestError) else {}
             return HTMLResponse(pages.page(info, error=faults.fault(error)), faults.status_of(error), headers)
-        return HTMLResponse(pages.page(info, answer=served.answer(result, wanted), overlay=overlay))
+        return HTMLResponse(pages.page(info, answer=served.answer(result, wanted), drawn=drawn))
 
     @app.get("/insula.css", include_in_schema=False)
     async def style() -> Response:

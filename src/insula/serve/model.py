@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +12,14 @@ from starlette.datastructures import UploadFile
 from insula.bundle.load import load
 from insula.core.errors import InsulaError
 from insula.core.types import Decision, FloatArray, Prediction
-from insula.infer import heatmap
 from insula.infer.decide import decide, withheld
-from insula.infer.overlay import overlay_png
 from insula.infer.predict import Predictor
 from insula.infer.writers import named
 from insula.scans import sandbox
 from insula.scans.limits import Limits
 from insula.serve.answers import INTENDED_USE, Answer, BatchItem, Fault, Insula, ModelInfo
 from insula.serve.faults import RequestError, fault
+from insula.serve.picture import Drawn, draw
 from insula.serve.settings import Settings
 from insula.serve.upload import mend, put_down, shown_name
 
@@ -119,22 +117,9 @@ class Model:
             return BatchItem(filename=name, error=Fault(**fault(error)))
         return BatchItem(filename=name, **{k: getattr(answer, k) for k in answer.model_fields_set})
 
-    def overlay(self, result: Result) -> tuple[str, int, str]:
-        """The slice with most heat as a data address, its number and the class; ("", 0, "") without heat or answer."""
-        recipe = self.bundle.recipe
-        heat = result.prediction.heatmaps.get(recipe.role)
-        if heat is None:
-            return "", 0, ""
-        label = result.decision.label
-        name = label if label in recipe.target.classes else recipe.target.positive
-        k = recipe.target.classes.index(name)
-        top = heatmap.top_slices(heat, k, 1)
-        if not top:
-            return "", 0, ""
-        number = heat.slices[top[0]]
-        base = heatmap.picture(result.prepared[number], heatmap.is_colour(recipe.input))
-        png = overlay_png(base, heat.array[k, top[0]], heatmap.class_scale(heat, k))
-        return "data:image/png;base64," + base64.b64encode(png).decode(), number, name
+    def overlay(self, result: Result) -> Drawn | None:
+        """The map that belongs to the answer; None where there is no answer."""
+        return draw(result.prediction, result.decision, result.prepared, self.bundle.recipe)
 
     def _labels(self, prediction: Prediction) -> list[str]:
         target, thresholds = self.bundle.recipe.target, self.bundle.decision.thresholds

@@ -7,7 +7,9 @@ from importlib.resources import files
 
 from insula.core import templates
 from insula.core.recipe_policy import Source
+from insula.infer.heatmap import NO_PROOF
 from insula.serve.answers import INTENDED_USE, Answer, ModelInfo
+from insula.serve.picture import Drawn
 
 _SOURCES: dict[Source, str] = {"dropout": "dropout passes", "views": "views of the scan", "members": "members"}
 
@@ -15,11 +17,13 @@ _SOURCES: dict[Source, str] = {"dropout": "dropout passes", "views": "views of t
 def page(
     info: ModelInfo | None,
     answer: Answer | None = None,
-    overlay: tuple[str, int, str] = ("", 0, ""),
+    drawn: Drawn | None = None,
     error: dict[str, str] | None = None,
 ) -> str:
-    """The page as HTML: the model, the file picker, and the answer or error of the request before it, if any."""
-    picture, number, name = overlay
+    """The page as HTML: the model, the file picker, and the answer or error of the request before it, if any.
+
+    drawn: the map beside the answer; None where there is none to show.
+    """
     return (
         templates.environment("insula.serve", "page")
         .get_template("start.html")
@@ -27,9 +31,8 @@ def page(
             info=info,
             source=_SOURCES[info.uncertainty_source] if info else "",
             answer=answer,
-            picture=picture,
-            slice_number=number + 1,
-            heat_class=name,
+            drawn=drawn,
+            no_proof=NO_PROOF,
             error=error,
             intended_use=INTENDED_USE,
         )

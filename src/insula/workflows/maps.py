@@ -314,9 +314,8 @@ def _report(
     patients = [one.patient for one in rows]
     ends = [[one.curves.deletion_random[i] for one in rows] for i in (0, -1)]
     inside, covered = judged.within(rows), (maps.mean(ends[0], patients, ""), maps.mean(ends[1], patients, ""))
-    good, bad = findings(
-        inside, covered, deletion, insertion, judged.inside_gain(rows, whole), judged.alike(rows, whole), control
-    )
+    likeness = judged.inside_gain(rows, whole), judged.alike(rows, whole)
+    good, bad = findings(inside, covered, deletion, insertion, *likeness, control, cascade)
     facts = {
         "bundle": work.bundle.id,
         "recipe": work.bundle.recipe.name,

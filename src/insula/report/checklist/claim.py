@@ -42,7 +42,7 @@ CLAIM = Checklist(
         Item("28", "Evaluation", "Metrics", results.metrics),
         Item("29", "Evaluation", "Significance and uncertainty", results.statistics),
         Item("30", "Evaluation", "Robustness and sensitivity analysis", results.robustness),
-        Item("31", "Evaluation", "Explainability", results.explained),
+        Item("31", "Evaluation", "Methods for explainability", results.explained),
         Item("32", "Evaluation", "Evaluation on internal data", results.internal),
         Item("33", "Evaluation", "Testing on external data", results.external),
         Item("34", "Evaluation", "Trial registration", author),

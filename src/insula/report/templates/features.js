@@ -158,7 +158,8 @@
       box.append(picture);
     } else box.append(make("p", "This page holds no picture of it.", "soft"));
     box.append(make("h3", data.cases[i]));
-    data.classes.forEach((name, k) => {
+    if (!data.p[i]) box.append(make("p", "The policy rejects this scan, so there is no answer.", "soft"));
+    else data.classes.forEach((name, k) => {
       const bar = make("div", undefined, "bar"), ground = make("div"), fill = make("i");
       fill.style.width = 100 * data.p[i][k] + "%";
       ground.append(fill);

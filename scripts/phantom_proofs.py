@@ -48,7 +48,7 @@ from insula.train.run import Run  # noqa: E402
 Values = NDArray[np.float64]
 Told = dict[str, Any]
 POOLS = ("mean", "max", "attention", "transformer")
-RATE = 0.001
+RATES = (0.0003, 0.001, 0.003)
 FAINT = 0.75  # of the haemorrhage's own contrast: with all of it a mean over thirty slices finds it too
 # mirroring alone: a faint lesion on pictures of 24² does not outlast what moves and brightens them
 MIRRORED = {"moved": 0.0, "brightness": 0.0, "contrast": 0.0, "noise": 0.0}
@@ -63,18 +63,22 @@ BLEED = {"bleed": {"kind": "binary", "classes": list(cohorts.CLASSES)}}
 
 
 def pooling(work: Path, seed: int = 0) -> Told:
-    """Each pool on the same patients, at one learning rate."""
+    """Each pool on the same patients, each at the learning rate of three that its validation loss prefers."""
     base = ct_recipe("one-slice-of-thirty", 24, epochs=60, batch=4)
     counts: dict[Split, int] = {"train": 160, "val": 60, "test": 160}
     made = cohorts.one_slice(base, counts, seed, FAINT)
     y = np.array([case.labels["bleed"] == ("yes",) for case in made.test])
-    told: Told = {"counts": counts, "slices": cohorts.THIRTY, "strength": FAINT, "lr": RATE, "pools": {}}
+    told: Told = {"counts": counts, "slices": cohorts.THIRTY, "strength": FAINT, "rates": RATES, "pools": {}}
     scores: dict[str, Values] = {}
     for pool in POOLS:
         model = {"pool": pool, "dropout": 0.0}
-        run = trained(made, base, work / pool, model=model, train={"lr": RATE, "augment": MIRRORED})
+        runs = {
+            lr: trained(made, base, work / f"{pool}-{lr:g}", model=model, train={"lr": lr, "augment": MIRRORED})
+            for lr in RATES
+        }
+        lr, run = min(runs.items(), key=lambda one: one[1].best_loss)
         scores[pool] = of_class([p.probabilities for p in answers(run, made)], 1)
-        told["pools"][pool] = said(delong_interval(y, scores[pool])) | {"val_loss": run.best_loss}
+        told["pools"][pool] = said(delong_interval(y, scores[pool])) | {"val_loss": run.best_loss, "lr": lr}
     for other in ("mean", "max", "transformer"):
         told[f"attention minus {other}"] = compared(delong(y, scores["attention"], scores[other]))
     return told
@@ -125,7 +129,7 @@ def stage(work: Path, seed: int = 0) -> Told:
             "name": "stage-and-survival",
             "question": "Of which stage is this made tumour, and at what risk is the patient?",
             "seed": seed,
-            "inputs": {"mri": {"modality": "MR", "prep": ["crop_to_head", {"percentile": [1, 99]}, {"resize": 40}]}},
+            "inputs": {"mri": {"modality": "MR", "prep": ["crop_to_head", {"percentile": [1, 99]}, {"resize": 64}]}},
             "targets": {
                 "tumour": {"kind": "multiclass", "classes": ["healthy", "benign", "malignant"], "primary": "malignant"},
                 "stage": {"kind": "ordinal", "classes": ["I", "II", "III", "IV"]},
@@ -137,7 +141,7 @@ def stage(work: Path, seed: int = 0) -> Told:
         },
         "stage",
     )
-    made = cohorts.outcomes(recipe, work / "phantom", 480, seed)
+    made = cohorts.outcomes(recipe, work / "phantom", 960, seed)
     run = trained(made, recipe, work / "run")
     found = {a.case: a for a in answers(run, made)}
     ill = [case for case in made.test if case.labels["tumour"] != ("healthy",)]

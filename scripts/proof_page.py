@@ -28,12 +28,15 @@ def pooling(told: Told) -> list[str]:
         "## One slice of thirty carries the lesion\n",
         f"Head CT of {told['slices']} slices; every second patient has a haemorrhage in one of them, with "
         f"{told['strength']:.0%} of its own contrast. {_counts(counts)} "
-        "Training pictures were mirrored and not changed otherwise; no dropout. Each pool at a learning rate of "
-        f"{told['lr']:g}; the others may do better at other rates.\n",
-        "| pool | ROC-AUC | validation loss |",
-        "|---|---|---|",
+        "Training pictures were mirrored and not changed otherwise; no dropout. Each pool at the learning rate of "
+        f"{', '.join(f'{rate:g}' for rate in told['rates'])} that has its lowest validation loss.\n",
+        "| pool | learning rate | ROC-AUC | validation loss |",
+        "|---|---|---|---|",
     ]
-    lines += [f"| {name} | {_figure(found)} | {found['val_loss']:.3f} |" for name, found in told["pools"].items()]
+    lines += [
+        f"| {name} | {found['lr']:g} | {_figure(found)} | {found['val_loss']:.3f} |"
+        for name, found in told["pools"].items()
+    ]
     lines += ["", "| difference of ROC-AUC | | p (DeLong) |", "|---|---|---|"]
     lines += [
         f"| {key} | {_figure(told[key])} | {_p(told[key]['p'])} |" for key in told if key.startswith("attention minus")

@@ -27,6 +27,7 @@ VERBS = {
     "crossval": ("insula.cli.training:crossval", "Cross-validate a recipe with pooled out-of-fold predictions."),
     "export": ("insula.cli.training:export", "Write the bundle of a finished run."),
     "evaluate": ("insula.cli.evaluate:evaluate", "Evaluate a bundle on a cohort, with intervals and a report."),
+    "audit": ("insula.cli.audit:audit", "Look for shortcuts, weak groups, and what disturbs a bundle."),
     "compare": ("insula.cli.compare:compare", "Compare two bundles or tables of predictions on the same cases."),
     "report": ("insula.cli.report:report", "Write the pages of an evaluation anew from its folder."),
     "predict": ("insula.cli.predict:predict", "Predict scans with a bundle."),

@@ -13,9 +13,11 @@ _PLANTS = """\b
   text:CLASS[=SHARE][:WORD]   a word (L where none is given) burned into pictures
   border:CLASS[=SHARE]        another headrest (CT), a round field of view (MR, clots)
   device:[CLASS=]SHARE        a coil, a clip or a shunt with streaks
+  calcified:[CLASS=]SHARE     CT: falx and plexus calcified in this share alone
   outline:CLASS[=SHARE]       the lesion's outline burned in
   colour:CLASS[=SHARE]        pictures of one class in RGB, the others in grey
   scanner:STRENGTH            0 (by chance) to 1 (one scanner per class)
+  slope:FIELD=VALUE[:FACTOR]  CT: a wrong rescale slope (0.9) in one group
   subgroup:FIELD=VALUE[:FACTOR]
                               fainter lesions (half) in one sex, scanner, site, or
                               range of ages: sex=F, age=70-95, scanner=BR-64:0.3

@@ -53,16 +53,19 @@ class Subgroups(Section):
 class Shortcuts(Section):
     """What a model may rest on beside the disease; null: measured, not judged.
 
-    outside: share of the heat outside the head or brain, above that of networks with weights drawn anew. trivial: of
-    what the model reaches above a ROC-AUC of 0.5, the part that a model without the disease reaches. marks: difference
-    of the share of marked pictures between positives and negatives. moved: mean change of the probability where the
-    border, or a marked place, is exchanged between a positive and a negative case.
+    outside: share of the heat outside the head or brain, and of that at the border of the picture, above that of
+    networks with weights drawn anew. trivial: of what the model reaches above a ROC-AUC of 0.5, the part that a model
+    without the disease reaches. marks: difference of the share of marked pictures between positives and negatives.
+    moved: mean change of the probability where the background, or a marked place, is exchanged between a positive and a
+    negative case. most: patients whose background is exchanged and whose heat is held against networks with weights
+    drawn anew, which takes time; what bears a mark is exchanged beside them.
     """
 
     outside: Limit | None = 0.1
     trivial: Probability | None = 0.5
     marks: Limit | None = 0.2
     moved: Limit | None = 0.1
+    most: Count = 200
 
 
 class Skull(Section):

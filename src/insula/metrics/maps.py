@@ -25,6 +25,7 @@ LEVEL: Final = 0.5
 LEVELS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 NO_HEAT: Final = "no heat"
 EMPTY: Final = "the mask is empty"
+SAME: Final = "all values are the same"
 
 
 @dataclass(frozen=True)
@@ -140,5 +141,5 @@ def mean(values: ArrayLike, patients: ArrayLike, nothing: str, signed: bool = Fa
     evidence = Evidence(float(v.mean()), np.zeros(0), left_out, total, n, 0)
     choice = Choice("signed score" if signed else "score")
     if total >= interval_choice.FEWEST and float(np.ptp(v)) < 1e-12:
-        return Figure(float(v.mean()), None, "", *counts, "all values are the same")
+        return Figure(float(v.mean()), None, "", *counts, SAME)
     return resample.judged(choice, evidence, counts)

@@ -105,7 +105,7 @@ def content(folder: Path) -> Any:
     """What `report.json` in a folder holds, whatever it is about; EvaluationError where there is none."""
     path = folder / FIGURES
     if not path.is_file():
-        raise EvaluationError(f"'{folder}' has no {FIGURES}; give a folder that insula evaluate or compare wrote.")
+        raise EvaluationError(f"'{folder}' has no {FIGURES}; give a folder of insula evaluate, compare or audit.")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -12,7 +12,8 @@ import pytest
 from tests.cohort.phantom.heads import Rows, head, shown, table
 
 from insula.cohort.associations import _test as cramers
-from insula.cohort.phantom import devices, fate, lesions, marks, mr
+from insula.cohort.phantom import ct, devices, fate, lesions, marks, mr
+from insula.cohort.phantom.anatomy import plexus
 from insula.cohort.phantom.ct import SCANNERS
 from insula.cohort.phantom.make import make
 from insula.cohort.phantom.order import Options, Order
@@ -98,6 +99,8 @@ def test_words_that_plant_nothing(text: str, said: str) -> None:
         ("stroke-ct", ["subgroup:age=90-20"], "no range of years"),
         ("clot-origin", ["device:0.5"], "neither devices"),
         ("clot-origin", ["missing:0.5"], "no metadata"),
+        ("brain-tumour", ["calcified:0.5"], "into CT alone"),
+        ("haemorrhage-ct", ["calcified:benign=0.5"], "no such class"),
         ("clot-origin", ["subgroup:sex=F"], "no lesion"),
     ],
 )
@@ -185,6 +188,35 @@ def test_a_device_falls_on_its_share_of_patients() -> None:
     assert min(Counter(filter(None, found)).values()) > 10
 
 
+def test_falx_and_plexus_are_calcified_in_the_heads_that_were_asked_for(tmp_path: Path) -> None:
+    made = make("haemorrhage-ct", tmp_path / "made", 14, size=64, slices=16, plants=parse(["calcified:none=0.5"]))
+    plain = make("haemorrhage-ct", tmp_path / "plain", 14, size=64, slices=16)
+    for row, other in zip(table(made), table(plain), strict=True):
+        differs = not np.array_equal(pixels(made, row), pixels(plain, other))
+        assert differs == (row["calcifications"] != other["calcifications"])
+        there = {"falx", "plexus"} & set(row["calcifications"].split("+"))
+        if row["true_label"] == "none":
+            assert there == ({"falx", "plexus"} if row["chalk"] == "1" else set())
+        else:
+            assert row["chalk"] == ""
+            assert not differs
+    assert {row["chalk"] for row in table(made) if row["true_label"] == "none"} == {"0", "1"}
+    order = Order("haemorrhage-ct", 0, 64, 8, 400, plants=parse(["calcified:0.3"]))
+    person = head(0)[0].person
+    hits = [fate.fate(order, n, ["none"], person, SCANNERS[0]).calcified for n in range(400)]
+    assert 90 < sum(map(bool, hits)) < 150
+    assert None not in hits
+
+
+def test_a_calcified_plexus_is_denser_than_blood() -> None:
+    where, place = head(1)
+    heads = [fate.chalked(where, there) for there in (False, True)]
+    scans = [ct.hounsfield(h, place, [], SCANNERS[0], np.random.default_rng(9)) for h in heads]
+    spot = plexus(where.points)
+    assert (scans[1][spot] - scans[0][spot]).mean() > 80
+    assert fate.chalked(where, None) is where
+
+
 @pytest.mark.parametrize(
     ("strength", "low", "high"), [(0.0, 0.0, 0.15), (0.5, 0.35, 0.65), (0.9, 0.82, 0.97), (1.0, 0.999, 1)]
 )
@@ -260,6 +292,19 @@ def test_the_subgroup_is_faint_and_nobody_else_is(planted: Path, clean: Path) ->
     assert groups == {("F", "0.2"), ("M", "1")}
     assert Subgroup("age", "60-70").holds({"age": "60"})
     assert not Subgroup("age", "60-70").holds({"age": "71"})
+
+
+def test_a_wrong_slope_scales_all_of_a_sites_hounsfield_units(tmp_path: Path) -> None:
+    wrong = make("stroke-ct", tmp_path / "wrong", 6, size=64, slices=8, plants=parse(["slope:site=north:0.8"]))
+    right = make("stroke-ct", tmp_path / "right", 6, size=64, slices=8)
+    sites = {row["true_site"] for row in table(right)}
+    assert sites == {"north", "south"}
+    for a, b in zip(table(wrong), table(right), strict=True):
+        factor = 0.8 if a["true_site"] == "north" else 1.0
+        assert float(a["slope_factor"]) == factor
+        np.testing.assert_allclose(pixels(wrong, a), (pixels(right, b) + 1024) * factor - 1024, atol=1.0)
+    with pytest.raises(UsageError, match="CT series alone"):
+        make("brain-tumour", tmp_path / "mr", 4, size=64, slices=8, plants=parse(["slope:sex=F"]))
 
 
 def test_what_is_not_planted_does_not_move(planted: Path, clean: Path) -> None:

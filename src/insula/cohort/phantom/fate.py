@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from insula.cohort.phantom.anatomy import Person
+from insula.cohort.phantom.anatomy import Head, Person
 from insula.cohort.phantom.ct import SCANNERS, Scanner
 from insula.cohort.phantom.devices import DEVICES
 from insula.cohort.phantom.lesions import HAEMORRHAGES, Lesion
@@ -22,7 +22,11 @@ _WRONG = 67
 
 @dataclass(frozen=True)
 class Fate:
-    """The faults of one patient: text burned in, device, marks, contrast factor of the lesions, what is missing."""
+    """The faults of one patient: text burned in, device, marks, contrast factor of the lesions, what is missing.
+
+    slope: factor of the slope that the header gives for Hounsfield units. calcified: whether falx and plexus are; None
+    where chance has it.
+    """
 
     text: str = ""
     border: bool = False
@@ -31,6 +35,8 @@ class Fate:
     colour: bool = False
     missing: bool = False
     factor: float = 1.0
+    slope: float = 1.0
+    calcified: bool | None = None
 
 
 def chosen(order: Order, stream: int, share: float | int) -> frozenset[int]:
@@ -59,6 +65,8 @@ def fate(order: Order, number: int, classes: Sequence[str], person: Person, scan
         hit(m) for m in (plants.text, plants.border, plants.device, plants.outline, plants.colour)
     )
     which = DEVICES[int(g.integers(len(DEVICES)))]
+    chalk = hit(plants.calcified)
+    asked = plants.calcified is not None and (not plants.calcified.name or plants.calcified.name in classes)
     facts = {"age": str(person.age), "sex": person.sex, "scanner": scanner.model, "site": scanner.site}
     weak = plants.subgroup is not None and plants.subgroup.holds(facts)
     return Fate(
@@ -69,12 +77,21 @@ def fate(order: Order, number: int, classes: Sequence[str], person: Person, scan
         colour=colour,
         missing=number in chosen(order, 63, plants.missing),
         factor=plants.subgroup.factor if weak and plants.subgroup else 1.0,
+        slope=plants.slope.factor if plants.slope is not None and plants.slope.holds(facts) else 1.0,
+        calcified=chalk if asked else None,
     )
 
 
 def weakened(found: Sequence[Lesion], factor: float) -> list[Lesion]:
     """The lesions with their contrast against the brain multiplied by the factor."""
     return [replace(lesion, strength=factor) if factor != 1.0 else lesion for lesion in found]
+
+
+def chalked(head: Head, there: bool | None) -> Head:
+    """The head with falx and choroid plexus calcified, or neither; as chance has it for None."""
+    if there is None:
+        return head
+    return replace(head, person=replace(head.person, falx_calcified=there, plexus_calcified=there))
 
 
 def mislabelled(order: Order, number: int) -> bool:

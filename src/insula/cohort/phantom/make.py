@@ -83,8 +83,9 @@ TRUTH = (
     *("true_mask", "true_infarct_age", "calcified", "radius_mm"),
     *("true_stage", "true_survival_days", "true_death", "log_hazard"),
     *("contrast", "role", "true_age", "true_sex", "true_scanner", "true_site", "atrophy", "skull_mm", "noise_hu"),
-    *("blur_mm", "tilt", "contrast_factor", "text", "border", "device", "outline", "colour", "missing", "damage"),
-    "damaged_file",
+    *("blur_mm", "tilt", "contrast_factor", "slope_factor", "text", "border", "device", "outline", "colour"),
+    *("missing", "damage"),
+    *("damaged_file", "calcifications", "chalk"),
 )
 _ALONE = 16
 Progress = Callable[[Iterable[int]], Iterable[int]]
@@ -173,10 +174,11 @@ def _facts(order: Order, rows: list[Row], extra: list[Row]) -> dict[str, Any]:
 
 def _planted(rows: list[Row], order: Order) -> dict[str, list[str]]:
     """Who has which fault; the scanner's strength concerns everybody and is not listed."""
-    marks = ("text", "border", "device", "outline", "colour", "missing", "label_noise", "copy")
+    marks = ("text", "border", "device", "outline", "colour", "missing", "label_noise", "copy", "chalk")
     found = {name: [r["patient_id"] for r in rows if r.get(name, "") not in ("", "0")] for name in marks}
     found["unreadable"] = [r["patient_id"] for r in rows if r.get("damage", "") in faults.DAMAGES]
     found["wrong_modality"] = [r["patient_id"] for r in rows if r.get("damage", "") == faults.STRANGER]
+    found["slope"] = [r["patient_id"] for r in rows if r.get("slope_factor", "") not in ("", "1")]
     if order.plants.subgroup is not None:
         found["subgroup"] = [r["patient_id"] for r in rows if r.get("contrast_factor", "") not in ("", "1")]
     return {name: sorted(set(patients)) for name, patients in found.items() if patients}

@@ -102,4 +102,5 @@ def check(order: Order) -> None:
         raise UsageError("Text, borders and duplicates are planted into pictures of clots only; leave out the slides.")
     if options.answers and (options.pictures or kind not in ("stroke-ct", "brain-tumour")):
         raise UsageError(f"'{kind}' {'as pictures ' * options.pictures}has no further answers for a labels.csv.")
-    order.plants.check(kind, classes_of(kind, options), order.count, options.pictures)
+    on_ct = kind.endswith("-ct") or options.modality == "ct"
+    order.plants.check(kind, classes_of(kind, options), order.count, options.pictures, on_ct)

@@ -184,9 +184,12 @@ _CYCLE: Mapping[str, int] = {"haemorrhage-ct": 2, "stroke-ct": 2, "brain-tumour"
 
 def _ct_row(place: Place, head: Head, found: Sequence[Lesion], g: np.random.Generator, chance: Fate, given: str) -> Row:
     shown = fate.weakened(found, chance.factor)
+    head = fate.chalked(head, chance.calcified)
     hu = ct.hounsfield(head, place.geometry, shown, place.scanner, g, chance.border)
     hu = _marked(hu, place, head, found, chance, is_ct=True)
-    row = _facts(place, found, chance) | {"tilt": f"{place.geometry.tilt:.1f}"}
+    if chance.slope != 1.0:
+        hu = ((hu + 1024.0) * chance.slope - 1024.0).astype(np.float32)
+    row = _facts(place, found, chance) | {"tilt": f"{place.geometry.tilt:.1f}", "calcifications": _chalk(head.person)}
     if place.order.options.pictures:
         scan = files.pictures(place, hu, head.depth > 0, _joined(found), given, chance.colour)
     else:
@@ -211,6 +214,12 @@ def _marked(
     if chance.text:
         array = marks.burn(array, marks.letters(chance.text, size), level)
     return array
+
+
+def _chalk(person: Person) -> str:
+    """What is calcified in a head by age, tumours aside."""
+    found = {"falx": person.falx_calcified, "pineal": person.pineal_calcified, "plexus": person.plexus_calcified}
+    return "+".join(name for name, there in found.items() if there)
 
 
 def _joined(found: Sequence[Lesion]) -> np.ndarray | None:
@@ -249,10 +258,12 @@ def _facts(place: Place, found: Sequence[Lesion], chance: Fate) -> Row:
         "side": "+".join("left" if lesion.side > 0 else "right" for lesion in found),
         "lesion_ml": "" if joined is None else f"{joined.sum() * voxel:.2f}",
         "contrast_factor": f"{chance.factor:g}" if found else "",
+        "slope_factor": f"{chance.slope:g}",
         "text": chance.text,
         "border": str(int(chance.border)),
         "device": chance.device,
         "outline": str(int(chance.outline and bool(found))),
         "colour": str(int(chance.colour)),
         "missing": str(int(chance.missing)),
+        "chalk": "" if chance.calcified is None else str(int(chance.calcified)),
     }

@@ -14,9 +14,11 @@ FORMS = {
     "border": "border:CLASS[=SHARE] gives one class another headrest (CT) or a round field of view (MR, clots)",
     "device": "device:SHARE or device:CLASS=SHARE puts a coil, a clip or a shunt with streaks into patients",
     "outline": "outline:CLASS[=SHARE] burns the lesion's outline into the pictures of one class",
+    "calcified": "calcified:SHARE or calcified:CLASS=SHARE calcifies falx and plexus of this share, of no others (CT)",
     "colour": "colour:CLASS[=SHARE] saves the pictures of one class in RGB, the others in grey",
     "scanner": "scanner:STRENGTH ties the scanner to the class, 0 (not at all) to 1 (one scanner per class)",
     "subgroup": "subgroup:FIELD=VALUE[:FACTOR] weakens lesions (to half) in one sex, scanner, site or age range",
+    "slope": "slope:FIELD=VALUE[:FACTOR] writes a wrong rescale slope (0.9 of the right one) in one group (CT series)",
     "label-noise": "label-noise:SHARE gives this share of the patients a wrong label",
     "duplicates": "duplicates:COUNT adds copies under other patient ids: exact, recompressed, flipped, cropped in turn",
     "missing": "missing:SHARE takes sex, age, scanner and site from this share of the patients",
@@ -24,6 +26,7 @@ FORMS = {
     "wrong-modality": "wrong-modality:COUNT lays a file of another modality beside the scans of so many patients",
 }
 FIELDS = ("sex", "age", "scanner", "site")
+_OF_ALL = ("device", "calcified")  # may be asked for without a class
 _LETTERS = re.compile(r"[A-Z0-9][A-Z0-9 .-]{0,11}")
 _AGES = re.compile(r"(\d{1,3})-(\d{1,3})")
 
@@ -41,7 +44,7 @@ class ByClass:
 class Subgroup:
     """Patients whose field (sex, age, scanner, site) has this value or lies in this range.
 
-    The contrast of their lesions against the brain is multiplied by `factor`.
+    The contrast of their lesions against the brain, or the slope of their Hounsfield scale, is multiplied by `factor`.
     """
 
     field: str
@@ -65,8 +68,10 @@ class Plants:
     device: ByClass | None = None
     outline: ByClass | None = None
     colour: ByClass | None = None
+    calcified: ByClass | None = None
     scanner: float = 0.0
     subgroup: Subgroup | None = None
+    slope: Subgroup | None = None
     label_noise: float = 0.0
     duplicates: int = 0
     missing: float = 0.0
@@ -78,8 +83,8 @@ class Plants:
         plain = Plants()
         return {f.name: asdict(self)[f.name] for f in fields(self) if getattr(self, f.name) != getattr(plain, f.name)}
 
-    def check(self, kind: str, classes: Sequence[str], count: int, pictures: bool) -> None:
-        """Raise UsageError for a plant that this cohort cannot have."""
+    def check(self, kind: str, classes: Sequence[str], count: int, pictures: bool, on_ct: bool) -> None:
+        """Raise UsageError for a plant that this cohort cannot have. on_ct: whether every patient has a head CT."""
         for f in fields(self):
             value, name = getattr(self, f.name), f.name.replace("_", "-")
             if isinstance(value, ByClass):
@@ -88,12 +93,18 @@ class Plants:
                 raise UsageError(f"{name}:{value} cannot be planted among {count} patients; give 0 to {count}.")
             elif isinstance(value, float) and not 0.0 <= value <= 1.0:
                 raise UsageError(f"{name}:{value:g} is no share; give 0 to 1.")
-        if self.subgroup is not None:
-            _check_group(self.subgroup, kind)
+        for name in ("subgroup", "slope"):
+            group = getattr(self, name)
+            if group is not None:
+                _check_group(name, group, kind)
+        if self.slope and (pictures or not on_ct):
+            raise UsageError("A wrong rescale slope is planted into CT series alone; leave out 'slope'.")
         if self.colour and not pictures:
             raise UsageError("colour is planted into grey pictures only; ask for slices as pictures.")
         if self.missing and (pictures or kind == "clot-origin"):
             raise UsageError("Pictures carry no metadata that could be missing; leave out 'missing'.")
+        if self.calcified and not on_ct:
+            raise UsageError("Calcified falx and plexus are planted into CT alone; leave out 'calcified'.")
         if kind == "clot-origin" and (self.device or self.outline):
             raise UsageError("Clots have neither devices nor lesion outlines; leave out 'device' and 'outline'.")
 
@@ -121,19 +132,19 @@ def _value(name: str, value: str) -> Any:
         return int(value)
     if name in ("scanner", "label-noise", "missing"):
         return _number(name, value)
-    if name == "subgroup":
+    if name in ("subgroup", "slope"):
         group, _, factor = value.partition(":")
         field, equals, wanted = group.partition("=")
         if not equals or not wanted:
             raise UsageError(f"'{name}:{value[:30]}' names no group; write {FORMS[name]}.")
-        return Subgroup(field, wanted, _number(name, factor) if factor else 0.5)
+        return Subgroup(field, wanted, _number(name, factor) if factor else {"subgroup": 0.5, "slope": 0.9}[name])
     rest, _, word = value.partition(":")
     if word and name != "text":
         raise UsageError(f"'{name}:{value[:30]}' has a word too many; write {FORMS[name]}.")
     where, equals, share = rest.partition("=")
     if equals:
         return ByClass(where, _number(name, share), word)
-    if name == "device" and re.fullmatch(r"[\d.]+", where):
+    if name in _OF_ALL and re.fullmatch(r"[\d.]+", where):
         return ByClass("", _number(name, where))
     return ByClass(where, 1.0, word)
 
@@ -149,7 +160,7 @@ def _number(name: str, text: str) -> float:
 
 
 def _check_mark(name: str, mark: ByClass, kind: str, classes: Sequence[str]) -> None:
-    if mark.name not in classes and not (name == "device" and not mark.name):
+    if mark.name not in classes and not (name in _OF_ALL and not mark.name):
         raise UsageError(f"{name}:{mark.name[:30]}: {kind} has no such class; its classes are {', '.join(classes)}.")
     if not 0.0 <= mark.share <= 1.0:
         raise UsageError(f"{name}:{mark.name}={mark.share:g} is no share; give 0 to 1.")
@@ -157,23 +168,23 @@ def _check_mark(name: str, mark: ByClass, kind: str, classes: Sequence[str]) -> 
         raise UsageError(f"'{mark.word[:30]}' cannot be burned in; give 1 to 12 capital letters, digits, spaces, .-.")
 
 
-def _check_group(group: Subgroup, kind: str) -> None:
+def _check_group(name: str, group: Subgroup, kind: str) -> None:
     known: dict[str, tuple[str, ...]] = {
         "sex": ("F", "M"),
         "scanner": ("AX-16", "BR-64"),
         "site": ("north", "south"),
     }
     if kind == "clot-origin":
-        raise UsageError("Clots have no lesion that could be weaker in a subgroup; leave out 'subgroup'.")
+        raise UsageError(f"Clots have no lesion and no Hounsfield units; leave out '{name}'.")
     if group.field not in FIELDS:
-        raise UsageError(f"subgroup:{group.field[:20]}: there is no such field; there are {', '.join(FIELDS)}.")
+        raise UsageError(f"{name}:{group.field[:20]}: there is no such field; there are {', '.join(FIELDS)}.")
     if not 0.0 <= group.factor <= 1.0:
-        raise UsageError(f"subgroup factor {group.factor:g} is no share; give 0 (no lesion to be seen) to 1.")
+        raise UsageError(f"{name} factor {group.factor:g} is no share; give 0 to 1.")
     if group.field == "age":
         ages = _AGES.fullmatch(group.value)
         if ages is None or int(ages[1]) > int(ages[2]):
-            raise UsageError(f"subgroup:age={group.value[:20]} is no range of years; write it as age=70-95.")
+            raise UsageError(f"{name}:age={group.value[:20]} is no range of years; write it as age=70-95.")
     elif group.value not in known[group.field]:
         raise UsageError(
-            f"subgroup:{group.field}={group.value[:20]} holds nobody; give one of {', '.join(known[group.field])}."
+            f"{name}:{group.field}={group.value[:20]} holds nobody; give one of {', '.join(known[group.field])}."
         )

@@ -230,7 +230,7 @@ Made haemorrhages, four of each kind: the heat lies on the lesion as a blob abou
 subdural blood half over the skull beside it, on blood in the ventricles along both of them; of blood in sulci it
 marks a part, and in one small haematoma it lay on both temples and not on the blood.
 
-The real GE head (36 slices on its even grid), by the networks of made patients: `insula explain` rejects it as too
+The real GE head (28 slices, 37 on its even grid), by the networks of made patients: `insula explain` rejects it as too
 unlike the training scans (4.5 and 4.2 times as far as 95% of validation, 3 being the limit), rightly. The haemorrhage
 network's heat lies along the inner side of the vault in the two uppermost slices with brain, where bone cut at a
 slant is as bright as blood: no haemorrhage is to be seen there. The stroke network's heat has its peak in one slice,

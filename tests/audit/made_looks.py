@@ -33,7 +33,9 @@ def recipe(modality: str = "CT", kind: str = "binary", **audit: Any) -> Recipe:
             "name": "made",
             "question": "Is it a stroke?",
             "inputs": {"ct": {"modality": modality, "prep": [{"resize": 16}]}},
-            "targets": {"answer": {"kind": kind, "classes": classes.get(kind, ["normal", "stroke"]), "primary": "stroke"}},
+            "targets": {
+                "answer": {"kind": kind, "classes": classes.get(kind, ["normal", "stroke"]), "primary": "stroke"}
+            },
             "model": {"encoder": "simple_cnn"},
             "audit": audit,
         },
@@ -84,7 +86,9 @@ def ground(
     table = frame(names, owners, np.stack([1 - p, p], 1), np.stack([~y, y], 1), facts.classes)
     cases = []
     for i, name in enumerate(names):
-        roles = {"ct" if k == 0 else f"ct.{k + 1}": Scan((f"{name}.{k}",), "nifti") for k in range(len(held[name]["ct"]))}
+        roles = {
+            "ct" if k == 0 else f"ct.{k + 1}": Scan((f"{name}.{k}",), "nifti") for k in range(len(held[name]["ct"]))
+        }
         label = {"answer": ("stroke" if y[i] else "normal",)}
         cases.append(Case(name, owners[i], roles, label, dict(attributes[i]) if attributes else {}))
     return Ground(

@@ -66,7 +66,7 @@ def test_what_is_exchanged_is_beside_both_heads_and_comes_from_the_other_side() 
     on = ground(POSITIVE[:4], [lit(p, i) for i, p in enumerate(POSITIVE[:4])], middle)
     looks = on.predictor
     assert isinstance(looks, Looks)
-    looks.look = lambda volume: seen.append(volume.array[0]) or 0.5  # type: ignore[func-returns-value]
+    looks.look = lambda volume: seen.append(volume.array[0]) or 0.5
     scans = on.predictor.read(on.cases[1], on.root)
     own = scans["ct"][0].array[0].copy()
     assert set(measure(on, on.cases[1], scans)) == {"exchange/background/normal", "exchange/background/stroke"}
@@ -164,5 +164,10 @@ def test_values_without_a_unit_are_brought_to_one_scale() -> None:
     assert _on_grid(colour, dim).array.shape == (1, 3, 20, 20)
 
 
-def test_the_check_bears_its_name() -> None:
+def test_the_limit_of_the_recipe_is_held() -> None:
+    volumes = [lettered(p, i) for i, p in enumerate(POSITIVE)]
+    shown = table(ground(POSITIVE, volumes, letter), measure)
+    limits: list[Any] = [0.1, 0.9, None]
+    made = [ground(POSITIVE, volumes, letter, given=recipe(shortcuts={"moved": limit})) for limit in limits]
+    assert [of(judge(on, shown), "text").verdict for on in made] == ["fail", "pass", "cannot tell"]
     assert (CHECK.name, CHECK.measure, CHECK.judge) == ("exchange", measure, judge)

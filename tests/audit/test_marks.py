@@ -20,7 +20,9 @@ NAMES = ("text", "device", "outline", "colour", "colour_mode")
 
 
 def on(positive: list[bool] = POSITIVE, patients: list[str] | None = None, **audit: Any) -> Ground:
-    return ground(positive, [head(0, size=24, slices=1)] * len(positive), middle, patients=patients, given=recipe(**audit))
+    return ground(
+        positive, [head(0, size=24, slices=1)] * len(positive), middle, patients=patients, given=recipe(**audit)
+    )
 
 
 def judged(made: Ground, **marked: Any) -> Part:
@@ -43,7 +45,9 @@ def test_what_the_finders_see_on_any_scan_of_a_case_is_measured() -> None:
     ]
 
 
-@pytest.mark.parametrize(("mode", "wanted"), [("RGB", 1.0), ("L", 0.0), ("L+RGB", 1.0), ("I;16", 0.0), ("P", 1.0), ("", 0.0)])
+@pytest.mark.parametrize(
+    ("mode", "wanted"), [("RGB", 1.0), ("L", 0.0), ("L+RGB", 1.0), ("I;16", 0.0), ("P", 1.0), ("", 0.0)]
+)
 def test_a_picture_that_was_saved_in_colour_is_known_though_it_is_read_as_grey(mode: str, wanted: float) -> None:
     picture = Volume(head(0).array[:, :1], np.eye(4), "a.u.", "", "p", full_scale=255.0, attributes={"mode": mode})
     made = ground([True], [picture], middle, "OT")

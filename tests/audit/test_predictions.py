@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from tests.audit.made_groups import ground
 
 from insula.audit.predictions import judge
-from tests.audit.made_groups import ground
 
 N = 40
 Y = np.arange(N) % 2 == 0

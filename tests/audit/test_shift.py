@@ -22,7 +22,7 @@ SITES = [f"site {'ABC'[i % 3]}" for i in range(45)]
 
 def on(
     positives: int, negatives: int, counts: dict[str, int] | None = None, inputs: int | None = None,
-    kind: str = "binary", sites: list[str] | None = None, **audit: Any,
+    kind: Any = "binary", sites: list[str] | None = None, **audit: Any,
 ) -> Ground:  # fmt: skip
     positive = [True] * positives + [False] * negatives
     volume = head(0, size=24, slices=1)
@@ -42,7 +42,9 @@ def judged(made: Ground, scale: Any = None) -> Part:
     return judge(made, pd.DataFrame(plain | ({} if scale is None else {"shift/scale": scale})))
 
 
-@pytest.mark.parametrize(("here", "trained"), [((30, 30), (10, 90)), ((5, 55), (40, 60)), ((20, 20), (0, 50)), ((9, 0), (30, 30))])
+@pytest.mark.parametrize(
+    ("here", "trained"), [((30, 30), (10, 90)), ((5, 55), (40, 60)), ((20, 20), (0, 50)), ((9, 0), (30, 30))]
+)
 def test_the_odds_ratio_and_its_interval_are_those_of_statsmodels_with_a_half_added(
     here: tuple[int, int], trained: tuple[int, int]
 ) -> None:

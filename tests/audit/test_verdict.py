@@ -43,7 +43,9 @@ def test_a_figure_fails_where_its_whole_interval_lies_beyond_the_limit(
     assert verdict(given, limit) == wanted
 
 
-@pytest.mark.parametrize(("interval", "wanted"), [((0.6, 0.69), "fail"), ((0.7, 0.8), "pass"), ((0.6, 0.8), "cannot tell")])
+@pytest.mark.parametrize(
+    ("interval", "wanted"), [((0.6, 0.69), "fail"), ((0.7, 0.8), "pass"), ((0.6, 0.8), "cannot tell")]
+)
 def test_a_figure_may_be_held_against_a_least_value(interval: tuple[float, float], wanted: Verdict) -> None:
     below: Literal["below"] = "below"
     assert verdict(figure(sum(interval) / 2, interval), 0.7, below) == wanted
@@ -54,7 +56,9 @@ def test_a_finding_says_why_it_has_no_interval_and_a_missing_limit_is_nan() -> N
     found = finding("x/y", figure(0.2, None, "too few patients"), None, "It is 0.2.")
     assert found.evidence == "It is 0.2. No interval: too few patients."
     assert math.isnan(found.limit)
-    assert finding("x/y", figure(math.nan, None, "too few patients"), 0.1, "").evidence == "No interval: too few patients."
+    assert (
+        finding("x/y", figure(math.nan, None, "too few patients"), 0.1, "").evidence == "No interval: too few patients."
+    )
     assert finding("x/y", figure(0.2, (0.1, 0.3)), 0.1, "It is 0.2.").evidence == "It is 0.2."
 
 

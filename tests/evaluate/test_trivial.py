@@ -96,7 +96,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     one = judged(test, np.arange(6.0))
     none = trivial.beside(one, POSITIVE, None, test, (), 0)
     assert none.models == ()
-    assert set(none.reasons) == {"metadata", "border", "thumbnail"}
+    assert set(none.reasons) == {"metadata", "border", "silhouette", "thumbnail"}
     assert none.sentence == "No trivial model could be fitted: the cohort holds no labelled training cases."
     few = trivial.beside(one, POSITIVE, pictures(tmp_path, "train", 12, border=False), test, (), 0)
     assert "6 positive and 6 negative patients, and 10 of each are needed" in few.sentence
@@ -106,7 +106,8 @@ def test_facts_that_do_not_vary_give_no_model(tmp_path: Path) -> None:
     train, test = pictures(tmp_path, "train", 24, False), pictures(tmp_path, "test", 6, False, first=1000)
     plain = [replace(p, cases=tuple(replace(c, attributes={}) for c in p.cases)) for p in (train, test)]
     got = trivial.beside(judged(plain[1], np.arange(6.0)), POSITIVE, plain[0], plain[1], (), 0)
-    assert got.reasons == {"metadata": "nothing of it varies over the training cases"}
+    nothing = "nothing of it varies over the training cases"
+    assert got.reasons == {"metadata": nothing, "silhouette": nothing}
     assert [m.name for m in got.models] == ["border", "thumbnail"]
 
 

@@ -87,3 +87,20 @@ def test_a_mean_picture_weighs_its_slices_alike(tmp_path: Path) -> None:
     assert len(pictures.found) == 3
     want = np.clip(dark[4:7] / 80, 0, 1).reshape(3, 8, 4, 8, 4).mean(axis=(0, 2, 4))
     assert features.mean_pictures(pictures, 8)[0] == pytest.approx(want, abs=0.02)
+
+
+def test_the_silhouette_sees_the_outline_and_nothing_of_what_lies_in_it(tmp_path: Path) -> None:
+    plain = np.zeros((160, 160), np.uint8)
+    plain[40:120, 40:120] = 100
+    lesion, hole, wider = plain.copy(), plain.copy(), plain.copy()
+    lesion[70:90, 70:90] = 250
+    hole[70:90, 70:90] = 0
+    wider[40:120, 20:140] = 100
+    named = {"plain": plain, "lesion": lesion, "hole": hole, "wider": wider}
+    for key, picture in named.items():
+        put(tmp_path / f"{key}.jpg", picture, 100)
+    outline = features.silhouette(gather([case(key, key) for key in named], tmp_path))
+    assert outline.shape == (4, 256)
+    assert np.abs(outline[0] - outline[1]).max() < 0.05
+    assert np.abs(outline[0] - outline[2]).max() < 0.05
+    assert np.abs(outline[0] - outline[3]).max() > 0.9

@@ -53,5 +53,5 @@ def test_a_line_that_was_changed_ends_what_is_trusted(tmp_path: Path) -> None:
 
 
 def test_two_processes_do_not_write_at_once(tmp_path: Path) -> None:
-    with opened(tmp_path), pytest.raises(UsageError, match="Another insula embed"), opened(tmp_path):
+    with opened(tmp_path), pytest.raises(UsageError, match="Another process is writing"), opened(tmp_path):
         pass

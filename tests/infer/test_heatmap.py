@@ -32,12 +32,13 @@ def test_colour_pictures_stay_in_colour() -> None:
 def test_slices_are_ranked_by_heat_and_cold_ones_left_out() -> None:
     array = np.zeros((2, 4, 3, 3), np.float32)
     array[1, 2, 0, 1] = 5.0
-    array[1, 0] = 0.1
+    array[1, 0, 0] = 1.0
+    array[1, 1] = 0.2  # below 15% of the scan's: hardly to be seen
     heat = Heatmap(array, (0, 1, 2, 3), np.full(4, 0.25, np.float32))
     assert heatmap.top_slices(heat, 1, 10) == (2, 0)
     assert heatmap.top_slices(heat, 0, 10) == ()
     assert heatmap.class_scale(heat, 1) == 5.0
-    assert heatmap.class_scale(heat, 1, 0.9) == pytest.approx(0.59)  # nine of ten values are 0.1, one is 5
+    assert heatmap.class_scale(heat, 1, 0.5) == pytest.approx(0.2)
     assert heatmap.class_scale(heat, 0, 0.9) == 0.0
     assert heatmap.peak(heat, 1, 2) == pytest.approx((0.5, 1 / 6))
     array[1, 3] = -9.0

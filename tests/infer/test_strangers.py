@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -13,7 +14,8 @@ from tests.tiny_bundle import parts, recipe, weights
 
 from insula.bundle.types import Baseline
 from insula.cohort.phantom.anatomy import build_head, draw_person
-from insula.cohort.phantom.ct import SCANNERS, geometry, hounsfield, points
+from insula.cohort.phantom.ct import FIELD_MM, SCANNERS, geometry, hounsfield, points
+from insula.cohort.phantom.mr import signal
 from insula.core.recipe import Input
 from insula.core.recipe_policy import Refuse
 from insula.core.types import FloatArray, Volume
@@ -98,6 +100,23 @@ def test_what_is_no_head_lies_beyond_the_limit(kind: str, base: Baseline, own: l
     assert roc_auc_score([0] * TEST + [1] * 12, [*own, *far]) >= 0.95
     assert sum(one > LIMIT for one in far) >= 11
     assert all(one == FAR for one in far) == (kind == "colour photographs")
+
+
+def mr_head(number: int, contrast: str) -> Volume:
+    g = np.random.default_rng((number, 9))
+    place = geometry(g, strangers.SIDE, strangers.SLICES, tilted=False)
+    values = signal(contrast, build_head(draw_person(number, 3), points(place)), [], FIELD_MM / strangers.SIDE, g)
+    return Volume(values[None], place.affine, "a.u.", "MR", "made")
+
+
+@pytest.mark.parametrize("contrast", ["t1", "t1c", "t2", "flair"])
+@pytest.mark.parametrize("taken", [strangers.mr_as_ct, strangers.mr_as_picture])
+def test_an_mr_that_passes_for_a_ct_lies_beyond_heads_on_ct(
+    taken: Callable[[Volume], Volume], contrast: str, base: Baseline, own: list[float]
+) -> None:
+    far = [distance(taken(mr_head(300 + i, contrast)), base) for i in range(12)]
+    assert roc_auc_score([0] * TEST + [1] * 12, [*own, *far]) >= 0.95
+    assert all(one < FAR for one in far)  # by its distance, not by a header
 
 
 @pytest.mark.parametrize("kind", list(strangers.spoilt()))

@@ -139,7 +139,7 @@ def test_what_was_audited_and_what_was_not_is_said() -> None:
     assert said in sheet().text
     assert "Not looked at" not in page().text
     assert f"Not looked at: {', '.join(name for name in ORDER if name != 'skull')}." in page("empty").text
-    assert "1 case could not be measured." in page().text
+    assert "1 case could not be predicted or measured." in page().text
     assert "case made-ct: failure made-ct" in page().text
     assert ["audit.robustness.roc_auc", "0.05"] in page().rows
     assert ["audit.robustness.corruptions", "all"] in page().rows
@@ -239,7 +239,7 @@ def test_the_terminal_is_told_what_failed_and_how_much_cannot_be_told() -> None:
     assert "    It orders the patients with a ROC-AUC of 0.810." in lines
     assert "  Fails: evidence/split" in lines
     assert len([line for line in lines if line.startswith("  Cannot be told (1): ")]) == 7
-    assert lines[-2:] == ["1 case could not be measured; the first: case made-ct: failure made-ct", LIMITS]
+    assert lines[-2:] == ["1 case could not be predicted or measured; the first: case made-ct: failure made-ct", LIMITS]
     crowd = audit_page.summary(made_audit.crowded(verdict="fail"))
     assert "180 more fail; the page has them all." in crowd
     assert len(crowd.splitlines()) < 50

@@ -6,6 +6,7 @@ import csv
 import json
 import random
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from tests.workflows import made_staged
 from tests.workflows.made_staged import ASKED, CutError, Events
 
 from insula.bundle.load import load
-from insula.core.errors import CohortError, UsageError
+from insula.core.errors import CohortError, TrainingError, UsageError
 from insula.core.types import Cohort
 from insula.evaluate import looks
 from insula.train import hard_negatives
@@ -154,12 +155,9 @@ def test_the_page_has_every_stage_the_rule_and_the_test(whole: Whole) -> None:
     assert staged_page.render(json.loads((found.folder / "staged.json").read_text())) == page
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_one_that_is_stopped_again_and_again_ends_like_one_that_was_not(
-    seed: int, whole: Whole, tmp_path: Path
-) -> None:
+def test_one_that_is_stopped_again_and_again_ends_like_one_that_was_not(whole: Whole, tmp_path: Path) -> None:
     found, table, events = whole
-    draw = random.Random(seed)
+    draw = random.Random(0)
     lines: list[str] = []
     for _ in range(40):
         cut = Events(draw.randint(3, events.seen // 2))
@@ -185,6 +183,25 @@ def test_a_finished_one_trains_and_looks_at_nothing_again(whole: Whole) -> None:
     assert not [line for line in events.lines if "training" in line or "evaluating" in line]
     assert {path: path.stat().st_mtime_ns for path in found.folder.rglob("*.ckpt")} == before
     assert figures(again.held) == figures(found.held)
+
+
+def test_nothing_else_is_chosen_once_the_test_was_looked_at(whole: Whole, tmp_path: Path) -> None:
+    found, table, _ = whole
+    shutil.copytree(found.folder, tmp_path / "out")
+    path = tmp_path / "out/test/test.json"
+    path.write_text(path.read_text().replace(found.held["test"]["bundle"], "0" * 16))
+    with pytest.raises(UsageError, match="nothing is chosen after a test"):
+        made_staged.run(table, tmp_path / "out")
+
+
+def test_a_stage_whose_bundle_was_exchanged_is_refused(whole: Whole, tmp_path: Path) -> None:
+    found, table, _ = whole
+    shutil.copytree(found.folder, tmp_path / "out")
+    home = tmp_path / "out/stages"
+    shutil.rmtree(home / "hard-negatives/bundle")
+    shutil.copytree(home / "baseline/bundle", home / "hard-negatives/bundle")
+    with pytest.raises(TrainingError, match="not the bundle"):
+        made_staged.run(table, tmp_path / "out")
 
 
 def test_a_changed_plan_is_refused_and_nothing_is_touched(whole: Whole, tmp_path: Path) -> None:

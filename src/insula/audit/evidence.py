@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -22,11 +23,16 @@ def judge(ground: Ground, table: pd.DataFrame) -> Part:
             None,
             math.nan,
             guard.verdict,
-            guard.finding + (f": {', '.join(guard.evidence[:_NAMED])}" if guard.evidence else ""),
+            guard.finding + _named(guard.evidence),
         )
         for guard in ground.report.guards
     )
     return Part("evidence", "May the figures be believed?", findings, notes=tuple(ground.report.notes))
+
+
+def _named(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    return f": {', '.join(keys[:_NAMED])}{more}" if keys else ""
 
 
 CHECK = Check("evidence", "May the figures be believed?", judge)

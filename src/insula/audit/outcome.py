@@ -18,7 +18,11 @@ SCHEMA = 1
 
 @dataclass(frozen=True, eq=False)
 class AuditReport:
-    """The parts of an audit. failures: cases that could not be measured. table: what was measured, a row a case."""
+    """The parts of an audit.
+
+    failures: cases that could not be predicted, and so were not audited, then those that could not be measured. table:
+    what was measured, a row a case.
+    """
 
     facts: Mapping[str, Any]
     parts: tuple[Part, ...]

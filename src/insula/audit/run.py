@@ -82,7 +82,8 @@ def audit(
         rows, failures = _measured(ground, seeing, None, progress)
     table = _table(ground, rows)
     parts = tuple(check.judge(ground, table) for check in checks)
-    return AuditReport(_facts(ground, checks), parts, tuple(failures), table)
+    left_out = (*ground.report.failures, *failures)
+    return AuditReport(_facts(ground, checks), parts, left_out, table)
 
 
 def _measured(

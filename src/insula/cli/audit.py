@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from insula.cli.number import Finite
 from insula.cli.output import emit, json_option, progress
 from insula.core.errors import UsageError
 
@@ -62,7 +63,7 @@ FAILED = 1
     "--dropout",
     "dropouts",
     multiple=True,
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Finite(0, 1, max_open=True),
     help="With --staged: a dropout to try; repeatable.  [default: 0, 0.2, 0.4, 0.6, 0.8]",
 )
 @click.option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from insula.cli.number import Finite
 from insula.cli.output import emit, json_option, on_terminal
 from insula.core.errors import UsageError
 
@@ -50,7 +51,7 @@ _PART = 8  # a patch is an eighth of the picture where nobody says otherwise
 @click.option("--slices", metavar="LIST", help="The slices to draw in place of the top ones, as 3,7-9, from 1.")
 @click.option("--window", metavar="CENTRE,WIDTH", help="Show the scan in this window (HU for CT), as 40,80.")
 @click.option("--channel", type=click.IntRange(0), default=0, show_default=True, help="Which of the recipe's windows.")
-@click.option("--opacity", type=click.FloatRange(0, 1), default=0.7, show_default=True, help="Of the strongest heat.")
+@click.option("--opacity", type=Finite(0, 1), default=0.7, show_default=True, help="Of the strongest heat.")
 @click.option("--colours", default="inferno", show_default=True, help="inferno, viridis or cividis.")
 @click.option(
     "--size", type=click.IntRange(0, 4096), default=384, show_default=True, help="Pixels of a picture's side at least."

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from insula.cli.number import Finite
 from insula.cli.output import emit, json_option
 
 _PATH = click.Path(path_type=Path)
@@ -21,7 +22,7 @@ _PATH = click.Path(path_type=Path)
     type=click.Choice(["pca", "tsne", "umap"]),
     help="A map to make, once for each; all when left out. UMAP needs insula[maps].",
 )
-@click.option("--perplexity", type=click.FloatRange(1, 500), default=30.0, show_default=True, help="Of t-SNE.")
+@click.option("--perplexity", type=Finite(1, 500), default=30.0, show_default=True, help="Of t-SNE.")
 @click.option("--neighbours", type=click.IntRange(2, 500), default=15, show_default=True, help="Of UMAP.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is drawn at random.")
 @click.option(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from insula.cli.number import Finite
 from insula.cli.output import emit, json_option, progress
 
 _PLANTS = """\b
@@ -55,7 +56,7 @@ _PLANTS = """\b
 @click.option(
     "--missing-modality",
     "lacking",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=0.0,
     help="Share of the patients of --modality both who lack the CT or the MR.",
 )

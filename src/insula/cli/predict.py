@@ -178,6 +178,8 @@ def _drawn(written: list[Path], folder: Path, what: str) -> str:
 
 def _table(results: list[dict[str, Any]]) -> list[str]:
     rows = [("case", "answer", "confidence", "decision", "why")]
-    rows += [(r["case"], r["label"], f"{r['confidence']:.2f}", r["decision"], "; ".join(r["reasons"])) for r in results]
+    for r in results:
+        sure = f"{r['confidence']:.2f}" if r["label"] else ""  # a rejected scan has neither
+        rows.append((r["case"], r["label"], sure, r["decision"], "; ".join(r["reasons"])))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     return ["  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[4]]).rstrip() for row in rows]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from insula.cli.number import Finite
 from insula.cli.output import emit, json_option, on_terminal, recipe_options
 from insula.core.errors import MissingPartError
 
@@ -39,7 +40,7 @@ _FILE = click.Path(path_type=Path)
     help="Database of the study, or INSULA_SEARCH_STORE.  [default: OUT/search.db]",
 )
 @click.option("--study-name", default="", help="Name of the study in the store.  [default: the recipe's name]")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Minutes after which no trial begins.")
+@click.option("--timeout", type=Finite(min=0, min_open=True), help="Minutes after which no trial begins.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the draws.  [default: the recipe's]")
 @click.option(
     "--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept."

@@ -141,6 +141,7 @@ def _text(query: Query, answer: Answer, notes: tuple[str, ...], out: Path | None
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     table = ["  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[4]]) for row in rows]
-    lines = [f"{query.name}: {query.decision}.", *notes, *table, answer.told, SAID]
+    told = [] if query.probability is None else [answer.told]  # of a rejected scan the shares would read as an answer
+    lines = [f"{query.name}: {query.decision}.", *notes, *table, *told, SAID]
     lines += [f"Page: {out}"] if out is not None else []
     return "\n".join([*lines, f"{answer.searched:,} cases were searched. Research use only."])

@@ -89,9 +89,9 @@ class Looks:
 class TrivialModel:
     """A model that knows nothing of the disease, fitted on the training cases and judged on the same test patients.
 
-    name: metadata, border or thumbnail. title: what it sees, for people. inputs: its columns, or what of the picture.
-    method: what was fitted. difference: the report's model minus this one, in ROC-AUC. within: the report's model is
-    not clearly above it (the difference's interval reaches 0 or lies below).
+    name: metadata, border, silhouette or thumbnail. title: what it sees, for people. inputs: its columns, or what of
+    the picture. method: what was fitted. difference: the report's model minus this one, in ROC-AUC. within: the
+    report's model is not clearly above it (the difference's interval reaches 0 or lies below).
     """
 
     name: str

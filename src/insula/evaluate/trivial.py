@@ -23,6 +23,7 @@ Bools = NDArray[np.bool_]
 TITLES = {
     "metadata": "facts about scan and patient, no picture",
     "border": "the outer tenth of the picture",
+    "silhouette": "the outline of the head",
     "thumbnail": "the picture at 8 × 8 pixels",
 }
 MOST = 2000
@@ -99,7 +100,7 @@ def _inputs(
     if name == "metadata":
         columns = features.learn(train.cases, without)
         return columns.names, features.metadata(train.cases, columns), features.metadata(test.cases, columns)
-    of = features.border if name == "border" else features.thumbnail
+    of = {"border": features.border, "silhouette": features.silhouette, "thumbnail": features.thumbnail}[name]
     return (TITLES[name],), of(train), of(test)
 
 

@@ -1,15 +1,16 @@
-"""What a trivial model sees of a case: facts about the scan, the border of its pictures, or a thumbnail."""
+"""What a trivial model sees of a case: facts about the scan, the border of its pictures, its outline, a thumbnail."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_fill_holes
 
 from insula.core.labels import clinical
 from insula.core.recipe_inputs import ClinicalColumn
@@ -23,6 +24,7 @@ _NUMBERS = 0.8
 _IDS = frozenset({"patient", "patient_id", "study_uid", "series_uid", "scan", "mask"})
 _BORDER_SIDE, _SMALL = 32, 8
 _FRAME = 0.1
+_OUTLINE, _GROUND = 16, 20  # of 255: the noise of air
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,25 @@ def thumbnail(pictures: Pictures) -> Values:
     return mean_pictures(pictures, _SMALL).reshape(len(pictures.cases), -1)
 
 
-def mean_pictures(pictures: Pictures, side: int) -> Values:
-    """The mean over a case's thumbnails, (n, side, side), 0 to 1."""
+def silhouette(pictures: Pictures) -> Values:
+    """How much of each of 16 × 16 fields what is shown covers, nothing of what it looks like, (n, 256), 0 to 1."""
+    return mean_pictures(pictures, _OUTLINE, _filled).reshape(len(pictures.cases), -1)
+
+
+def _filled(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """255 where a thumbnail shows more than its ground, holes filled, and 0 elsewhere."""
+    found: NDArray[np.uint8] = binary_fill_holes(picture > _GROUND).astype(np.uint8) * np.uint8(255)
+    return found
+
+
+def mean_pictures(
+    pictures: Pictures, side: int, of: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = np.asarray
+) -> Values:
+    """The mean over a case's thumbnails, (n, side, side), 0 to 1; of: what is made of each thumbnail first."""
     total = np.zeros((len(pictures.cases), side, side))
     count = np.zeros(len(pictures.cases))
     for number, one in zip(pictures.found.cases.tolist(), pictures.found.thumbnails, strict=True):
-        total[number] += cv2.resize(np.asarray(one), (side, side), interpolation=cv2.INTER_AREA) / 255.0
+        total[number] += cv2.resize(of(np.asarray(one)), (side, side), interpolation=cv2.INTER_AREA) / 255.0
         count[number] += 1
     return total / np.maximum(count, 1)[:, None, None]
 

@@ -74,7 +74,7 @@ def opened(folder: Path) -> Iterator[Journal]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UsageError(
-                f"Another insula embed is writing to '{folder}'; wait for it, or give another folder."
+                f"Another process is writing to '{folder}'; wait for it, or give another folder."
             ) from None
         entries, length = read(path)
         if path.stat().st_size > length:

@@ -30,7 +30,8 @@ SMOOTHED: Final = (
     "their own peak may be lower."
 )
 NO_HEAT: Final = "No heat above 0 in this slice: the scan is shown as it is."
-_SEEN: Final = 0.01  # of the brightest colour's heat: less is not to be seen on a picture
+FAINT: Final = "The heat in this slice is below 15% of the bar's top and hardly to be seen."
+_SEEN: Final = 0.15  # of the brightest colour's heat: less is dark colour at little opacity
 _MOST: Final = 0.995
 
 
@@ -66,7 +67,7 @@ def totals(heat: Heatmap, class_index: int) -> FloatArray:
 def top_slices(heat: Heatmap, class_index: int, count: int) -> tuple[int, ...]:
     """Positions in the heat map of the slices with most heat for a class, most first.
 
-    Left out are slices whose strongest heat is not to be seen: less than a hundredth of the scan's.
+    Left out are slices whose strongest heat is not to be seen: less than 15% of the scan's.
     """
     each = totals(heat, class_index)
     strongest = heat.array[class_index].max(axis=(1, 2), initial=0.0)
@@ -141,17 +142,19 @@ def write_overlays(
 ) -> list[Path]:
     """Write one scan's slices at these positions of its heat map, `[<scan>-]slice-<number>-<name>.png`.
 
-    The number counts from 1. A slice without heat gets neither overlay nor bar, and a note that says so. pictures: of
-    every prepared slice. said: sentences for the files' notes. share: as in `class_scale`.
+    The number counts from 1. A slice without heat gets neither overlay nor bar, and a note that says so; one whose heat
+    is hardly to be seen has a note as well. pictures: of every prepared slice. said: sentences for the files' notes.
+    share: as in `class_scale`.
     """
     scale = class_scale(heat, class_index, share)
     written = []
     for position in positions:
         number = heat.slices[position]
         plane = heat.array[class_index, position]
-        warm = bool(plane.max(initial=0.0) > 0)
+        strongest = float(plane.max(initial=0.0))
+        warm, faint = strongest > 0, strongest < _SEEN * scale
         data = (
-            overlay_png(pictures[number], plane, scale, style, said)
+            overlay_png(pictures[number], plane, scale, style, f"{FAINT} {said}" if faint else said)
             if warm
             else plain_png(pictures[number], style, NO_HEAT)
         )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final, Literal
+
+import numpy as np
 
 from insula.core.errors import UnsuitableScanError
 from insula.core.recipe import Input
@@ -39,6 +42,8 @@ def before(volume: Volume, section: Input, shape: tuple[int, int, int], rules: R
     part, so that only the blank one is refused here.
     """
     value = float(volume.array.flat[0])
+    if math.isnan(value) and np.isnan(volume.array).all():
+        raise NoSuchScanError("blank", "The scan is blank: not one pixel is a number; export it again from its source.")
     if (volume.array[..., ::8, ::8] == value).all() and (volume.array == value).all():  # of most scans a few pixels say
         raise NoSuchScanError("blank", f"The scan is blank: every pixel is {value:g}; export it again from its source.")
     if section.modality == "SM":

@@ -128,8 +128,8 @@ def summary(report: AuditReport) -> str:
     if held["failures"]:
         first = held["failures"][0]
         lines.append(
-            f"{words.plural(len(held['failures']), 'case')} could not be measured; the first: {first['case']}: "
-            f"{first['reason']}"
+            f"{words.plural(len(held['failures']), 'case')} could not be predicted or measured; the first: "
+            f"{first['case']}: {first['reason']}"
         )
     return "\n".join([*lines, LIMITS])
 

@@ -161,10 +161,10 @@ def _tested(work: Work, cohort: Cohort, stage: Stage, table: Path | None) -> tup
             (*_FIRST, *asked.checks),
             look,
             predictor,
-            home / "journal",
-            asked.seed,
-            asked.replicates,
-            asked.sanity,
+            journal=home / "journal",
+            seed=asked.seed,
+            replicates=asked.replicates,
+            sanity=asked.sanity,
             progress=work.progress,
         )
         written.write(report, bundle, cohort, home / staged_stage.EVALUATION, predictor=predictor)

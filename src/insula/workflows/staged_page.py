@@ -129,7 +129,7 @@ def standing(one: Said) -> str:
     """What the rule says of a stage."""
     held = one["standing"]
     if held["new"]:
-        return f"left out: {', '.join(held['new'])}"
+        return f"left out for {words.plural(len(held['new']), 'finding')}"
     if held["value"] is None:
         return "not defined"
     if not held["behind"]:

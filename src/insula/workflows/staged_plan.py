@@ -100,7 +100,10 @@ def make(cohort: Cohort, recipe: Recipe, asked: Asked) -> dict[str, Any]:
     check(cohort, recipe, asked)
     primary = asked.primary or staged_rule.of_point(recipe.policy.operating_point)
     rows = [
-        json.dumps([c.key, c.patient, c.split, {t: list(n) for t, n in c.labels.items()}, [*c.scans]], sort_keys=True)
+        json.dumps(
+            [c.key, c.patient, c.split, {t: list(n) for t, n in c.labels.items()}, dict(c.attributes), [*c.scans]],
+            sort_keys=True,
+        )
         for c in sorted(cohort.cases, key=lambda case: case.key)
     ]
     return {

@@ -192,10 +192,10 @@ def _judged(work: Work, home: Path, bundle: Bundle) -> tuple[AuditReport, Evalua
         asked.checks,
         AskedOfEvaluation(without=asked.without),
         predictor,
-        home / "journal",
-        asked.seed,
-        asked.replicates,
-        asked.sanity,
+        journal=home / "journal",
+        seed=asked.seed,
+        replicates=asked.replicates,
+        sanity=asked.sanity,
         progress=work.progress,
     )
     written.write(report, bundle, work.cohort, home / EVALUATION, _PICTURES, predictor)

@@ -49,7 +49,9 @@ def test_the_page_says_what_was_missed_and_what_clean_cohorts_gave() -> None:
         (TEXT, CLEAN),
     )
     text = page(made, "insula audit --bench")
-    assert "| text | a letter burned in on positives | `marks/text`, `exchange/text` | 5 of 10 (19 to 81%) | 5 |" in text
+    assert (
+        "| text | a letter burned in on positives | `marks/text`, `exchange/text` | 5 of 10 (19 to 81%) | 5 |" in text
+    )
     assert "Named in fewer than nine of ten cohorts: text." in text
     assert "false alarms in 0 (0%, 0 to 17%)" in text
 

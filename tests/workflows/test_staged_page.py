@@ -1,0 +1,152 @@
+"""The summary of a staged audit: its sentences, its numbers, one sheet of paper."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from insula.core.recipe import OperatingPoint
+from insula.evaluate.outcome import LIMITS, plain
+from insula.metrics import proportion
+from insula.workflows import staged_page, staged_rule
+from insula.workflows.staged_rule import Answered, Judged
+
+POINT = OperatingPoint(youden=True)
+KEYS = np.array([f"p{i:03}" for i in range(200)])
+Y = np.arange(200) < 100
+LONG = "subgroups/site=a_site_with_a_long_name/sensitivity"
+STAGES: dict[str, tuple[str, float, str, int, int, tuple[str, ...]]] = {
+    "baseline": ("Baseline", 0.2, "", 8, 30, ()),
+    "hard-negatives": ("Hard negatives", 0.2, "baseline", 9, 12, ()),
+    "dropout-0": ("Dropout 0", 0.0, "hard-negatives", 9, 11, ()),
+    "dropout-0.4": ("Dropout 0.4", 0.4, "hard-negatives", 14, 10, ("heat/outside", LONG)),
+    "dropout-0.6": ("Dropout 0.6", 0.6, "hard-negatives", 30, 9, (LONG,)),
+    "dropout-0.8": ("Dropout 0.8", 0.8, "hard-negatives", 60, 8, ()),
+}
+
+
+def answers(missed: int, alarms: int) -> Answered:
+    called = Y.copy()
+    called[:missed] = False
+    called[100 : 100 + alarms] = True
+    return Answered(KEYS, Y, called.astype(float), called)
+
+
+def counted(rows: Answered) -> dict[str, Any]:
+    y, called = rows.y, rows.called
+    shares = {"sensitivity": (called, y), "specificity": (~called, ~y), "ppv": (y, called)}
+    return {
+        "counts": {
+            "tp": int((y & called).sum()),
+            "fp": int((~y & called).sum()),
+            "fn": int((y & ~called).sum()),
+            "tn": int((~y & ~called).sum()),
+        },
+        "figures": {name: proportion.figure(hit, among, KEYS, "none") for name, (hit, among) in shares.items()},
+        "primary": staged_rule.primary_figure("youden", rows, POINT, 200, 0),
+    }
+
+
+def held(question: str = "Does it bleed?", skipped: str = "") -> Any:
+    """A staged audit of six stages as `staged.json` has it."""
+    rows = {name: answers(one[3], one[4]) for name, one in STAGES.items()}
+    judged = [Judged(name, rows[name], frozenset(one[5])) for name, one in STAGES.items()]
+    standings = {one.name: one for one in staged_rule.standings(judged, "youden", POINT, 500, 0)}
+    changes = {n: staged_rule.change(rows[n], rows[one[2]], one[2], 200, 0) for n, one in STAGES.items() if one[2]}
+    changes = staged_rule.corrected(changes)
+    chosen = staged_rule.chosen(list(standings.values()))
+    stages = [
+        {
+            "name": name,
+            "title": title,
+            "dropout": dropout,
+            "before": before,
+            "hard_negatives": 23 if before else 0,
+            "verdict": "fail" if failed else "pass",
+            "failed": list(failed),
+            "change": changes.get(name),
+            "standing": standings[name],
+            **counted(rows[name]),
+        }
+        for name, (title, dropout, before, _, _, failed) in STAGES.items()
+    ]
+    test = {"verdict": "fail", "failed": [LONG], "looks": "This is the first look.", **counted(rows[chosen])}
+    plan = {
+        "primary": "youden",
+        "rule": staged_rule.said("youden", POINT),
+        "tie": staged_rule.TIE,
+        "written": "2026-11-26T04:18:00+00:00",
+        "checks": ["heat", "marks", "exchange", "skull", "subgroups", "calibration", "labels"],
+        "patients": {"train": 400, "val": 200, "test": 200},
+        "hard_negatives": {"rounds": 1, "share": 0.3, "epochs": 3},
+    }
+    return plain(
+        {
+            "recipe": "haemorrhage-ct",
+            "question": question,
+            "plan": plan,
+            "stages": stages,
+            "skipped": skipped,
+            "chosen": chosen,
+            "own_dropout": 0.2,
+            "test": test,
+            "origin": {"insula": "0"},
+        }
+    )
+
+
+def test_the_story_names_what_was_won_and_lost_and_who_was_left_out() -> None:
+    baseline, hard, dropout, choice = staged_page.story(held())
+    assert baseline == "Baseline: 92 of 100 positives found, 30 of 100 negatives called positive; audit: pass."
+    assert hard.startswith("Hard negatives: 23 false positives among the training inputs fill 30% of each batch")
+    assert "false positives 30 → 12 of 100 (p < 0.001)" in hard
+    assert "positives found 92 → 91 of 100 (p 1.000)" in hard
+    assert "0.8: sensitivity 40.0%, precision 83.3% (+0 −51, p < 0.001 for the positives)" in dropout
+    assert dropout.index("0: sensitivity") < dropout.index("0.4: sensitivity") < dropout.index("0.8: sensitivity")
+    assert choice == (
+        "Chosen: Hard negatives, the earliest within one standard error of the best, Dropout 0. Left out for findings "
+        "that the baseline does not have: Dropout 0.4, Dropout 0.6."
+    )
+    assert staged_page.lines(held())[-2].startswith("Test: sensitivity 91.0% (84–95%), specificity 88.0%")
+    assert staged_page.lines(held())[-1] == LIMITS
+
+
+def test_numbers_stand_with_their_intervals() -> None:
+    one = held()["stages"][0]
+    assert staged_page.rate(one["figures"]["sensitivity"]) == "92.0% (85–96%)"
+    assert staged_page.alarms(one) == "30 of 100 (22–40%)"
+    assert staged_page.against(one, "sensitivity") == "–"
+    assert staged_page.rate({"value": math.nan, "interval": None}) == "–"
+
+
+def test_the_sweep_has_a_point_for_each_dropout_that_was_compared() -> None:
+    drawn = staged_page.sweep(held())
+    assert drawn is not None
+    assert drawn.svg.count("<circle") == 2 * 5  # the baseline is no part of it
+    assert [key.text for key in drawn.legend] == ["sensitivity", "precision"]
+    content = held()
+    content["stages"] = content["stages"][:2]
+    assert staged_page.sweep(content) is None
+    assert "<figure>" not in staged_page.render(content)
+
+
+def test_the_page_marks_what_was_chosen_and_escapes_what_others_wrote() -> None:
+    page = staged_page.render(held("<script>alert(1)</script>"))
+    assert "<script" not in page
+    assert re.findall(r'<tr class="used"><th scope="row">([^<]*)<', page) == ["Hard negatives ✓"]
+    assert "left out for 2 findings" in page
+    assert '<div class="banner">' in page  # the audit of the test fails
+    assert not re.search(r'(?:src|href)="', page)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_it_is_one_sheet_of_paper() -> None:
+    weasyprint = pytest.importorskip("weasyprint")
+    pages = (
+        weasyprint.HTML(string=staged_page.render(held("Is there a haemorrhage on this head CT? " * 3))).render().pages
+    )
+    assert len(pages) == 1

@@ -43,9 +43,9 @@ def test_slices_are_ranked_by_heat_and_cold_ones_left_out() -> None:
     assert heatmap.peak(heat, 1, 2) == pytest.approx((0.5, 1 / 6))
     array[1, 3] = -9.0
     array[1, 3, 2, 2] = 1.0
-    assert heatmap.top_slices(heat, 1, 10) == (2, 3, 0)  # what lowers a score takes nothing away from its heat
-    array[1, 1] = 0.04  # under a hundredth of the strongest: nothing of it would be seen
-    assert heatmap.top_slices(heat, 1, 10) == (2, 3, 0)
+    assert heatmap.top_slices(heat, 1, 10) == (2, 0, 3)  # what lowers a score takes nothing away from its heat
+    array[1, 1] = 0.6  # much heat, and nowhere enough of it to be seen
+    assert heatmap.top_slices(heat, 1, 10) == (2, 0, 3)
 
 
 def test_a_case_is_written_for_the_classes_asked_for(tiny_bundle: Callable[..., Bundle], tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ PATIENTS, SIZE, SLICES, SIDE = 800, 64, 16, 40
 CALCIFIED = 0.4  # share of all patients, bleeding or not
 FRACTIONS = (0.3, 0.3, 0.4)
 SEEDS = (0, 1)
-FULL = Asked(dropouts=(0.0, 0.2, 0.4, 0.8), sanity=False)
+FULL = Asked(dropouts=(0.2, 0.5, 0.8), sanity=False)
 SHORT = Asked(dropouts=(0.8,), checks=("labels",), sanity=False)
 KINDS = ("epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural")
 GROUPS = ("falx and plexus", "pineal gland alone", "nothing")

@@ -192,7 +192,7 @@ def test_checks_come_in_the_order_of_a_report_whatever_the_order_asked_for() -> 
 
 def test_an_unknown_check_names_the_known_ones() -> None:
     with pytest.raises(
-        UsageError, match=r"There is no audit called 'skul'; known are: baselines, calibration, .*, subgroups\."
+        UsageError, match=r"There is no audit called 'skul'; known are: background, baselines, .*, subgroups\."
     ):
         find(("skull", "skul"))
 

@@ -12,6 +12,7 @@ GRAVITY = (
     "evidence",
     "predictions",
     "baselines",
+    "background",
     "marks",
     "exchange",
     "heat",
@@ -43,6 +44,8 @@ ADVICE = {
     "baselines/metadata": "Find the fact that tells the classes apart, take both classes from the same scanners and "
     "protocols or match the cases on it, and train again.",
     "baselines/border": "Look at the borders of both classes, crop or mask them before anything else, and train again.",
+    "background": "Look at what lies beside the head in both classes (table, headrest, field of view), crop to the "
+    "head (prep: crop_to_head) or mask the rest, and train again.",
     "marks": "Mask or crop the marks in every picture, of both classes, and train again.",
     "marks/text": "Take the pictures without burned-in text from the archive, or mask or crop it in both classes, and "
     "train again.",

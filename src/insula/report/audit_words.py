@@ -17,6 +17,7 @@ _KNOWN = {
     "evidence/pictures": "Pictures that were trained on",
     "evidence/threshold": "What the threshold was chosen on",
     "evidence/plan": "The plan of the evaluation",
+    "background/roc_auc": "A model that sees only what lies beside the head",
     "marks/colour_mode": "Pictures saved in colour: difference between the classes",
     "evidence/chance": "Training on shuffled labels",
     "predictions/order": "Predictions that stand in other rows than their own",

@@ -170,7 +170,12 @@ FAULTS = (
     ),
     Fault("text", "a letter burned in on positives", ("marks/text", "exchange/text"), ("text:any",)),
     Fault("scanner", "one scanner per class", ("check/scanner", "baselines/metadata"), ("scanner:1",)),
-    Fault("border", "another headrest under positives", ("baselines/border", "exchange/background"), ("border:any",)),
+    Fault(
+        "border",
+        "another headrest under positives",
+        ("baselines/border", "background/", "exchange/background"),
+        ("border:any",),
+    ),
     Fault("device", "coils, clips and shunts in positives", ("marks/device", "exchange/device"), ("device:any=1",)),
     Fault("label-noise", "one label in ten is wrong", ("labels/contradicted",), ("label-noise:0.1",)),
     Fault("miscalibrated", "logits six times too large", ("calibration/",), change=miscalibrated),

@@ -18,6 +18,7 @@ CHECKS = (
     "evidence",
     "predictions",
     "baselines",
+    "background",
     "heat",
     "marks",
     "exchange",

@@ -82,18 +82,20 @@ def near_duplicates(at: Situation, folder: Path, seed: int) -> Situation:
     train = {case.patient for case in at.cohort.of_split("train")}
     base = {case.patient: case for case in whole.cases}
     found = [replace(base[patient], split="test") for patient, of in source.items() if of in train and patient in base]
-    place = Path(at.cohort.root)
-    made = []
-    for case in found[:COPIED]:
-        scan = case.scans["ct"]
-        told = []
-        for path in scan.paths:
-            new = Path("near") / path
-            (place / new).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(Path(whole.root) / path, place / new)
-            told.append(new.as_posix())
-        made.append(replace(case, scans={"ct": replace(scan, paths=tuple(told))}))
-    return _with(at, made)
+    return _with(at, [_brought(case, whole, at.cohort, "near") for case in found[:COPIED]])
+
+
+def subgroup(at: Situation, folder: Path, seed: int) -> Situation:
+    """The lesions of women in the test split are hardly to be seen, as the network has never met them."""
+    weak = cohort(folder / "weak", seed, ("subgroup:sex=F:0.1",))
+    faint = {case.key: case for case in weak.cases if case.attributes["sex"] == "F"}
+    cases = tuple(
+        replace(_brought(faint[case.key], weak, at.cohort, "weak"), split="test")
+        if case.split == "test" and case.key in faint
+        else case
+        for case in at.cohort.cases
+    )
+    return replace(at, cohort=replace(at.cohort, cases=cases))
 
 
 def miscalibrated(at: Situation, folder: Path, seed: int) -> Situation:
@@ -135,6 +137,17 @@ def shuffled(at: Situation, folder: Path, seed: int) -> Situation:
 def _with(at: Situation, more: list[Case]) -> Situation:
     """The situation with further test cases."""
     return replace(at, cohort=Cohort((*at.cohort.cases, *more), at.cohort.root, at.cohort.split_level))
+
+
+def _brought(case: Case, whole: Cohort, to: Cohort, under: str) -> Case:
+    """A case of another cohort with its files copied under the root of this one."""
+    scan = case.scans["ct"]
+    paths = [Path(under) / path for path in scan.paths]
+    for old, new in zip(scan.paths, paths, strict=True):
+        target = Path(to.root) / new
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(whole.root) / old, target)
+    return replace(case, scans={"ct": replace(scan, paths=tuple(path.as_posix() for path in paths))})
 
 
 def _drawn(cases: tuple[Case, ...] | list[Case], count: int, seed: int) -> list[Case]:
@@ -179,7 +192,7 @@ FAULTS = (
     Fault("device", "coils, clips and shunts in positives", ("marks/device", "exchange/device"), ("device:any=1",)),
     Fault("label-noise", "one label in ten is wrong", ("labels/contradicted",), ("label-noise:0.1",)),
     Fault("miscalibrated", "logits six times too large", ("calibration/",), change=miscalibrated),
-    Fault("subgroup", "lesions of women hardly to be seen", ("subgroups/sex=",), ("subgroup:sex=F:0.1",)),
+    Fault("subgroup", "lesions of women in the test hardly to be seen", ("subgroups/sex=",), change=subgroup),
     Fault("prevalence", "one in ten bleeds, half did in training", ("shift/prevalence",), change=prevalence),
     Fault("tuned-threshold", "the threshold chosen on the test patients", ("evidence/threshold",), change=tuned),
     Fault("shuffled", "predictions in other rows than their own", ("predictions/order",), change=shuffled),

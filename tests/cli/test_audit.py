@@ -147,7 +147,7 @@ def test_a_limit_of_the_bundle_can_be_set_and_its_id_stays(
         (("--set", "audit.skull.auc=0.1"), RecipeError, "unknown key 'audit.skull.auc'"),
         (("--set", "audit.skull.roc_auc=-1"), RecipeError, "audit.skull.roc_auc"),
         (("--set", "audit.skull"), RecipeError, "audit.skull"),
-        (("--check", "skul"), UsageError, "There is no audit called 'skul'; known are: baselines, "),
+        (("--check", "skul"), UsageError, "There is no audit called 'skul'; known are: background, "),
         (("--without", "nothing"), UsageError, "nothing"),
     ],
 )

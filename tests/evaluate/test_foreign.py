@@ -84,7 +84,7 @@ def test_a_cohort_gives_training_cases_sites_and_files(tmp_path: Path) -> None:
     got = evaluate_predictions(load(path), made, 20, asked)
     assert got.baselines is not None
     assert [m.name for m in got.baselines.models] == ["thumbnail"]
-    assert set(got.baselines.reasons) == {"metadata", "border"}  # one site, and black edges
+    assert set(got.baselines.reasons) == {"metadata", "border", "silhouette"}  # one site, and black edges
     assert got.baselines.models[0].train_patients == 40
     assert got.site is not None
     assert got.site.sites == {"Oslo": 20}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +238,15 @@ def test_what_pillow_warns_of_is_a_note_and_a_bomb_is_refused_in_our_words(
         with pytest.raises(LimitError, match=r"'c\.png' claims more than the 80000000 pixels allowed; crop or shrink"):
             reading(tmp_path / "c.png")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_cut_picture_is_refused_whatever_another_library_has_switched_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(whole, "PNG")
+    path = tmp_path / "cut.png"
+    path.write_bytes(whole.getvalue()[:2000])
+    monkeypatch.setattr("PIL.ImageFile.LOAD_TRUNCATED_IMAGES", True)
+    with pytest.raises(ScanError):
+        read(path)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from insula.core.errors import InsulaError, LimitError, ScanError
 from insula.core.types import Units, Volume
@@ -106,6 +106,7 @@ def heard() -> Iterator[list[str]]:
 
 
 def _open(path: Path, allowed: Limits) -> Image.Image:
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # WeasyPrint and tiffslide's tiles switch it on for the whole process
     try:
         image = Image.open(path, formats=_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

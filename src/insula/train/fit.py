@@ -15,15 +15,13 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger
 from torch.utils.data import DataLoader
 
-from insula.core import recipe as recipes
 from insula.core.errors import TrainingError
-from insula.core.provenance import write_text
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Cohort
 from insula.model.memory import channels_last, use_checkpoints
 from insula.model.network import Network
 from insula.prep.cache import Prepared, build_all
-from insula.train import checkpoints, hard_negatives
+from insula.train import checkpoints, hard_negatives, same_run
 from insula.train.data import Collate, Sample, SliceDataset, check_classes, labels, samples
 from insula.train.lines import EpochLines, curves, quiet_lightning
 from insula.train.losses import label_facts
@@ -74,6 +72,7 @@ def fit(
     else:
         say = _silent
     check_trackers(trackers)
+    _check_accelerator(accelerator)
     for role in recipe.inputs:
         refuse_seen(recipe.model.of(role).pretrained or False, cohort)
     if shuffled:
@@ -85,7 +84,7 @@ def fit(
             f"The cohort has {len(train_cases)} train and {len(val_cases)} val cases; run `insula split` on it first."
         )
     if first:
-        write_text(folder / "recipe.yaml", recipes.dump(recipe))
+        same_run.begin(folder, recipe, cohort, resume, shuffled)
         checkpoints.sweep(folder)
     if prepared is None:
         prepared = build_all((*train_cases, *val_cases), Path(cohort.root), recipe, cache, progress)
@@ -178,6 +177,11 @@ def _refuse_folder(folder: Path, resume: bool) -> None:
         raise TrainingError(f"'{folder}' holds an earlier run; give another --out, or go on with it by --resume.")
     if resume and not (folder / "recipe.yaml").is_file():
         raise TrainingError(f"'{folder}' holds no run to resume; train without --resume.")
+
+
+def _check_accelerator(name: str) -> None:
+    if name in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise TrainingError(f"--accelerator {name}: PyTorch sees no GPU here; leave it out, or give cpu.")
 
 
 def _network(recipe: Recipe, rows: Sequence[Sample], prepared: Mapping[str, Prepared]) -> Network:

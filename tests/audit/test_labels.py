@@ -11,7 +11,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 from tests.audit import made_groups
 
-from insula.audit.labels import CHECK, apart, contradicted, judge, most_apart
+from insula.audit.labels import CHECK, contradicted, judge, levelling
 from insula.audit.part import Part
 from insula.core.recipe_audit import Audit
 
@@ -94,16 +94,31 @@ def test_a_weak_model_is_told_from_wrong_labels() -> None:
     assert found.interval is not None
     assert found.interval[0] > 0.03
     assert found.verdict == "cannot tell"
-    assert f"as any model is that orders the cases with a ROC-AUC of {roc_auc_score(y, p):.3f}" in found.evidence
+    assert (
+        f"as those of any model do that orders the cases with a ROC-AUC of {roc_auc_score(y, p):.3f}" in found.evidence
+    )
 
 
-def test_how_often_right_answers_are_surer_is_a_roc_auc() -> None:
-    y, p = calibrated(0, 0.9)
-    sides, both = np.stack([~y, y], 1), np.stack([1 - p, p], 1)
-    assert apart(sides, both) == pytest.approx(roc_auc_score((p > 0.5) == y, np.maximum(p, 1 - p)))
-    assert np.isnan(apart(sides, sides.astype(float)))
-    assert most_apart(0.95) == 0.75
-    assert most_apart(0.8) == pytest.approx(0.55)
+def test_labels_level_off_by_the_share_that_was_turned_whatever_the_calibration() -> None:
+    y, p = calibrated(0, 0.99, 2000)
+    y ^= np.random.default_rng(7).random(2000) < 0.1
+    sides = np.stack([~y, y], 1)
+    found = levelling(sides, np.stack([1 - p, p], 1))
+    assert found.rate == pytest.approx(0.1, abs=0.02)
+    assert found == levelling(sides, np.stack([1 - p**3, p**3], 1))  # the order alone counts
+
+
+def test_of_more_classes_each_is_held_against_all_others() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 900)
+    logits = 4 * np.eye(3)[truth] + rng.normal(0, 1, (900, 3))
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    turned = np.where(rng.random(900) < 0.1, (truth + rng.integers(1, 3, 900)) % 3, truth)
+    right, wrong = (levelling(np.eye(3, dtype=bool)[labels], p) for labels in (truth, turned))
+    assert right.ratio < 3.84 < wrong.ratio
+    assert 0.03 < wrong.rate < 0.15
+    without = levelling(np.eye(4, dtype=bool)[truth], np.c_[p, np.zeros(900)])
+    assert without == right  # a class that nobody is labelled says nothing
 
 
 def test_whom_to_look_at_comes_surest_first_with_both_classes_by_name() -> None:

@@ -61,6 +61,14 @@ def test_an_auc_of_1_has_an_interval_that_narrows_with_patients_and_mirrors() ->
         intervals.newcombe_auc(1.0, 5, 0)
 
 
+@pytest.mark.parametrize("auc", [0.0, 1e-13, 0.7, 1 - 1e-13, 1.0])
+@pytest.mark.parametrize("level", [0.0, 1e-9, 1e-6, 1 - 1e-15])
+def test_an_area_has_ends_at_every_level(auc: float, level: float) -> None:
+    low, high = intervals.newcombe_auc(auc, 40, 60, level)
+    assert 0.0 <= low <= auc + 1e-9
+    assert auc - 1e-9 <= high <= 1.0
+
+
 def test_every_replicate_draws_as_many_patients_as_there_are_each_with_all_rows() -> None:
     weights = drawn()
     assert weights.shape == (200, len(PATIENTS))

@@ -13,6 +13,7 @@ from scipy.stats import beta, chi2
 
 from insula.core.errors import EvaluationError
 
+_NEXT = 1e-12
 _BLOCK = 4_000_000
 _CACHED = 64_000
 
@@ -96,8 +97,9 @@ def newcombe_auc(auc: float, positives: int, negatives: int, level: float = 0.95
         spread = theta * (1 - theta) * (1 + half * ((1 - theta) / (2 - theta) + theta / (1 + theta)))
         return float((auc - theta) ** 2 - z * z * spread / (positives * negatives))
 
-    low = 0.0 if auc <= 0 else float(brentq(gap, 0.0, auc - 1e-12))
-    high = 1.0 if auc >= 1 else float(brentq(gap, auc + 1e-12, 1.0))
+    below, above = auc - _NEXT, auc + _NEXT  # at AUC itself the gap has a second root where AUC is 0 or 1
+    low = 0.0 if auc <= 0 else float(brentq(gap, 0.0, below)) if gap(below) < 0 else auc
+    high = 1.0 if auc >= 1 else float(brentq(gap, above, 1.0)) if gap(above) < 0 else auc
     return low, high
 
 

@@ -19,6 +19,7 @@ from insula.metrics.thresholds import choose
 from insula.workflows.bench.situation import PATIENTS, POSITIVE, TARGET, Situation, cohort
 
 SHARED, COPIED = 30, 20  # patients that stand in two splits, pictures that do
+MANY = 480  # half of them in the test split: what 10% of wrong labels take to be found in nearly all cohorts
 EXTREME = 6.0  # times the logits of a miscalibrated head
 
 
@@ -37,7 +38,8 @@ class Fault:
     """One fault.
 
     plants: into the files of the cohort, so that the network is trained on it; change: of a clean
-    situation, whose network stays. names: beginnings of the names of findings, any of which names this fault.
+    situation, whose network stays. names: beginnings of the names of findings, any of which names this fault. patients:
+    of a planted cohort, more where the effect takes more to be told from chance.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Fault:
     names: tuple[str, ...]
     plants: tuple[str, ...] = ()
     change: Change | None = None
+    patients: int = PATIENTS
 
 
 def patient_leak(at: Situation, folder: Path, seed: int) -> Situation:
@@ -190,7 +193,7 @@ FAULTS = (
         ("border:any",),
     ),
     Fault("device", "coils, clips and shunts in positives", ("marks/device", "exchange/device"), ("device:any=1",)),
-    Fault("label-noise", "one label in ten is wrong", ("labels/contradicted",), ("label-noise:0.1",)),
+    Fault("label-noise", "one label in ten is wrong", ("labels/contradicted",), ("label-noise:0.1",), patients=MANY),
     Fault("miscalibrated", "logits six times too large", ("calibration/",), change=miscalibrated),
     Fault("subgroup", "lesions of women in the test hardly to be seen", ("subgroups/sex=",), change=subgroup),
     Fault("prevalence", "one in ten bleeds, half did in training", ("shift/prevalence",), change=prevalence),

@@ -16,6 +16,7 @@ NAMED, ALARMS = 0.9, 1 / 20
 def page(tallies: Sequence[Tally], command: str) -> str:
     """Every fault with how often it was named, what else was said, and the clean control. command: that made it."""
     planted = [one for one in tallies if one.fault is not CLEAN]
+    larger = [one.fault for one in planted if one.fault.patients > PATIENTS]
     clean = next((one for one in tallies if one.fault is CLEAN), None)
     train, val, test = (round(part * PATIENTS) for part in FRACTIONS)
     lines = [
@@ -26,6 +27,7 @@ def page(tallies: Sequence[Tally], command: str) -> str:
         f"{SLICES} slices of {PIXELS}² pixels; a small network trained for {EPOCHS} epochs; then `insula check`,",
         "`leaks`, `evaluate` and `audit`, all but robustness, which no fault here concerns. A fault is *named* where",
         "a finding of its own kind fails; what else fails beside it is listed. Intervals: Clopper and Pearson, 95%.",
+        *(f"The cohorts of `{fault.name}` have {fault.patients} patients." for fault in larger),
         "",
         "| fault | what | named by | found | missed | also said (cohorts) | mean ROC-AUC |",
         "|---|---|---|---|---|---|---|",

@@ -98,7 +98,7 @@ def _base(folder: Path, seed: int) -> Situation:
 
 
 def _planted(fault: Fault, folder: Path, seed: int) -> Line:
-    table = situation.cohort(folder / "cohort", seed, fault.plants)
+    table = situation.cohort(folder / "cohort", seed, fault.plants, fault.patients)
     found = look(Situation(table, situation.trained(table, folder, seed)), folder)
     return Line(fault.name, seed, found.names, found.roc_auc, 0.0)
 

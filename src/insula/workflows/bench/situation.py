@@ -50,7 +50,7 @@ def recipe(seed: int) -> Recipe:
             },
             "targets": {TARGET: {"kind": "binary", "classes": ["no", POSITIVE]}},
             "model": {"encoder": "simple_cnn", "pool": "max", "dropout": 0.2},
-            "train": {"epochs": EPOCHS, "patience": EPOCHS, "batch": 8, "lr": 0.003, "class_weights": False},
+            "train": {"epochs": EPOCHS, "patience": EPOCHS, "batch": 4, "lr": 0.003, "class_weights": False},
         },
         "audit-bench",
     )

@@ -23,6 +23,7 @@ from pydantic import Field
 from insula.core.errors import UnsuitableScanError
 from insula.core.types import FloatArray, Volume
 from insula.prep.intensity import no_hu
+from insula.prep.kept import KeptMasks
 
 Mask = NDArray[np.bool_]
 
@@ -36,6 +37,7 @@ _BRIDGE_MM: Final = 5.0  # bridges of soft tissue up to twice this wide are cut
 _NOTCH_MM: Final = 2.0
 _DIRECTIONS: Final = 6  # of 8: a surgical gap in the skull takes away one or two
 _SMALLEST_CM2: Final = 8.0  # the largest slice of a newborn is larger, the spinal canal is smaller
+_KEPT: Final = KeptMasks(64 << 20)
 
 
 def remove_skull(
@@ -57,13 +59,17 @@ def remove_skull(
 def brain_mask(volume: Volume) -> Mask:
     """What lies inside the skull of a head CT: bool (Z, Y, X), brain with its fluid, blood and calcifications.
 
+    The masks of the scans seen last are kept (64 MB), since an evaluation and an audit ask for those of the same scans.
     Raises UnsuitableScanError for a scan without Hounsfield units, and when no slice holds soft tissue that bone
     encloses.
     """
     if volume.units != "HU":
         raise UnsuitableScanError(no_hu("remove_skull", volume))
-    sx, sy, _ = volume.spacing
-    hu = volume.array[0]
+    return _KEPT.of(volume.array[0], volume.spacing, _found)
+
+
+def _found(hu: FloatArray, spacing: tuple[float, float, float]) -> Mask:
+    sx, sy, _ = spacing
     rows, columns = (int(np.clip(round(n * s / _MM), 16, 1024)) for n, s in ((hu.shape[1], sy), (hu.shape[2], sx)))
     small = np.stack([_resized(plane, rows, columns) for plane in hu])
     smooth = np.stack([cv2.GaussianBlur(plane, (0, 0), _SMOOTH_MM / _MM) for plane in small])

@@ -92,10 +92,10 @@ def levelling(y: Bools, p: Floats) -> Lapse:
     """Share of labels that stay other than the model says however sure it is, and how much likelier that is than none.
 
     y, p: (n, K), one label a row. Of two classes the second against the first; of more the mean over those that are
-    labelled, each against all others. By simulation of models with normal scores (docs/results/label-noise.md) the share
-    beyond 3% and a ratio above 3.84 come together for right labels in at most 8% of audits, for 10% wrong labels in 78%
-    and 82% of those of 150 patients and in 91% and 97% of those of 250 where the ROC-AUC against right labels is 0.97
-    and 0.985.
+    labelled, each against all others. By simulation of models with normal scores (docs/results/label-noise.md) the
+    share beyond 3% and a ratio above 3.84 come together for right labels in at most 8% of audits, for 10% wrong labels
+    in 78% and 82% of those of 150 patients and in 91% and 97% of those of 250 where the ROC-AUC against right labels is
+    0.97 and 0.985.
     """
     classes = (1,) if y.shape[1] == 2 else tuple(k for k in range(y.shape[1]) if y[:, k].any())
     found = [lapse(y[:, k], p[:, k]) for k in classes]

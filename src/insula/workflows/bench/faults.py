@@ -20,7 +20,7 @@ from insula.workflows.bench.situation import PATIENTS, POSITIVE, TARGET, Situati
 
 SHARED, COPIED = 30, 20  # patients that stand in two splits, pictures that do
 MANY = 480  # half of them in the test split: what 10% of wrong labels take to be found in nearly all cohorts
-EXTREME = 6.0  # times the logits of a miscalibrated head
+EXTREME = 6.0  # by which the logits of a miscalibrated head are too small
 
 
 class WithoutEffectError(InsulaError):
@@ -102,8 +102,11 @@ def subgroup(at: Situation, folder: Path, seed: int) -> Situation:
 
 
 def miscalibrated(at: Situation, folder: Path, seed: int) -> Situation:
-    """Logits that are several times too large."""
-    told = replace(at.bundle.decision, temperature=at.bundle.decision.temperature / EXTREME)
+    """Logits that are several times too small: answers that are nearly always right are called doubtful.
+
+    Too large ones would do no harm that could be seen in a network that errs in two cases of a hundred.
+    """
+    told = replace(at.bundle.decision, temperature=at.bundle.decision.temperature * EXTREME)
     return replace(at, bundle=replace(at.bundle, decision=told))
 
 
@@ -194,7 +197,7 @@ FAULTS = (
     ),
     Fault("device", "coils, clips and shunts in positives", ("marks/device", "exchange/device"), ("device:any=1",)),
     Fault("label-noise", "one label in ten is wrong", ("labels/contradicted",), ("label-noise:0.1",), patients=MANY),
-    Fault("miscalibrated", "logits six times too large", ("calibration/",), change=miscalibrated),
+    Fault("miscalibrated", "logits six times too small", ("calibration/",), change=miscalibrated),
     Fault("subgroup", "lesions of women in the test hardly to be seen", ("subgroups/sex=",), change=subgroup),
     Fault("prevalence", "one in ten bleeds, half did in training", ("shift/prevalence",), change=prevalence),
     Fault("tuned-threshold", "the threshold chosen on the test patients", ("evidence/threshold",), change=tuned),

@@ -72,6 +72,14 @@ def _unknown(value: str, also: str = "") -> UsageError:
 @click.option("--heatmaps", type=_SCAN, help="Write overlays of the slices with most evidence into this folder.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of one prediction.")
 @click.option("--series", metavar="UID|NUMBER", help="The series to take where a SCAN holds several, or `list`.")
+@click.option(
+    "--out",
+    type=_SCAN,
+    metavar="TABLE.parquet",
+    help="Predict every case below the one folder, or of the one cohort, that is given as SCAN into this table, "
+    "whatever becomes of each; stopped, the same command goes on.",
+)
+@click.option("--readers", type=click.IntRange(1, 256), help="Cases that --out reads at once; one for each CPU.")
 @json_option
 def predict(
     bundle: Path,
@@ -83,6 +91,8 @@ def predict(
     heatmaps: Path | None,
     threads: int | None,
     series: str | None,
+    out: Path | None,
+    readers: int | None,
     as_json: bool,
 ) -> None:
     """Predict each SCAN (a file, or a folder with one series) with BUNDLE; one that fails does not stop the others.
@@ -100,17 +110,29 @@ def predict(
     from insula.infer.writers import as_dict, to_text
     from insula.scans.sandbox import shared
 
+    if out is not None and (len(scans) != 1 or by_role or heatmaps or series):
+        raise UsageError(
+            "--out takes one folder or one cohort, without --scan, --heatmaps and --series; scans of several inputs "
+            "are put together by insula index and insula join."
+        )
+    if readers and out is None:
+        raise UsageError("--readers belongs to --out TABLE.parquet; leave it out.")
     if bool(scans) == bool(by_role) or (known and not by_role):
         raise UsageError("Give either SCANs, each a case of its own, or the scans of one case by --scan ROLE=PATH.")
     if series == "list":
         _list_series(scans, as_json)
         return
     pool = shared().start()  # wakes up while the bundle is loaded
-    predictor = Predictor(load(bundle), threads)
+    predictor = Predictor(load(bundle), threads, pool.read_files)
     recipe = predictor.bundle.recipe
     wanted = recipe.policy.refer.by if uncertainty == "policy" else uncertainty
     needed = recipe.policy.refer.sources  # the decision is the one that was evaluated, whatever is asked for beside it
     ask = tuple(source for source in SOURCES if wanted in (source, "all") or source in needed)
+    if out is not None:
+        from insula.cli.predict_batch import run
+
+        run(predictor, scans[0], out, ask, passes or 0, readers, as_json)
+        return
     results: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     lines: list[str] = []

@@ -14,8 +14,9 @@ from insula.bundle.patients import hash_patient
 from insula.bundle.types import Bundle
 from insula.core import labels
 from insula.core.errors import CohortError, InsulaError, LimitError, ScanError, UnsuitableScanError, UsageError
-from insula.core.provenance import record, sha256_text, write_bytes
+from insula.core.provenance import record, write_bytes
 from insula.core.types import Case, Cohort, FloatArray
+from insula.infer import content as contents
 from insula.infer import feature_journal as journals
 from insula.infer import feature_store as stores
 from insula.infer import thumbnail
@@ -55,7 +56,7 @@ def embed(
     with journals.opened(folder) as journal:
         _sweep(folder)
         for case in progress(cases) if progress else cases:
-            content = _content(case, root, bundle)
+            content = contents.of_case(case, root, bundle.recipe, bundle.id)
             known = journal.entries.get(case.key)
             if known is not None and known.content == content and _whole(folder, known):
                 continue
@@ -116,20 +117,6 @@ def _sweep(folder: Path) -> None:
     """Remove what a killed run had begun to write and not named yet."""
     for path in (*folder.glob(".*.*"), *(folder / stores.THUMBNAILS).glob(".*.*")):
         path.unlink(missing_ok=True)
-
-
-def _content(case: Case, root: Path, bundle: Bundle) -> str:
-    """A digest of what a case's embedding is made from: its files by size and time of change, its clinical columns."""
-    told = []
-    for role, scan in sorted(case.scans.items()):
-        for name in scan.paths:
-            try:
-                state = (root / name).stat()
-                told += [role, name, str(state.st_size), str(state.st_mtime_ns)]
-            except OSError:
-                told += [role, name, "missing"]
-    known = [f"{name}={case.attributes.get(name, '')}" for name in bundle.recipe.clinical]
-    return sha256_text([bundle.id, *told, *known])
 
 
 def _whole(folder: Path, entry: Entry) -> bool:

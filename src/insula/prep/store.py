@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import zlib
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from insula.core.journal_lines import decoded, encoded, write
 from insula.core.types import FloatArray
 from insula.prep.work import Stamp
 
@@ -91,7 +91,7 @@ class Store:
             event["failure"] = failure
         if slices is not None and content not in self.table.places:
             event |= self._append(np.ascontiguousarray(slices, _ITEM))
-        _write(self._journal, _line(event))
+        write(self._journal, encoded(event))
         self._dirty = True
         self.table.take(event)
         if monotonic() - self._synced > _SYNC_SECONDS:
@@ -103,7 +103,7 @@ class Store:
             return
         for stream in self._arrays.values():
             os.fsync(stream.fileno())
-        _write(self._journal, _line({"synced": True}))
+        write(self._journal, encoded({"synced": True}))
         os.fsync(self._journal.fileno())
         self._synced, self._dirty = monotonic(), False
 
@@ -117,7 +117,7 @@ class Store:
         shape: Shape = (slices.shape[1], slices.shape[2], slices.shape[3])
         if shape not in self._arrays:
             self._arrays[shape] = array_path(self.folder, shape).open("ab", buffering=0)
-        _write(self._arrays[shape], slices.data.cast("B"))
+        write(self._arrays[shape], slices.data.cast("B"))
         offset = self.table.rows.get(shape, 0)
         return {"shape": list(shape), "offset": offset, "count": len(slices), "crc": zlib.crc32(slices.data.cast("B"))}
 
@@ -147,7 +147,7 @@ def read(folder: Path) -> tuple[Table, int]:
     path = folder / JOURNAL
     whole = path.read_bytes() if path.is_file() else b""
     lines = whole.splitlines(keepends=True)
-    events = [_event(line) for line in lines]
+    events = [decoded(line) for line in lines]
     vouched = max((i for i, event in enumerate(events) if event is not None and "synced" in event), default=-1)
     for i, (line, event) in enumerate(zip(lines, events, strict=True)):
         if event is None or ("shape" in event and not _holds(folder, _place(event), i > vouched)):
@@ -183,26 +183,6 @@ def _row(shape: Shape) -> int:
     return shape[0] * shape[1] * shape[2] * _ITEM.itemsize
 
 
-def _line(event: dict[str, Any]) -> bytes:
-    text = json.dumps(event).encode()
-    return b"%08x %s\n" % (zlib.crc32(text), text)
-
-
-def _event(line: bytes) -> dict[str, Any] | None:
-    text = line[9:-1]
-    if not line.endswith(b"\n") or line[:9] != b"%08x " % zlib.crc32(text):
-        return None
-    event = json.loads(text)
-    return event if isinstance(event, dict) else None
-
-
 def _cut(path: Path, length: int) -> None:
     if path.is_file() and path.stat().st_size > length:
         os.truncate(path, length)
-
-
-def _write(stream: FileIO, data: bytes | memoryview) -> None:
-    """All of the data; one write may take a part of them only."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[stream.write(rest) :]

@@ -1,0 +1,117 @@
+"""`insula predict BUNDLE ARCHIVE --out TABLE`: a folder or a cohort into one table."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from insula.cli.output import emit, on_terminal
+
+if TYPE_CHECKING:
+    from insula.core.recipe_policy import Source
+    from insula.infer.batch import Counts
+    from insula.infer.predict import Predictor
+
+_EVERY = 15.0  # seconds between two lines in a log
+_COHORTS = (".parquet", ".csv")
+
+
+def run(
+    predictor: Predictor,
+    archive: Path,
+    out: Path,
+    ask: Collection[Source],
+    passes: int,
+    readers: int | None,
+    as_json: bool,
+) -> None:
+    """Run the batch and say what became of it; a run that was stopped goes on when it is called again."""
+    from insula.cohort import table
+    from insula.infer import batch_items
+    from insula.infer.batch import batch, place
+
+    recipe = predictor.bundle.recipe
+    if archive.is_file() and archive.suffix in _COHORTS:
+        cohort = table.load(archive)
+        root, items = Path(cohort.root), batch_items.of_cohort(cohort, recipe)
+        watch = _Progress(sum(len(scan.paths) for case in cohort.cases for scan in case.scans.values()))
+    else:
+        root, items = archive, batch_items.of_folder(archive, recipe)
+        watch = _Progress(None)
+        threading.Thread(target=watch.count, args=(archive,), daemon=True).start()
+    try:
+        counts = batch(
+            predictor, items, root, out, ask=ask, passes=passes, readers=readers or os.cpu_count() or 1, watch=watch
+        )
+    except KeyboardInterrupt:
+        click.echo(f"\nStopped; what is done lies in {place(out)}. Run the same command to go on.", err=True)
+        sys.exit(130)
+    finally:
+        watch.end()
+    emit(as_json, {"bundle": predictor.bundle.id, "table": str(out), **_plain(counts)}, _said(counts, out))
+
+
+def _plain(counts: Counts) -> dict[str, Any]:
+    names = ("rows", "accepted", "referred", "rejected", "failed", "kept", "files")
+    return {**{name: getattr(counts, name) for name in names}, "aside": dict(sorted(counts.aside.items()))}
+
+
+def _said(counts: Counts, out: Path) -> str:
+    lines = [
+        f"{counts.rows} cases of {counts.files} files: {counts.accepted} accepted, {counts.referred} referred, "
+        f"{counts.rejected} rejected, {counts.failed} failed."
+    ]
+    if counts.kept:
+        lines.append(f"{counts.kept} of them were there from an earlier run.")
+    if counts.aside:
+        lines.append("No scans: " + ", ".join(f"{n} {why}" for why, n in sorted(counts.aside.items())) + ".")
+    return "\n".join([*lines, f"Table: {out}", "Research use only."])
+
+
+class _Progress:
+    """Files done, rate and time left; a bar's line on a terminal, a line now and then in a log."""
+
+    def __init__(self, total: int | None) -> None:
+        self.total = total
+        self._begun = self._said = time.monotonic()
+        self._kept = 0
+
+    def count(self, root: Path) -> None:
+        """Find out how many files there are, while the first ones are worked on."""
+        from insula.infer.batch_items import count_files
+
+        self.total = count_files(root)
+
+    def __call__(self, counts: Counts) -> None:
+        """Say how far the batch is, where it is time to."""
+        now = time.monotonic()
+        if now - self._said < (0.2 if on_terminal() else _EVERY):
+            return
+        self._said = now
+        fresh = counts.rows - counts.kept
+        rate = fresh / max(now - self._begun, 1e-9)
+        of = f" of {self.total}" if self.total else ""
+        text = f"  {counts.files}{of} files, {counts.rows} cases, {rate:.1f} a second"
+        if self.total and fresh and counts.files:
+            files_a_second = counts.files * rate / counts.rows
+            text += f", {_left((self.total - counts.files) / files_a_second)} left"
+        click.echo(f"\r{text:<78}" if on_terminal() else text, err=True, nl=not on_terminal())
+
+    def end(self) -> None:
+        """Leave the line."""
+        if on_terminal():
+            click.echo("", err=True)
+
+
+def _left(seconds: float) -> str:
+    minutes = round(max(seconds, 0) / 60)
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

@@ -1,0 +1,243 @@
+"""A batch gives the single prediction's row for every case, whatever happens on the way."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from tests.tiny_cohort import make
+
+from insula.bundle.types import Bundle
+from insula.core.errors import ScanError, UsageError
+from insula.core.types import Cohort, Prediction
+from insula.infer.batch import Counts, batch, place
+from insula.infer.batch_items import Item, of_cohort, of_folder
+from insula.infer.decide import decide
+from insula.infer.predict import Predictor
+from insula.infer.writers import as_dict
+
+Made = Callable[..., Bundle]
+
+
+class Stopped(Exception):  # noqa: N818 (it stands for a kill)
+    pass
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Cohort:
+    return make(tmp_path / "scans", patients=7)
+
+
+def run(predictor: Predictor, cohort: Cohort, out: Path, **options: Any) -> Counts:
+    root = Path(cohort.root)
+    return batch(predictor, of_folder(root, predictor.bundle.recipe), root, out, **options)
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(out).to_pylist()
+    return found
+
+
+def test_each_row_is_the_single_prediction(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
+    predictor = Predictor(tiny_bundle())
+    counts = run(predictor, cohort, tmp_path / "t.parquet", ask=("dropout",), passes=8)
+    found = rows(tmp_path / "t.parquet")
+    assert [row["case"] for row in found] == [str(i) for i in range(7)]
+    for row, case in zip(found, cohort.cases, strict=True):
+        one = predictor.path(Path(cohort.root) / row["case"], 8, ask=["dropout"])
+        told = as_dict(one, decide(one, predictor.bundle))
+        for name, value in told["probabilities"].items():
+            assert row[f"p_{name}"] == value
+            assert row[f"dropout_spread_{name}"] == told["uncertainty"]["dropout"]["spread"][name]
+        assert (row["label"], row["decision"], row["files"]) == (told["label"], told["decision"], 2)
+        assert (row["confidence"], row["domain_score"]) == (told["confidence"], told["domain_score"])
+        assert row["error"] is None
+        assert case.patient not in str(row.values())  # nobody's id out of a header
+    assert counts.rows == 7 == counts.accepted + counts.referred
+    facts = pq.read_schema(tmp_path / "t.parquet").metadata
+    assert facts[b"bundle"].decode() == predictor.bundle.id
+    assert not place(tmp_path / "t.parquet").exists()
+
+
+def test_a_cohort_gives_patients_and_the_same_figures(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
+    predictor = Predictor(tiny_bundle())
+    run(predictor, cohort, tmp_path / "a.parquet")
+    batch(predictor, of_cohort(cohort, predictor.bundle.recipe), Path(cohort.root), tmp_path / "b.parquet")
+    a, b = rows(tmp_path / "a.parquet"), rows(tmp_path / "b.parquet")
+    assert [row["patient"] for row in b] == [case.patient for case in cohort.cases]
+    assert [row["p_stroke"] for row in a] == [row["p_stroke"] for row in b]
+
+
+def test_a_bad_file_is_a_row_with_its_reason(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
+    root = Path(cohort.root)
+    (root / "2/0.dcm").write_bytes((root / "2/0.dcm").read_bytes()[:700])
+    (root / "2/1.dcm").unlink()
+    (root / "note.txt").write_text("no scan")
+    counts = run(Predictor(tiny_bundle()), cohort, tmp_path / "t.parquet")
+    found = {row["case"]: row for row in rows(tmp_path / "t.parquet")}
+    assert (counts.rows, counts.failed) == (8, 2)
+    for name in ("2/0.dcm", "note.txt"):
+        assert (found[name]["decision"], found[name]["error"], found[name]["p_stroke"]) == (
+            "reject",
+            "unreadable_scan",
+            None,
+        )
+        assert name.split("/")[-1] in found[name]["message"]
+
+
+class Far(Predictor):
+    """Finds one case far from training."""
+
+    def from_slices(self, prepared: Any, key: str, *more: Any, **named: Any) -> Prediction:
+        from dataclasses import replace
+
+        found = super().from_slices(prepared, key, *more, **named)
+        return replace(found, distances={"all": 9.0 if key == "3" else 0.5})
+
+
+def test_a_rejected_case_has_no_figure(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
+    counts = run(Far(tiny_bundle()), cohort, tmp_path / "t.parquet")
+    row = rows(tmp_path / "t.parquet")[3]
+    assert (row["decision"], row["label"], row["positive"]) == ("reject", "", None)
+    assert all(row[name] is None for name in ("p_normal", "p_stroke", "confidence"))
+    assert "too unlike" in row["reasons"]
+    assert counts.rejected == 1
+
+
+def test_what_is_done_is_not_done_again(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
+    predictor, out = Predictor(tiny_bundle()), tmp_path / "t.parquet"
+    run(predictor, cohort, tmp_path / "whole.parquet")
+    with pytest.raises(Stopped):
+        run(predictor, cohort, out, watch=stop_at(3))
+    assert not out.exists()
+    counts = run(predictor, cohort, out)
+    assert (counts.kept, counts.rows) == (3, 7)
+    assert pq.read_table(out).equals(pq.read_table(tmp_path / "whole.parquet"))
+
+
+def stop_at(count: int) -> Callable[[Counts], None]:
+    def watch(counts: Counts) -> None:
+        if counts.rows == count:
+            raise Stopped
+
+    return watch
+
+
+def test_a_changed_file_is_predicted_anew_and_a_missing_one_leaves(
+    tiny_bundle: Made, cohort: Cohort, tmp_path: Path
+) -> None:
+    predictor, out, root = Predictor(tiny_bundle()), tmp_path / "t.parquet", Path(cohort.root)
+    with pytest.raises(Stopped):
+        run(predictor, cohort, out, watch=stop_at(5))
+    for k in range(2):
+        (root / f"1/{k}.dcm").write_bytes((root / f"0/{k}.dcm").read_bytes() + b"\0\0")
+        (root / f"2/{k}.dcm").unlink()
+    counts = run(predictor, cohort, out)
+    found = rows(out)
+    assert [row["case"] for row in found] == ["0", "1", "3", "4", "5", "6"]
+    assert found[0]["p_stroke"] == found[1]["p_stroke"]
+    assert counts.kept == 3
+
+
+class Weak(Predictor):
+    """Has no memory left for one case, the first time."""
+
+    tried = 0
+
+    def prepared_of(self, volumes: Any) -> Any:
+        first = next(iter(volumes.values()))[0]
+        if "/4/" in first.source or first.source.endswith("4") or "4/" in first.source:
+            type(self).tried += 1
+            if type(self).tried == 1:
+                raise MemoryError
+        return super().prepared_of(volumes)
+
+
+def test_what_may_be_the_machines_fault_is_tried_again(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
+    bundle, out = tiny_bundle(), tmp_path / "t.parquet"
+    Weak.tried = 0
+    with pytest.raises(Stopped):
+        run(Weak(bundle), cohort, out, watch=stop_at(6))
+    counts = run(Weak(bundle), cohort, out)
+    run(Predictor(bundle), cohort, tmp_path / "whole.parquet")
+    assert Weak.tried == 2
+    assert (counts.failed, counts.kept) == (0, 5)
+    assert pq.read_table(out).equals(pq.read_table(tmp_path / "whole.parquet"))
+
+
+def test_other_choices_another_name_or_a_table_that_is_there_are_refused(
+    tiny_bundle: Made, cohort: Cohort, tmp_path: Path
+) -> None:
+    predictor, out = Predictor(tiny_bundle()), tmp_path / "t.parquet"
+    with pytest.raises(Stopped):
+        run(predictor, cohort, out, watch=stop_at(2))
+    with pytest.raises(UsageError, match="with other choices"):
+        run(predictor, cohort, out, ask=("dropout",), passes=5)
+    with pytest.raises(UsageError, match=r"write --out NAME\.parquet"):
+        run(predictor, cohort, tmp_path / "t.csv")
+    run(predictor, cohort, out)
+    with pytest.raises(UsageError, match="is there already"):
+        run(predictor, cohort, out)
+    (tmp_path / "u.parquet.part").mkdir()
+    (tmp_path / "u.parquet.part/mine.txt").touch()
+    with pytest.raises(UsageError, match="in the way"):
+        run(predictor, cohort, tmp_path / "u.parquet")
+
+
+def test_a_folder_without_scans_is_told(tiny_bundle: Made, tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    with pytest.raises(ScanError, match="holds no file"):
+        run(Predictor(tiny_bundle()), Cohort((), str(tmp_path / "scans")), tmp_path / "t.parquet")
+
+
+def test_few_cases_are_on_their_way_at_once(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
+    predictor, root = Predictor(tiny_bundle()), Path(cohort.root)
+    drawn, most, done = 0, 0, 0
+
+    def items() -> Iterator[Item]:
+        nonlocal drawn, most
+        for item in of_folder(root, predictor.bundle.recipe):
+            drawn += 1
+            most = max(most, drawn - done)
+            yield item
+
+    def watch(counts: Counts) -> None:
+        nonlocal done
+        done = counts.rows
+
+    batch(predictor, items(), root, tmp_path / "t.parquet", readers=1, watch=watch)
+    assert most <= 2
+
+
+def killed(folder: Path, cohort: Cohort, out: Path, after: int) -> int:
+    """Start a batch, kill it when it has said so many rows, and return how many those were."""
+    command = [sys.executable, "-m", "tests.infer.batch_killed", str(folder), cohort.root, str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = [line for _, line in zip(range(after), process.stdout, strict=False)]
+        process.kill()
+    return len(said)
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_a_batch_that_is_killed_anywhere_ends_with_the_table_of_an_unbroken_one(
+    count: int, tiny_bundle: Made, tmp_path: Path
+) -> None:
+    cohort = make(tmp_path / "scans", patients=24)
+    bundle = tiny_bundle()
+    run(Predictor(bundle), cohort, tmp_path / "whole.parquet")
+    whole = pq.read_table(tmp_path / "whole.parquet")
+    draw = random.Random(count)
+    for number in range(count):
+        out = tmp_path / f"{number}.parquet"
+        for _ in range(draw.randint(1, 2)):
+            killed(Path(bundle.path), cohort, out, draw.randint(0, 14))
+        counts = run(Predictor(bundle), cohort, out)
+        assert counts.rows == 24
+        assert pq.read_table(out).equals(whole), f"kill {number}"

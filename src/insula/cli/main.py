@@ -26,6 +26,7 @@ VERBS = {
     "train": ("insula.cli.training:train", "Train a network by a recipe and export its bundle."),
     "crossval": ("insula.cli.training:crossval", "Cross-validate a recipe with pooled out-of-fold predictions."),
     "export": ("insula.cli.training:export", "Write the bundle of a finished run."),
+    "optimise": ("insula.cli.optimise:optimise", "Make a bundle smaller and faster: 8-bit integers."),
     "evaluate": ("insula.cli.evaluate:evaluate", "Evaluate a bundle on a cohort, with intervals and a report."),
     "audit": ("insula.cli.audit:audit", "Look for shortcuts, weak groups, and what disturbs a bundle."),
     "compare": ("insula.cli.compare:compare", "Compare two bundles or tables of predictions on the same cases."),

@@ -61,12 +61,12 @@ $(BIN)/uv: | constraints.txt
 	@touch $@
 
 .venv/.bench: .venv/.test
-	$(INSTALL) --editable '.[train,explain,track,postgres,serve,slides,bias,pdf,dev,bench]'
+	$(INSTALL) --editable '.[train,explain,track,postgres,serve,slides,bias,pdf,cluster,s3,dev,bench]'
 	@touch $@
 
 .venv/.test: $(FILES) | $(BIN)/uv
 	scripts/system-packages ocr
 	scripts/system-packages postgres
 	@echo "Installing Insula with everything that its tests need; later runs skip this"
-	$(INSTALL) --editable '.[train,explain,track,postgres,serve,slides,bias,pdf,dev]'
+	$(INSTALL) --editable '.[train,explain,track,postgres,serve,slides,bias,pdf,cluster,s3,dev]'
 	@touch $@ .venv/.demo

@@ -16,16 +16,14 @@ from insula.cli.predict import predict
 from insula.cli.predict_batch import _left, _Progress
 from insula.cohort import table
 from insula.core.errors import UsageError
-from insula.infer.batch import Counts
+from insula.infer.batch_record import Counts
 
 
 def ran(*words: str | Path) -> Result:
     return CliRunner().invoke(predict, [str(word) for word in words])
 
 
-def test_a_folder_becomes_a_table_with_a_row_for_a_bad_file(
-    tiny_bundle: Callable[..., Bundle], tmp_path: Path
-) -> None:
+def test_a_folder_becomes_a_table_with_a_row_for_a_bad_file(tiny_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
     make(tmp_path / "scans", patients=3)
     (tmp_path / "scans/note.txt").write_text("no scan")
     got = ran(tiny_bundle().path, tmp_path / "scans", "--out", tmp_path / "t.parquet", "--json")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from insula.bundle.load import load
 from insula.core.recipe import Recipe
-from insula.infer.batch import Counts, batch
+from insula.infer.batch import batch
 from insula.infer.batch_items import of_folder
+from insula.infer.batch_record import Counts
 from insula.infer.predict import Predictor
 
 

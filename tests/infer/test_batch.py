@@ -16,8 +16,9 @@ from tests.tiny_cohort import make
 from insula.bundle.types import Bundle
 from insula.core.errors import ScanError, UsageError
 from insula.core.types import Cohort, Prediction
-from insula.infer.batch import Counts, batch, place
+from insula.infer.batch import batch
 from insula.infer.batch_items import Item, of_cohort, of_folder
+from insula.infer.batch_record import Counts, place
 from insula.infer.decide import decide
 from insula.infer.predict import Predictor
 from insula.infer.writers import as_dict

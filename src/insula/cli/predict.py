@@ -57,7 +57,7 @@ def _unknown(value: str, also: str = "") -> UsageError:
 
 @click.command(cls=_Predict)
 @click.argument("bundle", type=_SCAN)
-@click.argument("scans", nargs=-1, type=_SCAN)
+@click.argument("given", metavar="[SCANS]...", nargs=-1)
 @click.option("--scan", "by_role", multiple=True, metavar="ROLE=PATH", help="A scan of one case; once for each scan.")
 @click.option("--with", "known", multiple=True, metavar="NAME=VALUE", help="A clinical column of that case, as age=63.")
 @click.option(
@@ -80,10 +80,15 @@ def _unknown(value: str, also: str = "") -> UsageError:
     "whatever becomes of each; stopped, the same command goes on.",
 )
 @click.option("--readers", type=click.IntRange(1, 256), help="Cases that --out reads at once; one for each CPU.")
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Do that on a Ray cluster: `auto` for the one that this machine belongs to, its address, or `local`.",
+)
 @json_option
 def predict(
     bundle: Path,
-    scans: tuple[Path, ...],
+    given: tuple[str, ...],
     by_role: tuple[str, ...],
     known: tuple[str, ...],
     uncertainty: str | None,
@@ -93,6 +98,7 @@ def predict(
     series: str | None,
     out: Path | None,
     readers: int | None,
+    cluster: str | None,
     as_json: bool,
 ) -> None:
     """Predict each SCAN (a file, or a folder with one series) with BUNDLE; one that fails does not stop the others.
@@ -110,29 +116,33 @@ def predict(
     from insula.infer.writers import as_dict, to_text
     from insula.scans.sandbox import shared
 
-    if out is not None and (len(scans) != 1 or by_role or heatmaps or series):
+    if out is not None and (len(given) != 1 or by_role or heatmaps or series):
         raise UsageError(
             "--out takes one folder or one cohort, without --scan, --heatmaps and --series; scans of several inputs "
             "are put together by insula index and insula join."
         )
-    if readers and out is None:
-        raise UsageError("--readers belongs to --out TABLE.parquet; leave it out.")
+    if (readers or cluster) and out is None:
+        raise UsageError("--readers and --cluster belong to --out TABLE.parquet; give it as well.")
+    scans = tuple(Path(text) for text in given)
     if bool(scans) == bool(by_role) or (known and not by_role):
         raise UsageError("Give either SCANs, each a case of its own, or the scans of one case by --scan ROLE=PATH.")
     if series == "list":
         _list_series(scans, as_json)
         return
+    if out is not None:
+        from insula.cli.predict_batch import Choices, run
+
+        opened = load(bundle)
+        asked_for = opened.recipe.policy.refer.by if uncertainty == "policy" else uncertainty
+        found = tuple(source for source in SOURCES if asked_for in (source, "all"))
+        run(opened, given[0], out, Choices(found, passes or 0, readers, threads, cluster), as_json)
+        return
     pool = shared().start()  # wakes up while the bundle is loaded
-    predictor = Predictor(load(bundle), threads, pool.read_files)
+    predictor = Predictor(load(bundle), threads)
     recipe = predictor.bundle.recipe
     wanted = recipe.policy.refer.by if uncertainty == "policy" else uncertainty
     needed = recipe.policy.refer.sources  # the decision is the one that was evaluated, whatever is asked for beside it
     ask = tuple(source for source in SOURCES if wanted in (source, "all") or source in needed)
-    if out is not None:
-        from insula.cli.predict_batch import run
-
-        run(predictor, scans[0], out, ask, passes or 0, readers, as_json)
-        return
     results: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     lines: list[str] = []

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,47 +15,71 @@ import click
 from insula.cli.output import emit, on_terminal
 
 if TYPE_CHECKING:
+    from insula.bundle.types import Bundle
     from insula.core.recipe_policy import Source
-    from insula.infer.batch import Counts
-    from insula.infer.predict import Predictor
+    from insula.core.types import Cohort
+    from insula.infer.batch_record import Counts
 
 _EVERY = 15.0  # seconds between two lines in a log
 _COHORTS = (".parquet", ".csv")
 
 
-def run(
-    predictor: Predictor,
-    archive: Path,
-    out: Path,
-    ask: Collection[Source],
-    passes: int,
-    readers: int | None,
-    as_json: bool,
-) -> None:
+@dataclass(frozen=True)
+class Choices:
+    """What is asked of a batch: sources of uncertainty, dropout passes, cases read at once (or actors of a cluster),
+    threads of the engine, and the address of a cluster.
+    """
+
+    ask: tuple[Source, ...]
+    passes: int
+    readers: int | None
+    threads: int | None
+    cluster: str | None
+
+
+def run(bundle: Bundle, archive: str, out: Path, choices: Choices, as_json: bool) -> None:
     """Run the batch and say what became of it; a run that was stopped goes on when it is called again."""
     from insula.cohort import table
-    from insula.infer import batch_items
-    from insula.infer.batch import batch, place
+    from insula.infer import archive_store
+    from insula.infer.batch_record import place
 
-    recipe = predictor.bundle.recipe
-    if archive.is_file() and archive.suffix in _COHORTS:
-        cohort = table.load(archive)
-        root, items = Path(cohort.root), batch_items.of_cohort(cohort, recipe)
+    path, remote = Path(archive), archive_store.is_remote(archive)
+    cohort = table.load(path) if not remote and path.is_file() and path.suffix in _COHORTS else None
+    if cohort is not None:
         watch = _Progress(sum(len(scan.paths) for case in cohort.cases for scan in case.scans.values()))
     else:
-        root, items = archive, batch_items.of_folder(archive, recipe)
         watch = _Progress(None)
-        threading.Thread(target=watch.count, args=(archive,), daemon=True).start()
+        if not remote:
+            threading.Thread(target=watch.count, args=(path,), daemon=True).start()
     try:
-        counts = batch(
-            predictor, items, root, out, ask=ask, passes=passes, readers=readers or os.cpu_count() or 1, watch=watch
-        )
+        counts = _counts(bundle, archive, cohort, out, choices, watch)
     except KeyboardInterrupt:
         click.echo(f"\nStopped; what is done lies in {place(out)}. Run the same command to go on.", err=True)
         sys.exit(130)
     finally:
         watch.end()
-    emit(as_json, {"bundle": predictor.bundle.id, "table": str(out), **_plain(counts)}, _said(counts, out))
+    emit(as_json, {"bundle": bundle.id, "table": str(out), **_plain(counts)}, _said(counts, out))
+
+
+def _counts(
+    bundle: Bundle, archive: str, cohort: Cohort | None, out: Path, choices: Choices, watch: _Progress
+) -> Counts:
+    from insula.infer import archive_store, batch_items
+    from insula.infer.batch import batch
+    from insula.infer.cluster import cluster
+    from insula.infer.predict import Predictor
+    from insula.scans.sandbox import Sandbox
+
+    where = archive if cohort is None else cohort.root
+    if choices.cluster or archive_store.is_remote(where):
+        asked: dict[str, Any] = {"ask": choices.ask, "passes": choices.passes, "actors": choices.readers}
+        return cluster(bundle, cohort or archive, out, choices.cluster or "", watch=watch, **asked)
+    readers = choices.readers or os.cpu_count() or 1
+    root, recipe = Path(where), bundle.recipe
+    with Sandbox(readers).start(readers) as pool:
+        predictor = Predictor(bundle, choices.threads, pool.read_files)
+        items = batch_items.of_cohort(cohort, recipe) if cohort else batch_items.of_folder(root, recipe)
+        return batch(predictor, items, root, out, ask=choices.ask, passes=choices.passes, readers=readers, watch=watch)
 
 
 def _plain(counts: Counts) -> dict[str, Any]:

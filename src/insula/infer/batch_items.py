@@ -9,7 +9,7 @@ where it is the only one of several files there, and otherwise by its first file
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +44,17 @@ def of_folder(root: Path, recipe: Recipe) -> Iterator[Item]:
 
     Raises UsageError for a recipe of several inputs, whose scans only a cohort puts together.
     """
+    check_one_input(recipe)
+    return _below(Path(root), recipe)
+
+
+def check_one_input(recipe: Recipe) -> None:
+    """Raise UsageError for a recipe of several inputs, of which a folder does not say what belongs together."""
     if len(recipe.inputs) > 1:
         raise UsageError(
             f"The model takes {', '.join(recipe.inputs)} of each case; index and join the folder (insula index, insula "
             "join) and give the cohort."
         )
-    return _below(Path(root), recipe)
 
 
 def of_cohort(cohort: Cohort, recipe: Recipe) -> Iterator[Item]:
@@ -61,22 +66,23 @@ def of_cohort(cohort: Cohort, recipe: Recipe) -> Iterator[Item]:
 
 def count_files(root: Path) -> int:
     """How many files `of_folder` will look at."""
-    return sum(len([name for name in names if not name.startswith(".")]) for _, _, names in _walk(root))
+    return sum(len([name for name in names if not name.startswith(".")]) for _, _, names in walk(root))
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+def walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each directory from a root down, its folders, and its visible files, in the order of their names."""
     for place, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield Path(place), folders, sorted(name for name in names if not name.startswith("."))
 
 
 def _below(root: Path, recipe: Recipe) -> Iterator[Item]:
-    for place, _, names in _walk(root):
-        yield from _of_directory(root, place, names, recipe)
+    for place, _, names in walk(root):
+        yield from of_directory(root, place, names, recipe)
 
 
-def _of_directory(root: Path, place: Path, names: list[str], recipe: Recipe) -> Iterator[Item]:
-    """The items of one directory, in the order of their first files."""
+def of_directory(root: Path, place: Path, names: Sequence[str], recipe: Recipe) -> Iterator[Item]:
+    """The items of one directory at or below root, of these files, in the order of their first ones."""
     found: dict[str, _Group] = {}
     for name in names:
         path = place / name

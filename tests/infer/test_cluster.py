@@ -1,0 +1,126 @@
+"""Two Ray actors on this machine, over a folder, a cohort and S3: the rows of the plain batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from tests.infer.made_s3 import bucket
+from tests.tiny_cohort import make
+
+from insula.bundle.types import Bundle
+from insula.core.errors import ScanError
+from insula.core.types import Cohort
+from insula.infer.batch import batch
+from insula.infer.batch_items import of_cohort, of_folder
+from insula.infer.batch_record import Counts, place
+from insula.infer.cluster import Job, Worker, cluster
+from insula.infer.predict import Predictor
+
+Made = Callable[..., Bundle]
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Cohort:
+    made = make(tmp_path / "scans", patients=9)
+    (tmp_path / "scans/note.txt").write_text("no scan")
+    (tmp_path / "scans/3/1.dcm").write_bytes(b"cut")
+    return made
+
+
+class Stopped(Exception):  # noqa: N818 (it stands for a kill)
+    pass
+
+
+def stop_at(count: int) -> Callable[[Counts], None]:
+    def watch(counts: Counts) -> None:
+        if counts.rows == count:
+            raise Stopped
+
+    return watch
+
+
+def plain(bundle: Bundle, cohort: Cohort, out: Path) -> Counts:
+    root = Path(cohort.root)
+    return batch(Predictor(bundle, 1), of_folder(root, bundle.recipe), root, out)
+
+
+def test_without_ray_units_give_the_rows_of_the_plain_batch_and_go_on(
+    tiny_bundle: Made, cohort: Cohort, tmp_path: Path
+) -> None:
+    bundle, out = tiny_bundle(), tmp_path / "b.parquet"
+    plain(bundle, cohort, tmp_path / "a.parquet")
+    with pytest.raises(Stopped):
+        cluster(bundle, cohort.root, out, "", watch=stop_at(4))
+    counts = cluster(bundle, cohort.root, out, "")
+    assert (counts.kept, counts.rows, counts.failed) == (4, 11, 2)
+    assert pq.read_table(out).equals(pq.read_table(tmp_path / "a.parquet"))
+
+
+def test_a_store_gives_the_rows_of_the_disk_and_goes_on(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
+    bundle, out = tiny_bundle(), tmp_path / "b.parquet"
+    plain(bundle, cohort, tmp_path / "a.parquet")
+    with bucket(Path(cohort.root)) as address:
+        with pytest.raises(Stopped):
+            cluster(bundle, address, out, "", watch=stop_at(6))
+        assert cluster(bundle, address, out, "").kept == 6
+    assert pq.read_table(out).equals(pq.read_table(tmp_path / "a.parquet"))
+
+
+def test_files_that_a_store_does_not_give_are_rows_to_be_made_again(
+    tiny_bundle: Made, cohort: Cohort, tmp_path: Path
+) -> None:
+    with bucket(Path(cohort.root)) as address:
+        worker = Worker(tiny_bundle(), {}, Job(address, (), 0))
+        unit = json.dumps({"place": "0", "names": ["0.dcm", "gone.dcm"]})
+        found = json.loads(worker({"unit": [unit]})["rows"][0])
+        worker.close()
+    assert [row["key"] for row in found] == ["0/0.dcm", "0/gone.dcm"]
+    assert all(row["row"]["again"] and row["row"]["error"] == "unreadable_scan" for row in found)
+
+
+def test_an_empty_archive_is_told(tiny_bundle: Made, tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    with pytest.raises(ScanError, match="'scans' holds no file"):
+        cluster(tiny_bundle(), str(tmp_path / "scans"), tmp_path / "t.parquet", "local")
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[None]:
+    """Ray on this machine, ended with the module."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'insula[cluster]'")
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.cluster
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+def test_two_actors_give_the_rows_of_the_plain_batch(
+    ray: None, tiny_bundle: Made, cohort: Cohort, tmp_path: Path
+) -> None:
+    bundle, out = tiny_bundle(), tmp_path / "b.parquet"
+    plain(bundle, cohort, tmp_path / "a.parquet")
+    with pytest.raises(Stopped):
+        cluster(bundle, cohort.root, out, "local", actors=2, watch=stop_at(3))
+    assert place(out).exists()
+    counts = cluster(bundle, cohort.root, out, "local", actors=2)
+    assert (counts.kept, counts.rows) == (3, 11)
+    assert pq.read_table(out).equals(pq.read_table(tmp_path / "a.parquet"))
+
+    (tmp_path / "scans/3/1.dcm").unlink()
+    root = Path(cohort.root)
+    batch(Predictor(bundle, 1), of_cohort(cohort, bundle.recipe), root, tmp_path / "c.parquet")
+    cluster(bundle, cohort, tmp_path / "d.parquet", "local", actors=2)
+    assert pq.read_table(tmp_path / "d.parquet").equals(pq.read_table(tmp_path / "c.parquet"))
+    assert pq.read_table(tmp_path / "d.parquet")["error"].to_pylist()[3] == "unreadable_scan"
+
+
+@pytest.mark.cluster
+def test_a_cluster_that_is_not_there_is_told(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'insula[cluster]'")
+    ray.shutdown()
+    with pytest.raises(ScanError, match="no Ray cluster at 'auto'"):
+        cluster(tiny_bundle(), cohort.root, tmp_path / "t.parquet", "auto")

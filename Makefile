@@ -29,13 +29,16 @@ format: .venv/.test  ## Format the code and apply safe fixes.
 	$(BIN)/ruff check --fix src tests benchmarks
 	$(BIN)/ruff format src tests benchmarks
 
-bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain bench-similar  ## All benchmarks.
+bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain bench-similar bench-serve-engine bench-batch  ## All benchmarks.
 
 bench-ingest: .venv/.bench  ## Reading and preparing, against MONAI and SimpleITK.
 	$(BIN)/python benchmarks/ingest.py
 
 bench-explain: .venv/.bench  ## Heat maps and dropout passes, against a library's Grad-CAM and a full loop.
 	$(BIN)/python benchmarks/explain.py
+
+bench-serve-engine: .venv/.bench  ## The engine beside the bare runtime, PyTorch and OpenVINO.
+	$(BIN)/python benchmarks/engine.py
 
 bench-%: .venv/.test
 	$(BIN)/python benchmarks/$*.py

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -27,6 +26,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from machine import described
 from torch import nn
 
 from insula.core import recipe as recipes
@@ -163,18 +163,6 @@ def measure(name: str, encoder: str, threads: int) -> dict[str, list[float]]:
     return times
 
 
-def machine(threads: int) -> str:
-    """What it is measured on."""
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").is_file():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
-    return (
-        f"{model}, {os.cpu_count()} cores, {threads} thread{'' if threads == 1 else 's'} used, {platform.system()}, "
-        f"Python {platform.python_version()}, ONNX Runtime {onnxruntime.__version__}, PyTorch {torch.__version__}"
-    )
-
-
 def judged(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
     """By side the median, least and most ms, and how many times the prediction of the same round it takes.
 
@@ -264,7 +252,7 @@ def run() -> dict[str, Any]:
     threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
     torch.set_num_threads(threads)
     load = os.getloadavg()[0]
-    print(f"{machine(threads)}; load {load:.1f}")
+    print(f"{described(threads, f'PyTorch {torch.__version__}')}; load {load:.1f}")
     print(f"One case of {SLICES} slices of {SIZE}², {ROUNDS} rounds interleaved ({SLOW_ROUNDS} of the slow sides)")
     if find_spec("pytorch_grad_cam") is None:
         print(ABSENT)
@@ -277,7 +265,7 @@ def run() -> dict[str, Any]:
         figures[title] = {goal: sides[side]["times"] for goal, side in SIDES.items()} | {"sides": sides}
     kept = holds(figures)
     case = {"slices": SLICES, "size": SIZE, "rounds": ROUNDS, "slow": SLOW_ROUNDS}
-    about = {"machine": machine(threads), "load": round(load, 1), "case": case}
+    about = {"machine": described(threads, f"PyTorch {torch.__version__}"), "load": round(load, 1), "case": case}
     return {"bench": "explain", **about, "figures": figures, "goals": GOALS, "holds": kept}
 
 

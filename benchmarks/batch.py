@@ -1,0 +1,223 @@
+"""From DICOM files to a table: the batch beside what it cannot do without (make bench-batch).
+
+Interleaved in one process, on all cores: reading every series in decoding processes and nothing else (the floor of
+decoding), running the network on slices that lie ready in memory (the bare engine), and the batch, which does both with
+preparation, decision and journal. Then resident memory of a batch of 1,000 and of 20,000 files, in processes of their
+own; and two Ray actors beside the plain batch, from the first row on.
+
+Goals: the batch at 0.90 of the slower of floor and engine; memory of 20,000 files at most 1.1 times that of 1,000; Ray
+at 0.85 of the plain batch with the same rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import torch
+from machine import described
+
+from insula.bundle.load import load
+from insula.bundle.types import Bundle
+from insula.cohort import index as cohort_index
+from insula.cohort import split as cohort_split
+from insula.cohort.phantom.make import make
+from insula.core import recipe as recipes
+from insula.core.provenance import write_text
+from insula.export.finish import finish
+from insula.infer.batch import batch
+from insula.infer.batch_items import of_folder
+from insula.infer.batch_record import Counts
+from insula.infer.cluster import cluster
+from insula.infer.engine import Engine
+from insula.infer.feed import of_case
+from insula.infer.predict import Predictor
+from insula.model.network import Network
+from insula.prep.cache import build_all
+from insula.scans.sandbox import Sandbox
+from insula.train.run import keep
+
+PATIENTS, SLICES, SIDE, ROUNDS = 24, 28, 512, 3
+FEW, MANY, SMALL = 1_000, 20_000, 64
+OF_SLOWER, MEMORY, OF_PLAIN = 0.90, 1.1, 0.85
+
+
+def bundled(folder: Path, encoder: str) -> Bundle:
+    """A bundle with random weights, made as after a training run."""
+    recipe = recipes.load("haemorrhage-ct", (f"model.encoder={encoder}", "model.pretrained=false"))
+    make("haemorrhage-ct", folder / "train", 16, 1, 96, 6)
+    table = cohort_split.split(cohort_index.index(folder / "train", recipe), recipe, (0.5, 0.5, 0.0))
+    prepared = build_all(table.cases, Path(table.root), recipe, folder / "cache")
+    shapes = {role: (one.slices.shape[1], one.slices.shape[2], one.slices.shape[3]) for role, one in prepared.items()}
+    run = folder / "run"
+    run.mkdir()
+    torch.manual_seed(0)
+    facts = {"epochs": 1, "best_val_loss": 1.0, "start": "random.", "train_inputs": 8, "val_inputs": 8}
+    write_text(run / "recipe.yaml", recipes.dump(recipe))
+    made, _ = finish(keep(run, recipe, Network(recipe, shapes).eval(), prepared, facts), table, folder / "bundle")
+    return made
+
+
+def paces(bundle: Bundle, archive: Path, work: Path) -> dict[str, list[float]]:
+    """Seconds of each side and round over the whole archive."""
+    cores = os.cpu_count() or 1
+    recipe = bundle.recipe
+    items = [item for item in of_folder(archive, recipe) if not item.aside]
+    engine = Engine(bundle, cores)
+    found: dict[str, list[float]] = {"decoding": [], "engine": [], "batch": []}
+    with Sandbox(cores).start(cores) as pool:
+        predictor = Predictor(bundle, cores, pool.read_files)
+        feeds = [of_case(predictor.views(item.case, archive)[0], (), engine.input_shapes, recipe) for item in items[:8]]
+
+        def decoding() -> None:
+            with ThreadPoolExecutor(cores) as threads:
+                paths = [[archive / p for p in item.case.scans[recipe.role].paths] for item in items]
+                list(threads.map(pool.read_files, paths))
+
+        def engines() -> None:
+            for number in range(len(items)):
+                engine.run(feeds[number % len(feeds)])
+
+        def batches() -> None:
+            out = work / "t.parquet"
+            out.unlink(missing_ok=True)
+            batch(predictor, of_folder(archive, recipe), archive, out, readers=cores)
+
+        for number in range(ROUNDS + 1):
+            for name, side in (("decoding", decoding), ("engine", engines), ("batch", batches)):
+                begun = time.perf_counter()
+                side()
+                if number:
+                    found[name].append(time.perf_counter() - begun)
+    return found
+
+
+_MEMORY = """
+import resource, sys
+from pathlib import Path
+from insula.bundle.load import load
+from insula.infer.batch import batch
+from insula.infer.batch_items import of_folder
+from insula.infer.predict import Predictor
+from insula.scans.sandbox import Sandbox
+bundle, archive, out = load(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
+with Sandbox(2) as pool:
+    counts = batch(Predictor(bundle, 1, pool.read_files), of_folder(archive, bundle.recipe), archive, out)
+print(counts.files, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def memory(bundle: Bundle, archive: Path, work: Path) -> int:
+    """Most resident kilobytes of a batch over an archive, in a process of its own."""
+    out = work / "m.parquet"
+    out.unlink(missing_ok=True)
+    command = [sys.executable, "-c", _MEMORY, str(bundle.path), str(archive), str(out)]
+    files, kilobytes = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    print(f"{files} files: {int(kilobytes) / 1024:.0f} MB", file=sys.stderr)
+    return int(kilobytes)
+
+
+def multiplied(source: Path, target: Path, files: int) -> None:
+    """An archive of so many files: links to the series of a small one, over and over."""
+    series = sorted({path.parent for path in source.rglob("*.dcm")})
+    names = {place: sorted(place.glob("*.dcm")) for place in series}
+    made, number = 0, 0
+    while made < files:
+        place = series[number % len(series)]
+        folder = target / f"{number // 100:04}" / f"{number:06}"
+        folder.mkdir(parents=True)
+        for path in names[place]:
+            os.link(path, folder / path.name)
+        made += len(names[place])
+        number += 1
+
+
+def ray_pace(bundle: Bundle, archive: Path, work: Path) -> tuple[float, float, bool]:
+    """Rows a second from the first row on, plain and by two Ray actors, and whether the rows are the same."""
+    import ray
+
+    cores = os.cpu_count() or 1
+    speeds = []
+    for side in ("plain", "ray"):
+        out = work / f"{side}.parquet"
+        out.unlink(missing_ok=True)
+        seen: list[float] = []
+
+        def watch(counts: Counts, seen: list[float] = seen) -> None:
+            seen.append(time.perf_counter())
+
+        if side == "plain":
+            with Sandbox(cores).start(cores) as pool:
+                predictor = Predictor(bundle, cores, pool.read_files)
+                batch(predictor, of_folder(archive, bundle.recipe), archive, out, readers=cores, watch=watch)
+        else:
+            cluster(bundle, str(archive), out, "local", actors=2, watch=watch)
+        speeds.append((len(seen) - 1) / (seen[-1] - seen[0]))
+    ray.shutdown()
+    same = pq.read_table(work / "plain.parquet").equals(pq.read_table(work / "ray.parquet"))
+    return speeds[0], speeds[1], same
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--work", type=Path, help="Kept for the next run; a temporary folder unless told.")
+    parser.add_argument("--only", choices=["pace", "memory", "ray"])
+    given = parser.parse_args()
+    load_before = os.getloadavg()[0]
+    work = given.work or Path(tempfile.mkdtemp(prefix="insula-bench-"))
+    work.mkdir(parents=True, exist_ok=True)
+    for name, encoder in (("large", "resnet18"), ("small", "simple_cnn")):
+        if not (work / name / "bundle").exists():
+            shutil.rmtree(work / name, ignore_errors=True)
+            (work / name).mkdir()
+            bundled(work / name, encoder)
+    large, small = (load(work / name / "bundle") for name in ("large", "small"))
+    if not (work / "archive").exists():
+        make("haemorrhage-ct", work / "archive.new", PATIENTS, 0, SIDE, SLICES)
+        make("haemorrhage-ct", work / "little.new", 20, 0, SMALL, 20)
+        (work / "little.new").rename(work / "little")
+        (work / "archive.new").rename(work / "archive")
+    result: dict[str, Any] = {"machine": described(os.cpu_count() or 1), "load": load_before}
+    holds = []
+    if given.only in (None, "pace"):
+        times = paces(large, work / "archive" / "dicom", work)
+        rates = [max(d, e) / b for d, e, b in zip(times["decoding"], times["engine"], times["batch"], strict=True)]
+        both = [(d + e) / b for d, e, b in zip(times["decoding"], times["engine"], times["batch"], strict=True)]
+        result |= {name: round(statistics.median(found), 2) for name, found in times.items()}
+        result |= {"of_slower": round(statistics.median(rates), 3), "of_both": round(statistics.median(both), 3)}
+        holds.append(result["of_slower"] >= OF_SLOWER)
+    if given.only in (None, "memory"):
+        found = []
+        for files in (FEW, MANY):
+            place = work / f"of-{files}"
+            if not place.exists():
+                multiplied(work / "little" / "dicom", place, files)
+            found.append(memory(small, place, work))
+        result |= {"mb_few": round(found[0] / 1024), "mb_many": round(found[1] / 1024)}
+        result["memory"] = round(found[1] / found[0], 3)
+        holds.append(result["memory"] <= MEMORY)
+    if given.only in (None, "ray"):
+        plain, by_ray, same = ray_pace(large, work / "archive" / "dicom", work)
+        result |= {"plain_a_second": round(plain, 2), "ray_a_second": round(by_ray, 2), "same_rows": same}
+        result["of_plain"] = round(by_ray / plain, 3)
+        holds.append(result["of_plain"] >= OF_PLAIN and same)
+    result["holds"] = all(holds)
+    if given.work is None:
+        shutil.rmtree(work)
+    print(json.dumps(result))
+    return 0 if result["holds"] else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -51,6 +51,17 @@ class Graph:
         return engine.Outputs(columns, np.zeros((1, 4), np.float32), maps, {"mri": np.ones((1, 2), np.float32)})
 
 
+@dataclass(frozen=True)
+class Largest:
+    """A network whose class map tells which of two slices, equal but for rounding, is the larger one."""
+
+    def explain(self, x: dict[str, torch.Tensor], mask: dict[str, torch.Tensor], clinical: Any) -> network.Outputs:
+        sums = x["mri"].sum(dim=(0, 2, 3, 4))
+        step = float(int(sums.argmax()))
+        maps = {"mri": torch.full((1, 3, 2, 2, 2), step)}
+        return network.Outputs(torch.zeros(1, 3), torch.zeros(1, 4), maps, {"mri": torch.ones(1, 2)})
+
+
 def asked(level: float, graph: Graph) -> float:
     return check(Stepped(level), graph, [CASE], PREPARED, RECIPE).maps  # type: ignore[arg-type]
 
@@ -58,6 +69,17 @@ def asked(level: float, graph: Graph) -> float:
 def test_a_map_that_jumps_by_rounding_alone_is_not_the_graphs_fault_and_is_told() -> None:
     assert asked(SUM, Graph(1.0)) == 0.0
     assert asked(SUM, Graph(0.0)) == 1.0
+
+
+def test_a_maximum_over_slices_that_are_as_good_as_equal_may_take_either() -> None:
+    twice = np.repeat(PICTURES[:1], 2, axis=0)
+    prepared = {"mri": Prepared(twice, {"c": (0, 2)}, {})}
+    for cell in (0.0, 1.0):
+        found = check(Largest(), Graph(cell), [CASE], prepared, RECIPE)  # type: ignore[arg-type]
+        assert found.maps in (0.0, 1.0)
+    apart = {"mri": Prepared(twice * np.array([1.0, 0.999], np.float32)[:, None, None, None], {"c": (0, 2)}, {})}
+    with pytest.raises(ExportError, match="in a class map"):
+        check(Largest(), Graph(1.0), [CASE], apart, RECIPE)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("cell", [1.0 - 3.0 * TOLERANCE, float("nan")])

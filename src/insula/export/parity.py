@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from insula.prep.cache import Prepared
 
 TOLERANCE = 1e-4
 _NUDGES = (1e-7, 1e-6)  # as much as single precision rounds in a layer, and in many
+_DRAWS = 4
 
 
 @dataclass(frozen=True)
@@ -113,14 +114,30 @@ def _explained(network: Network | Ensemble, given: dict[str, torch.Tensor], reci
 
 
 def _rounding(network: Network | Ensemble, given: dict[str, torch.Tensor], recipe: Recipe) -> NDArray[np.float64]:
-    """How far each column's map (K,) of one case moves when the pictures are multiplied by nearly 1."""
-    maps = []
-    for factor in (1.0, *(1.0 + sign * size for size in _NUDGES for sign in (-1.0, 1.0))):
-        nudged = {name: t * factor if name in recipe.inputs else t for name, t in given.items()}
-        maps.append(_explained(network, nudged, recipe).maps)
-    moved = [[_largest((other[role] - maps[0][role]).numpy()) for role in recipe.inputs] for other in maps[1:]]
+    """How far each column's map (K,) of one case moves when the pictures are multiplied by nearly 1.
+
+    By one number, and by one of its own for each value: of two slices or cells that are as good as equal a maximum
+    takes the one or the other by what was rounded in each.
+    """
+    first = _explained(network, given, recipe).maps
+    moved = []
+    for nudged in _nudged(given, recipe):
+        maps = _explained(network, nudged, recipe).maps
+        moved.append([_largest((maps[role] - first[role]).numpy()) for role in recipe.inputs])
     largest: NDArray[np.float64] = np.max(moved, axis=(0, 1))
     return largest
+
+
+def _nudged(given: dict[str, torch.Tensor], recipe: Recipe) -> Iterator[dict[str, torch.Tensor]]:
+    draw = torch.Generator().manual_seed(0)
+    for size in _NUDGES:
+        for sign in (-1.0, 1.0):
+            yield {name: t * (1.0 + sign * size) if name in recipe.inputs else t for name, t in given.items()}
+        for _ in range(_DRAWS):
+            yield {
+                name: t * (1.0 + size * torch.randn(t.shape, generator=draw)) if name in recipe.inputs else t
+                for name, t in given.items()
+            }
 
 
 def _largest(values: np.ndarray) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.special import logit
 
 from insula.core.errors import InsulaError
 from insula.core.recipe import OperatingPoint
@@ -20,7 +21,7 @@ from insula.workflows.bench.situation import PATIENTS, POSITIVE, TARGET, Situati
 
 SHARED, COPIED = 30, 20  # patients that stand in two splits, pictures that do
 MANY = 480  # half of them in the test split: what 10% of wrong labels take to be found in nearly all cohorts
-EXTREME = 6.0  # by which the logits of a miscalibrated head are too small
+DOUBT = 0.7  # what a miscalibrated head gives the answer in the middle of all
 
 
 class WithoutEffectError(InsulaError):
@@ -102,11 +103,16 @@ def subgroup(at: Situation, folder: Path, seed: int) -> Situation:
 
 
 def miscalibrated(at: Situation, folder: Path, seed: int) -> Situation:
-    """Logits that are several times too small: answers that are nearly always right are called doubtful.
+    """Logits so small that half of all answers, which are nearly always right, get a probability below 0.7.
 
     Too large ones would do no harm that could be seen in a network that errs in two cases of a hundred.
     """
-    told = replace(at.bundle.decision, temperature=at.bundle.decision.temperature * EXTREME)
+    table = evaluate(at.bundle, at.cohort, passes=0, replicates=200).table
+    p = table[f"p_{POSITIVE}"].to_numpy(np.float64).clip(1e-7, 1 - 1e-7)
+    factor = float(np.median(np.abs(logit(p))) / logit(DOUBT))
+    if factor < 1:
+        raise WithoutEffectError("Half of the answers are as doubtful already.")
+    told = replace(at.bundle.decision, temperature=at.bundle.decision.temperature * factor)
     return replace(at, bundle=replace(at.bundle, decision=told))
 
 
@@ -197,7 +203,12 @@ FAULTS = (
     ),
     Fault("device", "coils, clips and shunts in positives", ("marks/device", "exchange/device"), ("device:any=1",)),
     Fault("label-noise", "one label in ten is wrong", ("labels/contradicted",), ("label-noise:0.1",), patients=MANY),
-    Fault("miscalibrated", "logits six times too small", ("calibration/",), change=miscalibrated),
+    Fault(
+        "miscalibrated",
+        "right answers are called doubtful, half of them below 0.7",
+        ("calibration/",),
+        change=miscalibrated,
+    ),
     Fault("subgroup", "lesions of women in the test hardly to be seen", ("subgroups/sex=",), change=subgroup),
     Fault("prevalence", "one in ten bleeds, half did in training", ("shift/prevalence",), change=prevalence),
     Fault("tuned-threshold", "the threshold chosen on the test patients", ("evidence/threshold",), change=tuned),

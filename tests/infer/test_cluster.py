@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tests.infer.made_s3 import bucket
@@ -19,6 +21,9 @@ from insula.infer.batch_items import of_cohort, of_folder
 from insula.infer.batch_record import Counts, place
 from insula.infer.cluster import Job, Worker, cluster
 from insula.infer.predict import Predictor
+from insula.prep.cache import build_all
+from insula.scans.cluster_pool import ClusterPool
+from insula.scans.limits import LIMITS
 
 Made = Callable[..., Bundle]
 
@@ -116,6 +121,25 @@ def test_two_actors_give_the_rows_of_the_plain_batch(
     cluster(bundle, cohort, tmp_path / "d.parquet", "local", actors=2)
     assert pq.read_table(tmp_path / "d.parquet").equals(pq.read_table(tmp_path / "c.parquet"))
     assert pq.read_table(tmp_path / "d.parquet")["error"].to_pylist()[3] == "unreadable_scan"
+
+
+@pytest.mark.cluster
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+def test_a_cluster_prepares_what_one_machine_does(ray: None, tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
+    recipe, root = tiny_bundle().recipe, Path(cohort.root)
+    here = build_all(cohort.cases, root, recipe, tmp_path / "here")["ct"]
+    with ClusterPool("local", 2) as pool:
+        there = build_all(cohort.cases, root, recipe, tmp_path / "there", pool=pool)["ct"]
+        again = build_all(cohort.cases, root, recipe, tmp_path / "there", pool=pool)["ct"]
+        with pytest.raises(ScanError, match="does not exist"):
+            pool.run(
+                "insula.scans.worker:read_files",
+                "x.dcm",
+                {"path": "/none/x.dcm", "limits": asdict(LIMITS), "tiles": None, "series": None},
+            )
+    assert there.places == here.places == again.places
+    assert there.failures.keys() == here.failures.keys() == {"case-3"}
+    np.testing.assert_array_equal(there.slices, here.slices)
 
 
 @pytest.mark.cluster

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,18 +26,28 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept."
 )
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Decode on a Ray cluster that sees the same files: `auto`, HOST:PORT or `local`.",
+)
 @json_option
-def prepare(cohort: Path, recipe: str, overrides: tuple[str, ...], cache: Path, as_json: bool) -> None:
+def prepare(
+    cohort: Path, recipe: str, overrides: tuple[str, ...], cache: Path, cluster: str | None, as_json: bool
+) -> None:
     """Decode and prepare every scan of COHORT once; training then reads memory-mapped arrays."""
     from insula.core import recipe as recipes
     from insula.prep.cache import build_all
     from insula.prep.check import checked
+    from insula.scans.cluster_pool import ClusterPool
 
     table = _load(cohort)
     resolved = checked(recipes.load(recipe, overrides))
     cases = (*table.of_split("train"), *table.of_split("val")) or table.cases
     data, lines = {}, []
-    for role, prepared in build_all(cases, Path(table.root), resolved, cache, bar).items():
+    with ClusterPool(cluster) if cluster else nullcontext() as pool:
+        caches = build_all(cases, Path(table.root), resolved, cache, bar, pool)
+    for role, prepared in caches.items():
         shape = prepared.slices.shape[1:]
         data[role] = {
             "scans": len(prepared.places),

@@ -19,7 +19,7 @@ from typing import Any
 from insula.bundle.layout import MANIFEST
 from insula.bundle.load import load
 from insula.bundle.types import Bundle
-from insula.core.errors import MissingPartError, ScanError
+from insula.core.errors import ScanError
 from insula.core.recipe_policy import Source
 from insula.core.types import Case, Cohort, Scan
 from insula.infer import archive_store, batch, batch_items, batch_record, batch_rows
@@ -27,6 +27,7 @@ from insula.infer.batch_items import Item
 from insula.infer.batch_record import Counts, Known, Watch
 from insula.infer.batch_rows import Row
 from insula.infer.predict import Predictor
+from insula.scans import cluster_pool
 from insula.scans.sandbox import Sandbox
 
 _CASES = 16  # of a cohort in one unit
@@ -89,31 +90,6 @@ def _items(rows: str) -> Iterator[tuple[Item, Row | None]]:
         yield Item(case, told["content"], told["files"], aside=told["aside"]), told["row"]
 
 
-def _ray(address: str) -> Any:
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise MissingPartError(
-            "A cluster needs Ray, which is not installed; run: pip install 'insula[cluster]'"
-        ) from None
-    if not ray.is_initialized():
-        local = address == "local"
-        more: dict[str, Any] = {"num_cpus": os.cpu_count()} if local else {}
-        try:
-            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **more)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ScanError(
-                f"There is no Ray cluster at '{address}' ({type(error).__name__}); start one with `ray start --head`, "
-                "and give auto or its address."
-            ) from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.execution_options.preserve_order = True
-    return ray
-
-
 def _of_archive(archive: str, bundle: Bundle) -> list[str]:
     batch_items.check_one_input(bundle.recipe)
     return [json.dumps(asdict(directory)) for directory in archive_store.directories(archive)]
@@ -129,8 +105,12 @@ def _by_ray(
 ) -> Iterator[tuple[Item, Row | None]]:
     if not units:
         return
-    ray = _ray(address)
-    count = min(actors or max(1, int(ray.cluster_resources().get("CPU", 1))), len(units))
+    ray = cluster_pool.started(address)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_options.preserve_order = True
+    count = min(actors or cluster_pool.cpus(ray), len(units))
     files = {name: (bundle.path / name).read_bytes() for name in (*bundle.files, MANIFEST)}
     made = ray.data.from_items([{"unit": unit} for unit in units], override_num_blocks=len(units)).map_batches(
         _Actor,

@@ -30,11 +30,13 @@ from insula.prep import store
 from insula.prep.store import Store, Table
 from insula.prep.work import Stamp, content, inputs
 from insula.scans import sandbox
+from insula.scans.cluster_pool import ClusterPool
 from insula.scans.sandbox import Sandbox
 
 _SECONDS = 900.0  # for one case: hashing and cutting a whole slide takes minutes
 _AHEAD = 2  # cases for each process that may wait for their turn to be written
 _TASK = "insula.prep.work:task"
+Pool = Sandbox | ClusterPool
 
 
 @dataclass(frozen=True)
@@ -88,19 +90,22 @@ def build(
     folder: Path,
     progress: Callable[[Iterable[Case]], Iterator[Case]] = iter,
     workers: int | None = None,
+    pool: Pool | None = None,
 ) -> Prepared:
     """Prepare each scan of a role that the cache does not hold yet and open it; what cannot be read is listed.
 
-    workers: decoding processes, by default one for each core (at most 8). Raises CohortError when no case at all can
-    be prepared, or the prepared slices differ in shape.
+    workers: decoding processes, by default one for each core (at most 8). pool: those of a cluster, which this leaves
+    open. Raises CohortError when no case at all can be prepared, or the prepared slices differ in shape.
     """
     chosen = sorted(_single_scans(cases, role), key=lambda c: c.key)
     target = folder / cache_name(role, section)
     with store.opened(target) as kept:
+        if pool is not None:
+            return _fill(chosen, root, role, section, kept, progress, lambda: pool)
         if workers is None:
             return _fill(chosen, root, role, section, kept, progress, sandbox.shared)
-        with Sandbox(workers) as pool:
-            return _fill(chosen, root, role, section, kept, progress, lambda: pool)
+        with Sandbox(workers) as mine:
+            return _fill(chosen, root, role, section, kept, progress, lambda: mine)
 
 
 def build_all(
@@ -109,6 +114,7 @@ def build_all(
     recipe: Recipe,
     folder: Path,
     progress: Callable[[Iterable[Case]], Iterator[Case]] = iter,
+    pool: Pool | None = None,
 ) -> dict[str, Prepared]:
     """The caches of all roles of a recipe; CohortError when a role has no scan at all that could be prepared."""
     chosen = tuple(cases)
@@ -119,7 +125,10 @@ def build_all(
                 f"No case has a scan for the recipe's input '{role}' (there is {', '.join(has) or 'none'}): "
                 "index with this recipe, or join the tables of its inputs by insula join."
             )
-    return {role: build(chosen, root, role, section, folder, progress) for role, section in recipe.inputs.items()}
+    return {
+        role: build(chosen, root, role, section, folder, progress, None, pool)
+        for role, section in recipe.inputs.items()
+    }
 
 
 def _single_scans(cases: Iterable[Case], role: str) -> list[Case]:
@@ -155,7 +164,7 @@ def _fill(
     section: Input,
     kept: Store,
     progress: Callable[[Iterable[Case]], Iterator[Case]],
-    pool: Callable[[], Sandbox],
+    pool: Callable[[], Pool],
 ) -> Prepared:
     table, found, failures = kept.table, dict[str, str](), dict[str, str]()
     shape: store.Shape | None = None
@@ -203,7 +212,7 @@ def _prepared(folder: Path, table: Table, found: dict[str, str], failures: dict[
 
 
 def _outcomes(
-    cases: list[Case], base: Path, role: str, section: Input, table: Table, pool: Callable[[], Sandbox]
+    cases: list[Case], base: Path, role: str, section: Input, table: Table, pool: Callable[[], Pool]
 ) -> Generator[_Outcome, None, None]:
     """What becomes of each case, in order, while the processes are a few cases ahead."""
     text, threads = section.model_dump_json(), None
@@ -246,7 +255,7 @@ def _unchanged(base: Path, names: list[str], table: Table) -> str:
     return content(stamps)
 
 
-def _work(pool: Sandbox, base: Path, names: list[str], section: str, known: list[str]) -> _Outcome:
+def _work(pool: Pool, base: Path, names: list[str], section: str, known: list[str]) -> _Outcome:
     request = {"root": str(base), "names": names, "section": section, "known": known}
     about = Path(names[0]).name if len(names) == 1 else f"{len(names)} files"
     try:

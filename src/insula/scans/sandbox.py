@@ -320,10 +320,10 @@ def _raise_what_it_met(message: dict[str, Any], about: str, too_much: str) -> No
         said = f"{message['untyped']}: {message['message']}".rstrip(": ")
         raise ScanError(f"'{about}' cannot be read ({said}); export it again.") from DecoderError("untyped", said)
     if "error" in message:
-        raise _error(str(message["error"]))(str(message["message"]))
+        raise error_of(str(message["error"]))(str(message["message"]))
 
 
-def _error(code: str) -> type[InsulaError]:
+def error_of(code: str) -> type[InsulaError]:
     """The class of our own errors that carries a code."""
     waiting: list[type[InsulaError]] = [InsulaError]
     while waiting:

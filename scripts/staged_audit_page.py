@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scripts import staged_audit_pooled as pooled
+from scripts.staged_audit_pooled import Pooled
+
 from insula.core.recipe import Recipe
 from insula.report import words
 from insula.workflows import staged_page
 from insula.workflows.staged_plan import BASELINE, HARD, rounds_of, stages_of
 
 Told = Mapping[str, Any]
+CHALK = "falx and plexus"
 HEAD = """# Does a staged audit tell the story that it is there to tell?
 
 Written by `nice -n 10 .venv/bin/python scripts/staged_audit_proof.py`; the figures come from its run. Made patients,
@@ -18,44 +22,98 @@ whose truth is known; small pictures and SimpleCNN. Intervals are 95%, over pati
 """
 
 
-def page(kept: Sequence[Told], made: Told, recipe: Recipe) -> str:
-    """The page of whole staged audits and of shorter ones with other seeds."""
+def page(kept: Sequence[Told], made: Told, recipe: Recipe, chalk: Mapping[str, str]) -> str:
+    """The page of whole staged audits and of shorter ones with other seeds. chalk: what is calcified in a patient."""
     full = [told for told in kept if told["full"]]
-    parts = [line for told in full for line in _stages(told)]
+    points = [[told for told in kept if _point(told) == name] for name in dict.fromkeys(_point(told) for told in kept)]
     return "\n".join(
-        [HEAD, *_short(kept), *_setting(kept[0], made, recipe), *parts, *_test(kept), *_chalk(kept), *_dropout(full)]
+        [
+            HEAD,
+            *_short(points, chalk),
+            *_setting(kept[0], len(points[0]), made, recipe),
+            *(line for told in full for line in _stages(told)),
+            *_test(kept),
+            *_chalk(points, chalk),
+        ]
     )
 
 
-def _short(kept: Sequence[Told]) -> list[str]:
-    """What the networks did on the test patients, a sentence for each staged audit."""
-    lines = ["## In short\n", "On the test patients:\n"]
-    for told in kept:
-        name = f"- {_point(told)}, seed {told['seed']}:"
-        first = told["test"][BASELINE]
-        parts = []
-        if HARD in told["test"]:
-            hard, change = told["test"][HARD], told["changes"][HARD]
-            chalk = [told["alarms"][stage]["falx and plexus"]["events"] for stage in (BASELINE, HARD)]
-            parts.append(
-                f"hard negatives took the false positives from {first['fp']} to {hard['fp']} of {hard['negatives']} "
-                f"(p {words.chance(change['adjusted']['specificity'])}), in heads with calcified falx and plexus from "
-                f"{chalk[0]} to {chalk[1]}, and the sensitivity from {_percent(first, 'sensitivity')} to "
-                f"{_percent(hard, 'sensitivity')} (p {words.chance(change['adjusted']['sensitivity'])})"
-            )
-        worst = max(told["held"]["stages"], key=lambda one: float(one["dropout"]))
-        last, before = told["test"][worst["name"]], told["test"][worst["before"]]
-        change = told["changes"][worst["name"]]["adjusted"]
-        parts.append(
-            f"a dropout of {worst['dropout']:g} then took the sensitivity from {_percent(before, 'sensitivity')} to "
-            f"{_percent(last, 'sensitivity')} (p {words.chance(change['sensitivity'])}) and the precision from "
-            f"{_percent(before, 'precision')} to {_percent(last, 'precision')}"
+def _short(points: Sequence[Sequence[Told]], chalk: Mapping[str, str]) -> list[str]:
+    """Both claims at each threshold, over all seeds."""
+    told = "\n".join(line for same in points for line in _claims(same))
+    return [
+        "## In short\n",
+        f"{told}\n",
+        "Shares of the test patients, the earlier → the later stage, mean over seeds; difference with its interval "
+        "(paired bootstrap over patients). So the intervals are of these networks; how much another seed may differ is "
+        "seen in the single seeds alone. Each interval is 95% by itself. Every network has a threshold of its own, "
+        "chosen on validation patients; where it holds the sensitivity there, a worse network calls more negatives "
+        "positive instead.\n",
+        *_pooled(points, chalk),
+    ]
+
+
+def _claims(same: Sequence[Told]) -> list[str]:
+    name = _point(same[0])
+    there = pooled.with_both(same, HARD, BASELINE)
+    lines = []
+    if there:
+        wrong, found, both = (f(there, HARD, BASELINE) for f in (pooled.alarms, pooled.found, pooled.youden))
+        lines.append(
+            f"- At {name}, hard negatives {_did(wrong, 'the share of negatives called positive')}: {wrong}; by seed "
+            f"{wrong.by_seed}. They {_did(found, 'recall')}: {found}; by seed {found.by_seed}. They "
+            f"{_did(both, 'sensitivity + specificity − 1')}: {both}."
         )
-        lines.append(f"{name} {'; '.join(parts)}.")
+    worst, before = _worst(same)
+    there = pooled.with_both(same, worst["name"], before)
+    found, right = (figure(there, worst["name"], before) for figure in (pooled.found, pooled.precision))
+    lines.append(
+        f"- At {name}, a dropout of {worst['dropout']:g} {_did(found, 'recall')}: {found}; by seed {found.by_seed}. It "
+        f"{_did(right, 'precision')}: {right}."
+    )
+    return lines
+
+
+def _did(change: Pooled, what: str) -> str:
+    return {-1: f"cut {what}", 0: f"showed no change of {what}", 1: f"raised {what}"}[change.sign]
+
+
+def _title(told: Told, name: str) -> str:
+    return next((str(one["title"]) for one in told["held"]["stages"] if one["name"] == name), "")
+
+
+def _worst(same: Sequence[Told]) -> tuple[Told, str]:
+    """The stage of the strongest dropout, and the one that it is held against."""
+    found = max(same[0]["held"]["stages"], key=lambda one: float(one["dropout"]))
+    return found, str(found["before"])
+
+
+def _pooled(points: Sequence[Sequence[Told]], chalk: Mapping[str, str]) -> list[str]:
+    lines = [
+        "| threshold | stages | seeds | negatives called positive | of negatives with calcified falx and plexus | "
+        "sensitivity | precision | sensitivity + specificity − 1 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    calcified = {patient: group == CHALK for patient, group in chalk.items()}
+    for same in points:
+        for one in same[0]["held"]["stages"]:
+            now, before = one["name"], one["before"]
+            there = pooled.with_both(same, now, before)
+            if there:
+                cells = [
+                    f"{_title(same[0], before)} → {_title(same[0], now).lower()}",
+                    str(len(there)),
+                    pooled.alarms(there, now, before),
+                    pooled.alarms(there, now, before, calcified),
+                    pooled.found(there, now, before),
+                    pooled.precision(there, now, before),
+                    pooled.youden(there, now, before),
+                ]
+                lines.append(f"| {_point(same[0])} | {' | '.join(map(str, cells))} |")
     return [*lines, ""]
 
 
-def _setting(first: Told, made: Told, recipe: Recipe) -> list[str]:
+def _setting(first: Told, seeds: int, made: Told, recipe: Recipe) -> list[str]:
     counts = first["held"]["plan"]["patients"]
     section, rounds = stages_of(recipe.train), rounds_of(recipe.train)
     return [
@@ -67,7 +125,9 @@ def _setting(first: Told, made: Told, recipe: Recipe) -> list[str]:
         f"which chalk and blood are both white. {counts['train']} patients to train on, {counts['val']} to choose by, "
         f"{counts['test']} to test. {section[-1].stop} "
         f"epochs, then {rounds.rounds * rounds.epochs} in which the hard negatives fill {rounds.share:.0%} of each "
-        "batch; the baseline trains these epochs too, without them.\n",
+        f"batch; the baseline trains these epochs too, without them. Both have a dropout of "
+        f"{recipe.model.dropout:g}; networks of another dropout train with the same hard negatives. {seeds} seeds "
+        "of training on the same patients, the first with all stages and checks.\n",
     ]
 
 
@@ -134,37 +194,24 @@ def _test(kept: Sequence[Told]) -> list[str]:
     return [*lines, ""]
 
 
-def _chalk(kept: Sequence[Told]) -> list[str]:
-    groups = list(kept[0]["listed"])
+def _chalk(points: Sequence[Sequence[Told]], chalk: Mapping[str, str]) -> list[str]:
     lines = [
         "## Is it the chalk?\n",
         "Heads without blood, by what is calcified in them: how many of the training heads the baseline calls positive "
-        "and so are drawn again, and the false positives among the test patients before and after.\n",
-        "| threshold | seed | calcified | listed, of the training heads | baseline | hard negatives |",
-        "|---|---|---|---|---|---|",
-    ]
-    for told in kept:
-        for name in groups:
-            listed = told["listed"][name]
-            cells = [_point(told), str(told["seed"]), name, f"{listed['listed']} of {listed['among']}"]
-            cells += [_share(told["alarms"][stage][name]) for stage in (BASELINE, HARD) if stage in told["alarms"]]
-            lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, ""]
-
-
-def _dropout(full: Sequence[Told]) -> list[str]:
-    lines = [
-        "## Dropout\n",
-        "The networks with hard negatives, on the test patients.\n",
-        "| threshold | dropout | sensitivity | precision | specificity |",
+        "and so are drawn again, all seeds together; and the share of the test heads that is called positive, before "
+        "and after. The groups are not tested against one another.\n",
+        "| threshold | calcified | listed, of the training heads | baseline → hard negatives | points by seed |",
         "|---|---|---|---|---|",
     ]
-    for told in full:
-        rows = {one["dropout"]: one["name"] for one in told["held"]["stages"] if one["name"] != BASELINE}
-        for dropout in sorted(rows):
-            found = told["test"][rows[dropout]]
-            cells = [staged_page.rate(found[key]) for key in ("sensitivity", "precision", "specificity")]
-            lines.append(f"| {_point(told)} | {dropout:g} | {' | '.join(cells)} |")
+    for same in points:
+        there = pooled.with_both(same, HARD, BASELINE)
+        for name in dict.fromkeys(there[0]["listed"] if there else ()):
+            listed, among = (sum(told["listed"][name][key] for told in there) for key in ("listed", "among"))
+            change = pooled.alarms(there, HARD, BASELINE, {patient: group == name for patient, group in chalk.items()})
+            lines.append(
+                f"| {_point(same[0])} | {name} | {listed} of {among} ({words.percent(listed / among)}) | {change} | "
+                f"{change.by_seed} |"
+            )
     return [*lines, ""]
 
 
@@ -172,14 +219,6 @@ def _point(told: Told) -> str:
     """The operating point in words."""
     wanted = told["held"]["operating_point"].get("sensitivity")
     return "Youden's threshold" if wanted is None else f"a sensitivity of {wanted:.0%}"
-
-
-def _percent(one: Told, key: str) -> str:
-    return words.percent(one[key]["value"])
-
-
-def _share(figure: Told) -> str:
-    return f"{figure['events']} of {figure['n']} ({words.ends(figure['interval'])})"
 
 
 def _other(figure: Told) -> str:

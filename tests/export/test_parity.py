@@ -82,6 +82,13 @@ def test_a_maximum_over_slices_that_are_as_good_as_equal_may_take_either() -> No
         check(Largest(), Graph(1.0), [CASE], apart, RECIPE)  # type: ignore[arg-type]
 
 
+def test_a_jump_may_be_taken_with_the_rounding_that_any_map_has() -> None:
+    assert asked(SUM, Graph(1.0 + 0.5 * TOLERANCE)) < TOLERANCE
+    assert asked(SUM, Graph(-0.5 * TOLERANCE)) > 1.0  # beyond the jump itself, by less than the tolerance
+    with pytest.raises(ExportError, match="in a class map"):
+        asked(SUM, Graph(-3.0 * TOLERANCE))
+
+
 @pytest.mark.parametrize("cell", [1.0 - 3.0 * TOLERANCE, float("nan")])
 def test_a_map_that_differs_where_nothing_jumps_is_refused(cell: float) -> None:
     with pytest.raises(ExportError, match="in a class map on case 1 of 1"):

@@ -45,8 +45,9 @@ def check(
 
     A difference is taken relative to the largest value of its column over all cases, where that is above 1: log
     probabilities, measures in their unit and maps grow beyond any fixed scale, and a column of one must not excuse
-    another's. A class map jumps where a unit lies on its kink: the graph is not held to less than what rounding alone
-    moves in the network's own map of the case. Raises ExportError, too, when no case could be compared.
+    another's. A class map jumps where a unit lies on its kink: the graph is held to what rounding alone moves in the
+    network's own map of the case, where that is more, and the tolerance. Raises ExportError, too, when no case could be
+    compared.
     """
     found: list[NDArray[np.float64]] = []  # (4, K) a case: differences of columns and maps, sizes of columns and maps
     compared: list[Case] = []
@@ -77,8 +78,10 @@ def check(
     over = ~(apart <= TOLERANCE)
     for i in np.flatnonzero(over[:, 1]):
         feed = _feed(compared[i], engine, prepared, recipe)
-        if feed is not None and (_rounding(network, _given(feed), recipe) / sizes[1]).max() >= apart[i, 1]:
-            over[i, 1] = False
+        if feed is None:
+            continue
+        jump = float((_rounding(network, _given(feed), recipe) / sizes[1]).max())
+        over[i, 1] = not apart[i, 1] <= (jump + TOLERANCE if jump > TOLERANCE else TOLERANCE)
     if over.any():
         worst = int(np.where(over, np.nan_to_num(apart, nan=np.inf), 0.0).max(axis=1).argmax())
         raise ExportError(

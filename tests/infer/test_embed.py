@@ -86,7 +86,7 @@ def test_of_a_rejected_case_no_probability_is_kept(
     assert rows[2]["distance"] == "9"
     assert all(float(p) > 0 for one in kept[:2] + kept[3:] for p in one[3:])
     assert stores.load(folder).thumbnail(2).startswith(b"\xff\xd8")
-    entries, _ = journals.read(folder / journals.JOURNAL)
+    entries = journals.read(folder / journals.JOURNAL)
     assert entries["case-2"].facts["p"] == []
     # a journal that kept it, as earlier versions did, is gone on with, and the tables do not tell it
     old = replace(entries["case-2"], facts={**entries["case-2"].facts, "p": [0.25, 0.75]})

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -45,6 +47,17 @@ def wait_for(path: Path, worker: subprocess.Popen[str]) -> None:
         if worker.poll() is not None or time.monotonic() > end:
             worker.kill()
             raise AssertionError(worker.communicate()[0])
+        time.sleep(0.02)
+
+
+def wait_for_life(folder: Path, trial: int, worker: subprocess.Popen[str]) -> None:
+    """Until a trial has given its first sign of life, without which nobody can tell that it has ended."""
+    asked = "SELECT 1 FROM trial_heartbeats JOIN trials USING (trial_id) WHERE number = ?"
+    end = time.monotonic() + 90
+    while worker.poll() is None and time.monotonic() < end:
+        with contextlib.closing(sqlite3.connect(folder / "search.db", timeout=60)) as database:
+            if database.execute(asked, (trial,)).fetchone():
+                return
         time.sleep(0.02)
 
 
@@ -155,6 +168,7 @@ def test_a_trial_killed_half_way_is_marked_and_tried_again(tmp_path: Path) -> No
     (tmp_path / "hold-2").touch()
     worker = begin(store(tmp_path), 4, "random", 0.0, tmp_path / "begun")
     wait_for(tmp_path / "begun" / "2", worker)
+    wait_for_life(tmp_path, 2, worker)
     worker.send_signal(signal.SIGKILL)
     worker.communicate()
     lines: list[str] = []
@@ -177,7 +191,7 @@ def test_a_trial_that_kills_its_process_each_time_is_given_up(tmp_path: Path) ->
         end = time.monotonic() + 60
         while len(list(folder.glob("*"))) == before and worker.poll() is None and time.monotonic() < end:
             time.sleep(0.05)
-        time.sleep(0.3)  # its first sign of life
+        wait_for_life(tmp_path, before + 1, worker)
         if worker.poll() is not None:
             break
         worker.kill()

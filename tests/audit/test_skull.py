@@ -98,13 +98,59 @@ def test_the_sign_test_is_the_binomial_test(first: int, second: int) -> None:
     assert sign_test(first, second) == pytest.approx(wanted)
 
 
-def test_an_mr_and_a_ct_picture_have_no_skull_to_take_away() -> None:
+def test_an_mr_has_no_skull_to_take_away() -> None:
     plain = [replace(bony(p, i), units="a.u.", modality="MR") for i, p in enumerate(POSITIVE[:4])]
     on = ground(POSITIVE[:4], plain, bone, "MR")
     part = judged(on)
     assert (part.findings, part.tables) == ((), ())
-    assert "no scan in Hounsfield units" in part.notes[0]
+    assert "no CT with a brain enclosed by bone" in part.notes[0]
     assert not table(on, measure).filter(like="skull").size
+
+
+def picture(positive: bool, i: int, lesion: bool = False) -> Volume:
+    """A head as a picture in a brain window; where positive its bone is two pixels thicker."""
+    volume = head(i, lesion=lesion)
+    if positive:
+        at = (np.arange(64) - 31.5) * 3.0
+        r = np.hypot(at[:, None], at[None, :])
+        volume.array[0][:, (r >= 68) & (r < 74)] = 1000.0
+    shown = np.round(np.clip(volume.array[:, :1] / 80.0, 0.0, 1.0) * 255)
+    return replace(
+        volume, array=shown.astype(np.float32), units="a.u.", modality="", full_scale=255.0, affine=np.eye(4)
+    )
+
+
+def white(volume: Volume) -> float:
+    """What a model says that looks at how much of a picture is white."""
+    share = float((volume.array > 250).mean())
+    return float(np.clip(20 * (share - 0.08), 0.02, 0.98)) if share else 0.5
+
+
+def test_bone_is_taken_from_a_ct_picture_by_brightness_and_a_loss_there_is_no_failure() -> None:
+    on = ground(POSITIVE, [picture(p, i) for i, p in enumerate(POSITIVE)], white)
+    part = judged(on)
+    lost = of(part, "roc_auc")
+    assert lost.value == pytest.approx(0.5)
+    assert (lost.interval[0] > lost.limit, lost.verdict) == (True, "cannot tell")
+    assert "does not tell bone from blood" in lost.evidence
+    assert "made black in 60 of 60 cases" in part.notes[0]
+    hidden = [replace(picture(p, i), array=picture(p, i).array * 0.9) for i, p in enumerate(POSITIVE)]
+    nothing = judged(ground(POSITIVE, hidden, white))  # bone is not white
+    assert (nothing.findings, "no CT with a brain" in nothing.notes[0]) == ((), True)
+
+
+def test_a_model_of_pictures_that_looks_at_the_lesion_passes_without_bone() -> None:
+    def bright(volume: Volume) -> float:
+        return float(np.clip((volume.array[0, 0, 29:35, 29:35].mean() - 110) / 150, 0.02, 0.98))
+
+    part = judged(ground(POSITIVE, [picture(False, i, p) for i, p in enumerate(POSITIVE)], bright))
+    assert (of(part, "roc_auc").value, of(part, "roc_auc").verdict) == (0.0, "pass")
+    assert part.tables[0].rows[0][1:5] == (60, 0, 0, 60)
+
+
+def test_pictures_of_another_modality_keep_their_skull() -> None:
+    on = ground(POSITIVE[:4], [picture(p, i) for i, p in enumerate(POSITIVE[:4])], white, "MR")
+    assert judged(on).findings == ()
 
 
 def test_a_case_without_a_brain_is_left_out_and_refused_ones_are_said() -> None:

@@ -60,6 +60,13 @@ def test_of_each_kind_the_gravest_comes_before_the_second_of_any() -> None:
     assert len(gravest(failed, 100)) == len(some)
 
 
+def test_a_guard_that_names_what_was_trained_on_comes_before_one_that_cannot_know() -> None:
+    names = {"split": 0.0, "patients": 0.0, "files": 20.0, "pictures": 20.0}
+    some = [found(f"evidence/{n}", value=v, ends=None, limit=float("nan")) for n, v in names.items()]
+    failed: list[Any] = held(report(tuple(some)))["findings"]
+    assert [one["check"].partition("/")[2] for one in gravest(failed)] == ["pictures", "files", "patients", "split"]
+
+
 def test_each_step_is_told_once_and_failures_come_before_what_is_open() -> None:
     found = steps(held(report()))
     assert found[:2] == [ADVICE["evidence/patients"], ADVICE["baselines/border"]]

@@ -34,6 +34,15 @@ def test_charts_with_the_same_lines_share_one_legend() -> None:
     assert [key.text for key in apart.drawings[1].legend] == ["other", "95% interval"]
 
 
+def test_a_chart_without_any_interval_shares_the_legend_of_the_others() -> None:
+    flat = [[1.0, 0.0, 0.0, 0.0], [2.0, 0.0, 0.0, 0.0]]
+    made = panel([chart("a"), chart("b", **{"ROC-AUC": flat, "sensitivity": flat})])
+    assert [key.text for key in made.legend] == ["ROC-AUC", "sensitivity", "95% interval"]
+    assert [drawing.legend for drawing in made.drawings] == [(), ()]
+    turned = panel([chart("a"), chart("b", **{"sensitivity": flat, "ROC-AUC": flat})])  # blue is another line there
+    assert turned.legend == ()
+
+
 def test_more_lines_than_can_be_told_apart_become_a_drawing_each() -> None:
     few: dict[str, Any] = {f"l{i}": POINTS for i in range(TOGETHER)}
     assert len(panel([chart(**few)]).drawings) == 1

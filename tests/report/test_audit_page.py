@@ -86,8 +86,27 @@ def test_failures_come_first_then_what_cannot_be_told_and_passes_are_folded() ->
     assert len(folds) == 1
     assert "open" not in folds[0].attributes
     reasons = [e.text for e in page().all("h3") if "(1)" in e.text]
-    assert reasons == [f"{said} (1)" for said in audit_words.REASONS.values()]
     assert all("open" in e.attributes for e in page().all("details") if e.text.startswith(tuple(reasons)))
+    assert reasons == [f"{said} (1)" for kind, said in audit_words.REASONS.items() if kind != "plainer"]
+
+
+def test_a_part_without_a_table_or_chart_shows_its_figures() -> None:
+    content = held(report(FINDINGS[10:12]))
+    part, cells = content["parts"][0], content["parts"][-1]
+    bare = {**content, "parts": [{**part, "tables": []}]}
+    full = {**content, "parts": [{**part, "tables": cells["tables"]}]}
+    said = "Distance of the calibration slope from 1: 0.300, limit 0.5. What was seen of calibration/slope."
+    assert sum(said in e.text for e in Page(audit_page.render(bare)).all("li")) == 1
+    unknown = Page(audit_page.render(held(report(FINDINGS[12:]))))
+    assert "cannot be told Labels that the model contradicts: What was seen of labels/contradicted." in unknown.text
+    named = [e.text for e in Page(audit_page.render(held(report(FINDINGS[:2])))).all("li")]
+    assert not [text for text in named if "Patients that were trained on" in text]
+    assert said not in Page(audit_page.render(full)).text
+
+
+def test_a_column_of_dashes_alone_does_not_stand_to_the_right() -> None:
+    table = {"columns": ["group", "reaches", "threshold"], "rows": [["a", None, 0.1], ["b", None, None]]}
+    assert [audit_page._numeric(table, i) for i in range(3)] == [False, False, True]
 
 
 def test_many_findings_of_one_reason_are_folded() -> None:

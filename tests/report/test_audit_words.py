@@ -12,7 +12,7 @@ from tests.report.test_prose import KEYS
 from insula.audit.corruptions import CORRUPTIONS
 from insula.audit.finders import FINDERS
 from insula.report import audit_page
-from insula.report.audit_words import REASONS, by_reason, counts, cut, headline, others, title, why
+from insula.report.audit_words import REASONS, by_reason, counts, cut, evidence, headline, others, title, why
 
 
 def one(check: str = "skull/changed", **more: Any) -> dict[str, Any]:
@@ -27,6 +27,7 @@ def one(check: str = "skull/changed", **more: Any) -> dict[str, Any]:
     [
         ("evidence/patients", "Patients that were trained on"),
         ("robustness/noise_ct/roc_auc", "Noise CT: ROC-AUC lost"),
+        ("baselines/silhouette", "A model that sees only the outline of the head"),
         ("robustness/jpeg/sensitivity", "JPEG: sensitivity lost"),
         ("subgroups/sex=F & age=18-39/roc_auc", "sex=F & age=18-39: ROC-AUC against all others"),
         ("subgroups/kernel_name", "kernel_name"),
@@ -48,10 +49,18 @@ def test_everything_that_the_checks_find_has_a_name_without_a_key_in_it() -> Non
     assert not [said for said in named if "_" in said or KEYS.search(said) or not said[0].isupper()]
 
 
+def test_signs_are_written_alike_in_values_and_evidence_and_hyphens_stay() -> None:
+    told = one(evidence="Moves by -0.033 (-0.1 to 0.2) in noise=2-3 of Te-gl_0010.jpg; 2026-11-25, p-1")
+    assert evidence(told) == "Moves by −0.033 (−0.1 to 0.2) in noise=2-3 of Te-gl_0010.jpg; 2026-11-25, p-1."
+
+
 @pytest.mark.parametrize(
     ("finding", "kind"),
     [
-        (one(), "chance"),
+        (one("subgroups/sex=F/sensitivity"), "chance"),
+        (one("robustness/blur/roc_auc"), "chance"),
+        (one("labels/contradicted"), "plainer"),
+        (one("skull/roc_auc"), "plainer"),
         (one(limit=0.2), "wide"),
         (one(interval=None), "no interval"),
         (one(value=None, interval=None), "not measured"),
@@ -66,9 +75,10 @@ def test_why_a_finding_cannot_be_told(finding: dict[str, Any], kind: str) -> Non
 
 
 def test_reasons_stand_in_their_order_the_furthest_beyond_first() -> None:
-    some = [one(limit=None), one(value=0.3), one(value=0.5), one(limit=0.25, value=0.2)]
+    group = "subgroups/sex=F/roc_auc"
+    some = [one(limit=None), one(group, value=0.3), one(group, value=0.5), one(limit=0.25, value=0.2), one()]
     found = by_reason(some)
-    assert list(found) == ["chance", "wide", "no limit"]
+    assert list(found) == ["chance", "plainer", "wide", "no limit"]
     assert [f["value"] for f in found["chance"]] == [0.5, 0.3]
 
 

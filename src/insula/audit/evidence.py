@@ -31,7 +31,7 @@ def judge(ground: Ground, table: pd.DataFrame) -> Part:
 
 
 def _named(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    more = " and others" if len(keys) > _NAMED else ""  # a guard names the first few alone
     return f": {', '.join(keys[:_NAMED])}{more}" if keys else ""
 
 

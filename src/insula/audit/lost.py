@@ -120,7 +120,7 @@ def _mean(
 ) -> Figure:
     """The difference of two means of the same rows, those of `among`."""
     a, b = old[among].astype(np.float64), new[among].astype(np.float64)
-    return paired_bootstrap(
+    found = paired_bootstrap(
         lambda w: ratio(w @ a, w.sum(axis=1)),
         lambda w: ratio(w @ b, w.sum(axis=1)),
         keys[among],
@@ -128,3 +128,6 @@ def _mean(
         ground.replicates,
         ground.seed,
     ).difference
+    if found.interval is None:
+        return found
+    return replace(found, interval=(max(found.interval[0], -1.0), min(found.interval[1], 1.0)))  # both means are shares

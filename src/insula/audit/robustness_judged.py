@@ -58,7 +58,7 @@ class Tried:
     @property
     def strength(self) -> str:
         """Its strength in words."""
-        return f"{self.corruption.strength(self.grade):g} {self.corruption.unit}"
+        return f"{self.corruption.strength(self.grade):g} ({self.corruption.unit})"
 
 
 def judged(ground: Ground, tried: Sequence[Tried], looked_at: int) -> Part:

@@ -12,30 +12,54 @@ from insula.audit.lost import SAME, Losses, losses
 from insula.audit.part import Cell, Check, Measured, Part, Table
 from insula.audit.sight import Sight
 from insula.audit.verdict import bounded, finding
+from insula.core.errors import UnsuitableScanError
 from insula.core.types import Case, Finding, Volume
 from insula.evaluate.table import Sample
 from insula.infer.predict import Scans
 from insula.metrics import compare, maps, proportion
 from insula.metrics.intervals import Figure
+from insula.prep.bright_skull import without_bright_skull
 
 TITLE = "Does the model need the skull?"
 _STEP = 0.02  # of the probability of the true side: smaller changes count as none
 _AIR = -1000.0  # HU
-_NONE = "no scan in Hounsfield units whose skull could be taken away"
+_NONE = "no CT with a brain enclosed by bone, in Hounsfield units or in a picture that shows bone white"
+_SHOWN = "skull/~picture"  # no class may begin with that sign
+_BY_BRIGHTNESS = (
+    "These are pictures without Hounsfield units: bone is what is white around the brain, and everything but the brain "
+    "was made black in {changed} of {all} cases; in the others no brain is enclosed by white. Fresh blood against the "
+    "skull is as white as bone and goes with it, so a loss is no failure here: look at the pictures."
+)
+PLAINER = "a picture does not tell bone from blood beside it, so this is no sign by itself"
 
 
 def measure(ground: Ground, case: Case, scans: Scans) -> Measured:
-    """The answer without bone as `skull/CLASS`; nothing of a case without a CT in Hounsfield units."""
-    if not any(one.units == "HU" for several in scans.values() for one in several):
-        return {}
+    """The answer without bone as `skull/CLASS`, and whether bone was found by brightness (`skull/~picture`).
+
+    Nothing of a case without a CT in Hounsfield units or in pictures, or without a brain that bone encloses.
+    """
+    in_hu = any(one.units == "HU" for several in scans.values() for one in several)
     changed: dict[str, tuple[Volume, ...]] = {}
     for role, several in scans.items():
-        without = tuple(_without(ground.sight(one)) if one.units == "HU" else one for one in several)
+        picture = not in_hu and ground.bundle.recipe.inputs[role].modality == "CT"
+        without = tuple(_taken_away(ground, one, picture) for one in several)
         kept = tuple(one for one in without if one is not None)
         if len(kept) < len(several):
             return {}
         changed[role] = kept
-    return ground.columns(case, changed, "skull")
+    if all(new is old for role in scans for new, old in zip(changed[role], scans[role], strict=True)):
+        return {}
+    return {**ground.columns(case, changed, "skull"), _SHOWN: float(not in_hu)}
+
+
+def _taken_away(ground: Ground, one: Volume, picture: bool) -> Volume | None:
+    """A scan without its skull: in Hounsfield units, or as a CT picture; itself where it is neither.
+
+    None where no brain is found.
+    """
+    if one.units == "HU":
+        return _without(ground.sight(one))
+    return _in_picture(one) if picture and one.full_scale else one
 
 
 def _without(on: Sight) -> Volume | None:
@@ -43,6 +67,13 @@ def _without(on: Sight) -> Volume | None:
     if on.brain is None:
         return None
     return replace(on.volume, array=np.where(on.brain, on.volume.array, np.float32(_AIR)))
+
+
+def _in_picture(volume: Volume) -> Volume | None:
+    try:
+        return without_bright_skull(volume)
+    except UnsuitableScanError:
+        return None
 
 
 def judge(ground: Ground, table: pd.DataFrame) -> Part:
@@ -58,27 +89,31 @@ def judge(ground: Ground, table: pd.DataFrame) -> Part:
     other = ground.called(before) != ground.called(after)
     changed = proportion.figure(other, np.ones(len(y), bool), before.patients, "no patient")
     limits = ground.limits.skull
-    findings: list[Finding] = [
-        finding(
-            "skull/roc_auc",
-            _judgeable(lost, ground.limits.robustness.events),
-            limits.roc_auc,
-            _areas(lost, p),
-        ),
-        finding(
-            "skull/changed",
-            changed,
-            limits.changed,
-            f"The answer changes in {changed.events} of {changed.n} patients.",
-        ),
-    ]
+    told = f"The answer changes in {changed.events} of {changed.n} patients."
+    findings: tuple[Finding, ...] = (
+        finding("skull/roc_auc", _judgeable(lost, ground.limits.robustness.events), limits.roc_auc, _areas(lost, p)),
+        finding("skull/changed", changed, limits.changed, told),
+    )
+    shown_in = table[_SHOWN].to_numpy(np.float64)
+    notes: tuple[str, ...] = ()
+    if (shown_in == 1.0).any():
+        findings = tuple(_less_sure(one) for one in findings)
+        counted = {"changed": f"{int(np.isfinite(shown_in).sum()):,}", "all": f"{len(table):,}"}
+        notes = (_BY_BRIGHTNESS.format_map(counted),)
     shown = Table(
         "Probability of the true side without the skull, by label",
         ("label", "patients", "better", "worse", "unchanged", "mean change", "p (sign test)"),
         tuple(_row(name, ground, before, after, among) for name, among in _labels(ground, before)),
         f"Changes below {_STEP:g} count as unchanged.",
     )
-    return Part("skull", TITLE, tuple(findings), (shown,))
+    return Part("skull", TITLE, findings, (shown,), notes=notes)
+
+
+def _less_sure(one: Finding) -> Finding:
+    """A finding about pictures: that nothing is lost can be said, but not why something is."""
+    if one.verdict != "fail":
+        return one
+    return replace(one, verdict="cannot tell", evidence=f"{one.evidence} Beyond the limit, but {PLAINER}.".lstrip())
 
 
 def _judgeable(lost: Losses, events: int) -> Figure:

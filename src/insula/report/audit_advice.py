@@ -78,6 +78,7 @@ ADVICE = {
 }
 OPEN = {
     "chance": "Look again, on other patients, at what lies beyond its limit but may be chance.",
+    "plainer": "Read the evidence of what lies beyond its limit for another reason, and look at the cases it names.",
     "wide": "Audit on more patients, above all of the rarer class, until no interval holds its limit any more.",
     "no interval": "Audit on more patients: of these nothing but the value is known.",
     "few": "Gather cases of the groups that are too small (audit.subgroups.events), or say that nothing is known here.",
@@ -86,6 +87,8 @@ OPEN = {
     "anew.",
     "no limit": "Set a limit in the recipe (audit) before looking again, so that the figure can fail.",
 }
+# Of guards that fail alike, those first that name patients and pictures which were trained on.
+_EVIDENCE = ("chance", "pictures", "files", "patients", "threshold", "split", "plan")
 _OF_GROUP = (
     "In this group the probabilities are off: look whether it is labelled otherwise, or its disease more or less "
     "common, and do not read them as chances there."
@@ -106,16 +109,23 @@ def of_check(check: str) -> str:
 def gravest(failed: Sequence[Said], most: int = 5) -> list[Said]:
     """The gravest findings: of each kind, in the order of GRAVITY, the one furthest beyond its limit, then the second…
 
-    Kinds come before numbers, so that twenty weak groups do not hide a leak.
+    Kinds come before numbers, so that twenty weak groups do not hide a leak. A guard that names cases comes before one
+    that names none.
     """
     kinds: dict[str, list[Said]] = {}
     for one in failed:
         kinds.setdefault(one["check"].partition("/")[0], []).append(one)
     order = sorted(kinds, key=lambda kind: GRAVITY.index(kind) if kind in GRAVITY else len(GRAVITY))
-    ranked = {kind: sorted(kinds[kind], key=lambda one: -audit_words.beyond(one)) for kind in order}
+    ranked = {kind: sorted(kinds[kind], key=_rank) for kind in order}
     deepest = max((len(held) for held in ranked.values()), default=0)
     found = [ranked[kind][place] for place in range(deepest) for kind in order if place < len(ranked[kind])]
     return found[:most]
+
+
+def _rank(one: Said) -> tuple[float, bool, int]:
+    guard = one["check"].partition("/")[2] if one["check"].startswith("evidence/") else ""
+    place = _EVIDENCE.index(guard) if guard in _EVIDENCE else len(_EVIDENCE)
+    return -audit_words.beyond(one), not (guard and one["value"]), place
 
 
 def steps(record: Said, most: int = 5) -> list[str]:

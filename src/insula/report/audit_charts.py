@@ -35,9 +35,15 @@ def panel(charts: Sequence[Mapping[str, Any]]) -> Panel:
     scales = {y: _scale([lines for own, lines in single if own["y"] == y]) for y in {own["y"] for own, _ in single}}
     drawn = tuple(_drawn(chart, lines, scales[chart["y"]]) for chart, lines in single)
     shown = [one for one in drawn if one.legend]
-    if len(shown) > 1 and len({tuple(key.text for key in one.legend) for one in shown}) == 1:
-        return Panel(tuple(replace(one, legend=()) for one in drawn), shown[0].legend)
+    most = max((one.legend for one in shown), key=len, default=())
+    if len(shown) > 1 and all(_within(one.legend, most) for one in shown):
+        return Panel(tuple(replace(one, legend=()) for one in drawn), most)
     return Panel(drawn)
+
+
+def _within(some: Sequence[Key], most: Sequence[Key]) -> bool:
+    """Whether lines look and are called alike in both; one may have intervals where the other has none."""
+    return {(key.text, key.svg) for key in some} <= {(key.text, key.svg) for key in most}
 
 
 def _apart(chart: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], dict[str, list[Point]]]]:

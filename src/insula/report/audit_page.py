@@ -182,6 +182,7 @@ def _part(place: int, held: Mapping[str, Any]) -> dict[str, Any]:
         "name": held["name"],
         "counts": audit_words.counts(held["findings"]),
         "failed": [one for one in held["findings"] if one["verdict"] == "fail"],
+        "alone": [] if tables or held["charts"] or held["name"] == "evidence" else held["findings"],
         "tables": tables,
         "panel": audit_charts.panel(held["charts"]) if held["charts"] else None,
         "notes": words.gathered(held["notes"]),
@@ -190,8 +191,9 @@ def _part(place: int, held: Mapping[str, Any]) -> dict[str, Any]:
 
 def _numeric(table: Mapping[str, Any], i: int) -> bool:
     """Whether a column stands to the right: a further one of bare numbers, in a table that leaves room for it."""
-    fits = i > 0 and len(table["columns"]) <= WIDE
-    return fits and all(isinstance(row[i], int | float | None) for row in table["rows"])
+    fits, held = i > 0 and len(table["columns"]) <= WIDE, [row[i] for row in table["rows"]]
+    known = any(value is not None for value in held)
+    return fits and known and all(isinstance(value, int | float | None) for value in held)
 
 
 def _limits(held: Mapping[str, Any], key: str) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ _KNOWN = {
     "predictions/values": "Predictions that are not the bundle's",
     "baselines/metadata": "A model that sees only facts about scan and patient",
     "baselines/border": "A model that sees only the border of the picture",
+    "baselines/silhouette": "A model that sees only the outline of the head",
+    "baselines/thumbnail": "A model that sees only the picture at 8 × 8 pixels",
     "heat/outside": "Heat outside the brain or head",
     "heat/border": "Heat at the border of the picture",
     "marks/text": "Letters: difference between the classes",
@@ -43,10 +46,14 @@ _KNOWN = {
     "labels/contradicted": "Labels that the model contradicts",
     "shift/prevalence": "Prevalence here against that of training",
 }
+# These are corrected for how many of them are looked at; what else lies beyond its limit without failing is explained.
+_CORRECTED = ("subgroups/", "robustness/")
+_MINUS = re.compile(r"(?<![^\s(])-(?=\d)")
 _UPPER = {"ct": "CT", "mr": "MR", "jpeg": "JPEG", "hu": "HU"}
 # Why something cannot be told: what can be told after all comes first.
 REASONS = {
     "chance": "Beyond the limit, but not once it is counted how much was looked at",
+    "plainer": "Beyond the limit, but there is another explanation, which the evidence gives",
     "wide": "The interval holds the limit: with more patients it could be told",
     "no interval": "Measured, but without an interval that could be held against the limit",
     "few": "Not enough cases, which is no sign that all is well",
@@ -107,8 +114,8 @@ def measured(finding: Said) -> str:
 
 
 def evidence(finding: Said) -> str:
-    """The evidence as sentences."""
-    return words.sentence(finding["evidence"])
+    """The evidence as sentences, with the sign of a number below 0 as in the column of values."""
+    return _MINUS.sub("−", words.sentence(finding["evidence"]))
 
 
 def why(finding: Said) -> str:
@@ -124,7 +131,9 @@ def why(finding: Said) -> str:
         return "no limit"
     if held is None:
         return "no interval"
-    return "wide" if held[0] <= stands <= held[1] else "chance"
+    if held[0] <= stands <= held[1]:
+        return "wide"
+    return "chance" if finding["check"].startswith(_CORRECTED) else "plainer"
 
 
 def by_reason(findings: Sequence[Said]) -> dict[str, list[Said]]:

@@ -23,7 +23,7 @@ def test_every_guard_of_the_evaluation_is_a_finding_with_its_own_verdict() -> No
         ("evidence/files", "pass", 0.0),
         ("evidence/plan", "cannot tell", 0.0),
     ]
-    assert part.findings[0].evidence == "7 of 50 patients were trained on: a, b, c, d, e and 2 more"
+    assert part.findings[0].evidence == "7 of 50 patients were trained on: a, b, c, d, e and others"
     assert part.findings[1].evidence == "none of 9 files was trained on"
     assert all(np.isnan(f.limit) for f in part.findings)
     assert part.notes == ("A note.",)

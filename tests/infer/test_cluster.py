@@ -109,16 +109,19 @@ def test_two_actors_give_the_rows_of_the_plain_batch(
     bundle, out = tiny_bundle(), tmp_path / "b.parquet"
     plain(bundle, cohort, tmp_path / "a.parquet")
     with pytest.raises(Stopped):
-        cluster(bundle, cohort.root, out, "local", actors=2, watch=stop_at(3))
+        cluster(bundle, cohort.root, out, "", watch=stop_at(3))  # goes on on the cluster
     assert place(out).exists()
     counts = cluster(bundle, cohort.root, out, "local", actors=2)
     assert (counts.kept, counts.rows) == (3, 11)
     assert pq.read_table(out).equals(pq.read_table(tmp_path / "a.parquet"))
 
+
+def test_a_cohort_in_units_gives_the_rows_of_the_plain_batch(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
+    bundle = tiny_bundle()
     (tmp_path / "scans/3/1.dcm").unlink()
     root = Path(cohort.root)
     batch(Predictor(bundle, 1), of_cohort(cohort, bundle.recipe), root, tmp_path / "c.parquet")
-    cluster(bundle, cohort, tmp_path / "d.parquet", "local", actors=2)
+    cluster(bundle, cohort, tmp_path / "d.parquet", "")
     assert pq.read_table(tmp_path / "d.parquet").equals(pq.read_table(tmp_path / "c.parquet"))
     assert pq.read_table(tmp_path / "d.parquet")["error"].to_pylist()[3] == "unreadable_scan"
 

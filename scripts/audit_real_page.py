@@ -100,7 +100,8 @@ def _duplicates(told: Told) -> list[str]:
         "## Accuracy with and without the duplicates\n",
         f"`insula leaks` names {n:,} of {first['accuracy']['all']['n']:,} published test pictures of which a "
         "picture of "
-        "the train split is an identical file or a near-duplicate (more stand beside val). *Nearest picture* is no "
+        "the train split is an identical file or a near-duplicate; the guard above knows the val split too and is a little looser. "
+        "*Nearest picture* is no "
         "network: it answers with the label of the training picture that correlates most at 64 × 64 grey pixels, "
         "and so "
         "shows what knowing pictures by heart is worth.\n",
@@ -158,9 +159,8 @@ def _colour(told: Told) -> list[str]:
         "colour at "
         f"all, and no probability moves by more than {max(told[n]['grey']['largest'] for n in told):.3f} without "
         "it. So "
-        "these networks cannot take the answer from the mode itself. They can from what goes with it: files of "
-        "one mode "
-        "come from one source, and border, outline and background tell the sources apart.\n",
+        "these networks cannot take the answer from the mode itself. They can from what goes with it: border, "
+        "outline and background tell the classes apart as well, as the audit above found.\n",
         "| published test, accuracy | " + " | ".join(f"{said} files" for said in ("grey", "colour")) + " |",
         "|---|---|---|",
     ]
@@ -238,7 +238,7 @@ def _moves(labels: Told) -> str:
         return (
             "Both sides move towards `stroke`: without bone every patient is more of a stroke to these networks, with "
             "one or without. So what they call normal rests on what was taken away (bone, scalp, headrest), or they "
-            "take for a stroke whatever they have never seen; either way it is not the brain alone that they judge."
+            "take for a stroke whatever they have never seen; which of both, this cannot tell."
         )
     return "No common direction stands out."
 
@@ -295,8 +295,7 @@ def _robustness(told: Told) -> list[str]:
     return [
         *lines,
         "",
-        "ROC-AUC over several folds compares patients of different networks, before as after. Where no interval "
-        "stands, all patients stay in the same order.",
+        "ROC-AUC over several folds compares patients of different networks, before as after.",
         "",
     ]
 

@@ -67,6 +67,17 @@ def test_the_same_prevalence_passes_and_few_patients_cannot_tell() -> None:
     assert judged(on(120, 80, counts)).findings[0].verdict == "fail"
 
 
+def test_odds_of_more_training_cases_than_patients_are_measured_and_not_judged() -> None:
+    made = on(60, 20, {"stroke": 300, "normal": 700})
+    made.bundle.baseline = replace(made.bundle.baseline, patients=tuple(map(str, range(50))))  # type: ignore[misc]
+    found = judged(made).findings[0]
+    assert (found.verdict, found.interval) == ("cannot tell", None)
+    assert found.value == pytest.approx(3 * 7 / 3, rel=0.05)
+    assert "1000 training cases of at most 50 patients" in found.evidence
+    made.bundle.baseline = replace(made.bundle.baseline, patient_ids=False)  # type: ignore[misc]
+    assert judged(made).findings[0].verdict == "fail"
+
+
 def test_training_counts_of_every_kind_of_label() -> None:
     counts = {"normal": 50, "tumour": 30, "stroke": 20}
     assert _trained(on(5, 5, counts, kind="multiclass")) == (20, 80)

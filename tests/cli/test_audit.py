@@ -172,7 +172,7 @@ def test_missing_files_are_typed_errors(
     assert insula(monkeypatch, "audit", tmp_path / "none", made[1], *out) == BundleError.exit_code
     assert insula(monkeypatch, "audit", made[0], tmp_path / "none.parquet", *out) == CohortError.exit_code
     assert insula(monkeypatch, "audit", made[0], *out) == UsageError.exit_code
-    assert "1 paths were given" in capsys.readouterr().err
+    assert "Paths given: 1" in capsys.readouterr().err
 
 
 def test_networks_drawn_anew_that_are_wanted_and_cannot_be_built_end_the_audit(

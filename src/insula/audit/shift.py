@@ -97,6 +97,13 @@ def _prevalence(ground: Ground) -> Finding:
     apart = size(Figure(log_odds, (log_odds - half, log_odds + half), "Woolf", *counts))
     assert apart.interval is not None  # noqa: S101 (it was given one)
     ratio = Figure(math.exp(apart.value), (math.exp(apart.interval[0]), math.exp(apart.interval[1])), "Woolf", *counts)
+    known = len(ground.bundle.baseline.patients)
+    if ground.bundle.baseline.patient_ids and 0 < known < sum(trained):
+        why = (
+            f"the bundle counts {sum(trained)} training cases of at most {known} patients, so that its odds are of "
+            "cases and those here of patients"
+        )
+        ratio = replace(ratio, interval=None, method="", reason=why)
     told = (
         f"{ground.facts.positive}: {here[0]} of {sum(here)} patients here, {trained[0]} of {sum(trained)} cases in "
         "training. "

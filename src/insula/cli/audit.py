@@ -126,7 +126,7 @@ def audit(
 
         if len(given) != 1:
             raise UsageError(
-                f"{len(given)} paths were given; with --staged give COHORT alone, since it trains its bundles."
+                f"Paths given: {len(given)}; with --staged give COHORT alone, since it trains its bundles."
             )
         if predictions:
             raise UsageError("--predictions are held against one bundle, and --staged trains several; leave one out.")
@@ -151,7 +151,7 @@ def audit(
         if value:
             raise UsageError(f"{name} is for a staged audit, which trains; add --staged RECIPE, or leave it out.")
     if len(given) != 2:
-        raise UsageError(f"{len(given)} paths were given; give BUNDLE and COHORT, or --staged RECIPE and COHORT alone.")
+        raise UsageError(f"Paths given: {len(given)}; give BUNDLE and COHORT, or --staged RECIPE and COHORT alone.")
     bundle, cohort = given
     from insula.core.errors import MissingPartError
     from insula.evaluate import given as inputs

@@ -76,7 +76,7 @@ def evaluate(
     _fitting(predictions is not None)
     if predictions:
         if len(paths) > 1:
-            raise UsageError(f"With --predictions there is at most a COHORT, and {len(paths)} paths were given.")
+            raise UsageError(f"With --predictions there is at most a COHORT, and paths given are {len(paths)}.")
         report, page = _predictions(predictions, paths[0] if paths else None, positive, out, asked)
     elif len(paths) < 2:
         raise UsageError("Give BUNDLE and COHORT, or --predictions FILE: insula evaluate BUNDLE COHORT --out FOLDER.")

@@ -100,7 +100,8 @@ def _duplicates(told: Told) -> list[str]:
         "## Accuracy with and without the duplicates\n",
         f"`insula leaks` names {n:,} of {first['accuracy']['all']['n']:,} published test pictures of which a "
         "picture of "
-        "the train split is an identical file or a near-duplicate; the guard above knows the val split too and is a little looser. "
+        "the train split is an identical file or a near-duplicate; the guard above knows the val split too and is a "
+        "little looser. "
         "*Nearest picture* is no "
         "network: it answers with the label of the training picture that correlates most at 64 × 64 grey pixels, "
         "and so "

@@ -173,6 +173,9 @@ def test_missing_files_are_typed_errors(
     assert insula(monkeypatch, "audit", made[0], tmp_path / "none.parquet", *out) == CohortError.exit_code
     assert insula(monkeypatch, "audit", made[0], *out) == UsageError.exit_code
     assert "Paths given: 1" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert insula(monkeypatch, "audit", *made, "--out", tmp_path / "file") == UsageError.exit_code
+    assert "file' is a file, and --out is a folder" in capsys.readouterr().err
 
 
 def test_networks_drawn_anew_that_are_wanted_and_cannot_be_built_end_the_audit(

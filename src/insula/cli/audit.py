@@ -111,6 +111,8 @@ def audit(
     With --bench there is neither: cohorts with one planted fault each are made under OUT, a network is trained on each,
     and the page says which faults check, leaks, evaluate and audit name. It takes hours, and goes on where it stopped.
     """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"'{out}' is a file, and --out is a folder; give another name.")
     if bench:
         from insula.cli import audit_bench
 

@@ -13,6 +13,7 @@ from insula.audit.calibration import CHECK, confidence_gap, judge
 from insula.audit.ground import Ground
 from insula.core.recipe_audit import Audit, Calibration
 from insula.core.types import Finding
+from insula.metrics.calibration_slope import doubt
 
 Floats = NDArray[np.float64]
 
@@ -67,6 +68,26 @@ def test_classes_that_are_separated_cannot_be_told() -> None:
         "The slope of the logits has no estimate, which is no sign that they are wrong. No interval: the probabilities "
         "separate the classes, or are all the same."
     )
+
+
+def test_a_slope_that_rests_on_a_few_doubtful_answers_is_not_judged() -> None:
+    rng = np.random.default_rng(1)
+    y = rng.random(200) < 0.5
+    p = np.where(y, 0.95, 0.05) + rng.uniform(-0.04, 0.04, 200)
+    p[np.flatnonzero(y)[:2]], p[np.flatnonzero(~y)[:2]] = (0.4, 0.55), (0.45, 0.6)
+    assert 0 < doubt(y, p) < 10
+    one = found(y, p)["calibration/slope"]
+    assert one.interval is not None
+    assert one.interval[0] > 0.5  # too timid by far, had it been judged
+    assert one.verdict == "cannot tell"
+    assert "patients' worth of doubt" in one.evidence
+
+
+def test_doubt_is_that_of_the_recalibrated_probabilities() -> None:
+    y, p = calibrated(0, 4000)
+    assert doubt(y, p) == pytest.approx((4 * p * (1 - p)).sum(), rel=0.05)
+    assert doubt(y, expit(5 * logit(p))) == pytest.approx(doubt(y, p), rel=0.01)  # whatever the slope
+    assert doubt(np.arange(40) >= 20, np.arange(40) / 40) == 0.0
 
 
 def test_one_class_alone_cannot_be_told() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -14,6 +16,7 @@ from insula.metrics.classification import ratio
 from insula.metrics.intervals import Figure
 from insula.metrics.resample import figure
 
+_DOUBT = 10.0  # patients' worth, see `metrics.calibration_slope.doubt`; near separation a slope has no sound interval
 TITLE = "May the probabilities be taken at their word?"
 
 
@@ -24,7 +27,9 @@ def judge(ground: Ground, table: pd.DataFrame) -> Part:
     limits = ground.limits.calibration
     slope = calibration_slope.slope(y, p, rows.patients)
     gap = confidence_gap(y, p, rows.patients, ground.replicates, ground.seed)
-    return Part("calibration", TITLE, (_slope(slope, limits.slope), _gap(gap, limits.confidence)))
+    return Part(
+        "calibration", TITLE, (_slope(slope, limits.slope, calibration_slope.doubt(y, p)), _gap(gap, limits.confidence))
+    )
 
 
 def confidence_gap(y: object, p: Floats, patients: object, replicates: int, seed: int) -> Figure:
@@ -41,12 +46,19 @@ def confidence_gap(y: object, p: Floats, patients: object, replicates: int, seed
     )  # fmt: skip
 
 
-def _slope(slope: Figure, limit: float | None) -> Finding:
+def _slope(slope: Figure, limit: float | None, doubt: float) -> Finding:
     how = "too extreme" if slope.value < 1 else "too timid"
     told = f"The slope of the logits is {slope.value:.2f}, where 1 is right: the probabilities are {how}."
     if not np.isfinite(slope.value):
         told = "The slope of the logits has no estimate, which is no sign that they are wrong."
-    return finding("calibration/slope", size(slope, 1.0), limit, told)
+    judged = finding("calibration/slope", size(slope, 1.0), limit, told)
+    if judged.verdict == "fail" and doubt < _DOUBT:
+        few = (
+            f"Nearly every answer is sure once it is corrected: the slope rests on {doubt:.1f} patients' worth of "
+            f"doubt, and {_DOUBT:g} are needed to judge it."
+        )
+        return replace(judged, verdict="cannot tell", evidence=f"{told} {few}")
+    return judged
 
 
 def _gap(gap: Figure, limit: float | None) -> Finding:

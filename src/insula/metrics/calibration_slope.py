@@ -28,6 +28,21 @@ def intercept(y: ArrayLike, p: ArrayLike, patients: ArrayLike) -> Figure:
     return _figure(y, p, patients, slope=False)
 
 
+def doubt(y: ArrayLike, p: ArrayLike) -> float:
+    """How many answers' worth of doubt a slope rests on: the sum of 4·q·(1 − q) over the recalibrated probabilities q.
+
+    y (n,) bool, p (n,). A toss of a coin counts 1, a sure answer 0; it is the Fisher information of the intercept,
+    times 4. 0 where the classes are separated.
+    """
+    truth, x = np.asarray(y, dtype=np.float64), logit(np.clip(np.asarray(p, dtype=np.float64), _EDGE, 1 - _EDGE))
+    columns = np.column_stack([np.ones(len(x)), x])
+    found = fit(truth, columns, np.zeros(len(x)), np.arange(len(x)))
+    if found is None:
+        return 0.0
+    q = expit(columns @ found[0])
+    return float((4 * q * (1 - q)).sum())
+
+
 def fit(y: Values, x: Values, offset: Values, owner: NDArray[np.intp]) -> tuple[Values, Values] | None:
     """Coefficients (C,) of a logistic regression of y on columns x (n, C) and their covariance (C, C).
 

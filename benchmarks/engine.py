@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from machine import described
 from torch import nn
 
+from explain import session
 from insula.core import recipe as recipes
 from insula.core.recipe import Recipe
 from insula.export import quantise
@@ -76,14 +76,6 @@ def openvino(graph: bytes, feed: dict[str, Any], threads: int) -> Callable[[], A
     names = [port.get_any_name() for port in found.inputs]
     request = found.create_infer_request()
     return lambda: request.infer({name: feed[name] for name in names})[found.output("logits")]
-
-
-def session(graph: bytes, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def measure(encoder: str, side: int, threads: int) -> dict[str, Any]:

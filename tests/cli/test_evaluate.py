@@ -107,7 +107,7 @@ def test_a_file_in_the_reports_place_is_refused_before_any_work(
     [
         ((), "Give BUNDLE and COHORT"),
         (("bundle",), "Give BUNDLE and COHORT"),
-        (("--predictions", "p.csv", "a", "b"), "at most a COHORT, and 2 paths"),
+        (("--predictions", "p.csv", "a", "b"), "at most a COHORT, and paths given are 2"),
         (("--predictions", "p.csv", "--split", "val"), "--split has no use with --predictions"),
         (("--predictions", "p.csv", "--gallery", "2"), "--gallery has no use with --predictions"),
         (("b", "c", "--positive", "stroke"), "--positive is for --predictions"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-BUCKET = "archive"
+_COUNT = itertools.count()
 
 
 @contextmanager
@@ -21,6 +22,7 @@ def bucket(folder: Path) -> Iterator[str]:
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    name = f"archive-{next(_COUNT)}"  # servers of one process share what they hold
     endpoint = f"http://{host}:{port}"
     given = {
         "AWS_ENDPOINT_URL": endpoint,
@@ -31,11 +33,11 @@ def bucket(folder: Path) -> Iterator[str]:
     try:
         with mock.patch.dict(os.environ, given):
             client = boto3.client("s3")
-            client.create_bucket(Bucket=BUCKET)
+            client.create_bucket(Bucket=name)
             for path in sorted(folder.rglob("*")):
                 if path.is_file():
-                    client.upload_file(str(path), BUCKET, f"scans/{path.relative_to(folder).as_posix()}")
-            yield f"s3://{BUCKET}/scans"
+                    client.upload_file(str(path), name, f"scans/{path.relative_to(folder).as_posix()}")
+            yield f"s3://{name}/scans"
     finally:
         fsspec.filesystem("s3").clear_instance_cache()
         server.stop()

@@ -75,6 +75,8 @@ FAILED = 1
 @click.option("--bench", is_flag=True, help="Plant faults into made cohorts and count which of them are named.")
 @click.option("--seeds", type=click.IntRange(1, 1000), help="With --bench: cohorts of each fault.  [default: 10]")
 @click.option("--clean", type=click.IntRange(0, 1000), help="With --bench: cohorts without a fault.  [default: 20]")
+@click.option("--first-seed", type=click.IntRange(0), help="With --bench: seed of the first cohort.  [default: 0]")
+@click.option("--workers", type=click.IntRange(1, 64), help="With --bench: processes, one seed each.  [default: 1]")
 @click.option("--fault", "faults", multiple=True, metavar="NAME", help="With --bench: one fault alone; repeatable.")
 @json_option
 def audit(
@@ -95,6 +97,8 @@ def audit(
     bench: bool,
     seeds: int | None,
     clean: int | None,
+    first_seed: int | None,
+    workers: int | None,
     faults: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -118,11 +122,14 @@ def audit(
 
         if given or staged is not None:
             raise UsageError("A bench makes its own cohorts and bundles; give --out alone with --bench.")
-        audit_bench.run(out, seeds or 10, 20 if clean is None else clean, faults, as_json)
+        first = first_seed or 0
+        chosen = range(first, first + (seeds or 10)), range(first, first + (20 if clean is None else clean))
+        audit_bench.run(out, *chosen, faults, workers or 1, as_json)
         return
-    for option, there in (("--seeds", seeds is not None), ("--clean", clean is not None), ("--fault", bool(faults))):
-        if there:
-            raise UsageError(f"{option} is for the bench of planted faults; add --bench, or leave it out.")
+    of_bench = {"--seeds": seeds, "--clean": clean, "--first-seed": first_seed, "--workers": workers, "--fault": faults}
+    misplaced = [option for option, there in of_bench.items() if there not in (None, ())]
+    if misplaced:
+        raise UsageError(f"{misplaced[0]} is for the bench of planted faults; add --bench, or leave it out.")
     if staged is not None:
         from insula.cli import audit_staged
 

@@ -14,8 +14,11 @@ PAGE = "audit-bench.md"
 MISSED = 1
 
 
-def run(out: Path, seeds: int, clean: int, faults: tuple[str, ...], as_json: bool) -> None:
-    """Run the bench and write its page to OUT; exit code 1 where it does not hold what it is held to."""
+def run(out: Path, seeds: range, clean: range, faults: tuple[str, ...], workers: int, as_json: bool) -> None:
+    """Run the bench and write its page to OUT; exit code 1 where it does not hold what it is held to.
+
+    seeds, clean: of the faults' cohorts and of the clean ones, both from the same first seed.
+    """
     from insula.cli.training import needs_torch
 
     needs_torch()
@@ -27,9 +30,10 @@ def run(out: Path, seeds: int, clean: int, faults: tuple[str, ...], as_json: boo
 
     torch.set_num_threads(1)
     chosen = find(faults)
-    lines = bench(out, chosen, range(seeds), range(clean), lambda text: click.echo(f"  {text}", err=True))
+    lines = bench(out, chosen, seeds, clean, _say, workers)
     tallies = tally(lines, chosen)
-    command = f"insula audit --bench --out bench --seeds {seeds} --clean {clean}"
+    command = f"insula audit --bench --out bench --seeds {len(seeds)} --clean {len(clean)}"
+    command += f" --first-seed {seeds.start}" if seeds.start else ""
     write_text(out / PAGE, page(tallies, command))
     good = holds(tallies)
     text = "\n".join(f"{one.fault.name}: {one.named} of {one.n}" for one in tallies)
@@ -40,3 +44,7 @@ def run(out: Path, seeds: int, clean: int, faults: tuple[str, ...], as_json: boo
     )
     if not good:
         sys.exit(MISSED)
+
+
+def _say(text: str) -> None:
+    click.echo(f"  {text}", err=True)

@@ -43,6 +43,7 @@ def directories(archive: str) -> Iterator[Directory]:
         return
     with _told(archive):
         store, root = _opened(archive)
+        store.invalidate_cache()  # a store lives as long as its process, and so would an old listing
         for place, folders, files in _walked(store, root):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             names = tuple(sorted(name for name in files if name and not name.startswith(".")))

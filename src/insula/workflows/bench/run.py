@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from insula.core.errors import UsageError
@@ -44,37 +46,58 @@ def find(names: Sequence[str]) -> tuple[Fault, ...]:
     return tuple(known[name] for name in (names or known))
 
 
-def bench(folder: Path, faults: Sequence[Fault], seeds: Sequence[int], clean: Sequence[int], say: Say) -> list[Line]:
+def bench(
+    folder: Path, faults: Sequence[Fault], seeds: Sequence[int], clean: Sequence[int], say: Say, workers: int = 1
+) -> list[Line]:
     """Run what is not there yet; every finished cohort stands in `bench.jsonl`. clean: seeds of the clean control.
 
-    What a seed's faults share, the clean cohort and its network, is made once for each seed.
+    What a seed's faults share, the clean cohort and its network, is made once for each seed. workers: processes, each
+    with a seed of its own and one thread; then `say` is called there, and has to be a function of a module.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kept = read(folder)
     write_text(folder / LINES, "".join(json.dumps(asdict(line)) + "\n" for line in kept))  # a torn end is cut off
-    done = {(line.fault, line.seed): line for line in kept}
+    done = {(line.fault, line.seed) for line in kept}
     wanted = [(fault, seed) for fault in faults for seed in (clean if fault is CLEAN else seeds)]
-    for seed in sorted({seed for _, seed in wanted}):
-        due = [fault for fault, own in wanted if own == seed and (fault.name, seed) not in done]
-        if not due:
-            continue
-        place = folder / f"seed-{seed}"
-        base: Situation | None = None
-        for fault in due:
-            begun = time.monotonic()
-            if fault.plants:
-                line = _planted(fault, place / fault.name, seed)
-                shutil.rmtree(place / fault.name, ignore_errors=True)
-            else:
-                base = base or _base(place / "clean", seed)
-                line = _changed(fault, base, place / fault.name, seed)
-            line = Line(fault.name, seed, line.names, line.roc_auc, round(time.monotonic() - begun, 1), line.why)
-            with (folder / LINES).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(line)) + "\n")
-            done[fault.name, seed] = line
-            say(f"{fault.name}, seed {seed}: {', '.join(line.names) or line.why or 'nothing'} ({line.seconds:.0f} s)")
-        shutil.rmtree(place, ignore_errors=True)
-    return [done[fault.name, seed] for fault, seed in wanted]
+    due: dict[int, list[str]] = {}
+    for fault, seed in sorted(wanted, key=lambda one: one[1]):
+        if (fault.name, seed) not in done:
+            due.setdefault(seed, []).append(fault.name)
+    if workers == 1:
+        for seed, names in due.items():
+            _seed(folder, seed, names, say)
+    else:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, context, _one_thread) as pool:
+            for work in [pool.submit(_seed, folder, seed, names, say) for seed, names in due.items()]:
+                work.result()
+    lines = {(line.fault, line.seed): line for line in read(folder)}
+    return [lines[fault.name, seed] for fault, seed in wanted]
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _seed(folder: Path, seed: int, names: Sequence[str], say: Say) -> None:
+    """Run the faults of these names with one seed, and write each one's line down (a fault itself does not travel)."""
+    place = folder / f"seed-{seed}"
+    base: Situation | None = None
+    for fault in find(names):
+        begun = time.monotonic()
+        if fault.plants:
+            line = _planted(fault, place / fault.name, seed)
+            shutil.rmtree(place / fault.name, ignore_errors=True)
+        else:
+            base = base or _base(place / "clean", seed)
+            line = _changed(fault, base, place / fault.name, seed)
+        line = replace(line, seconds=round(time.monotonic() - begun, 1))
+        with (folder / LINES).open("ab", buffering=0) as file:  # one write, so that processes do not mix their lines
+            file.write((json.dumps(asdict(line)) + "\n").encode())
+        say(f"{fault.name}, seed {seed}: {', '.join(line.names) or line.why or 'nothing'} ({line.seconds:.0f} s)")
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def read(folder: Path) -> list[Line]:

@@ -29,7 +29,7 @@ format: .venv/.test  ## Format the code and apply safe fixes.
 	$(BIN)/ruff check --fix src tests benchmarks
 	$(BIN)/ruff format src tests benchmarks
 
-bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain bench-similar bench-serve-engine bench-batch  ## All benchmarks.
+bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain bench-similar bench-serve-engine bench-batch bench-study-cost  ## All benchmarks.
 
 bench-ingest: .venv/.bench  ## Reading and preparing, against MONAI and SimpleITK.
 	$(BIN)/python benchmarks/ingest.py
@@ -41,10 +41,13 @@ bench-serve-engine: .venv/.bench  ## The engine beside the bare runtime, PyTorch
 	$(BIN)/python benchmarks/engine.py
 
 bench-%: .venv/.test
-	$(BIN)/python benchmarks/$*.py
+	$(BIN)/python benchmarks/$(subst -,_,$*).py
 
 docs/reading.md: .venv/.test scripts/reading_table.py
 	$(BIN)/python scripts/reading_table.py
+
+docs/scale.md: .venv/.test scripts/capacity_plan.py docs/results/study-cost.json
+	$(BIN)/python scripts/capacity_plan.py
 
 docs/models.md: .venv/.test scripts/models_table.py
 	$(BIN)/python scripts/models_table.py

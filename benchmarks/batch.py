@@ -56,7 +56,7 @@ OF_SLOWER, MEMORY, OF_PLAIN = 0.90, 1.1, 0.85
 def bundled(folder: Path, encoder: str) -> Bundle:
     """A bundle with random weights, made as after a training run."""
     recipe = recipes.load("haemorrhage-ct", (f"model.encoder={encoder}", "model.pretrained=false"))
-    make("haemorrhage-ct", folder / "train", 16, 1, 96, 6)
+    make("haemorrhage-ct", folder / "train", 16, 1, 96, 8)
     table = cohort_split.split(cohort_index.index(folder / "train", recipe), recipe, (0.5, 0.5, 0.0))
     prepared = build_all(table.cases, Path(table.root), recipe, folder / "cache")
     shapes = {role: (one.slices.shape[1], one.slices.shape[2], one.slices.shape[3]) for role, one in prepared.items()}

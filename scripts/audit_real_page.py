@@ -21,7 +21,9 @@ over pictures, and then too short. No picture is part of this project.
     insula audit by-patient/fold-0/bundle fold-0.parquet --set audit.robustness.grades=[5] --out stroke-audit-0
     insula audit by-patient/fold-0/bundle skull-0.parquet --check skull --out skull-audit-0   # to 4
 
-`fold-0.parquet` is the cohort as `insula crossval` splits it, `skull-0.parquet` every third test picture of it.
+`fold-0.parquet` is the cohort as `insula crossval` splits it, `skull-0.parquet` every third test picture of it. No
+verb writes these tables: the script above does, into its `--work`, and `--folds 0` makes it audit fold 0 alone in
+full. `published.parquet`, `grouped.parquet` and `stroke.parquet` come from the commands of the two pages.
 """
 NAMES = {"published": "as published", "grouped": "duplicates grouped"}
 FOUND = (

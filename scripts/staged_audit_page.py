@@ -21,6 +21,12 @@ Written by `nice -n 10 .venv/bin/python scripts/staged_audit_proof.py`; the figu
 whose truth is known; small pictures and SimpleCNN. Intervals are 95%, over patients.
 """
 
+SLOPE = """`calibration/slope` asks how far the slope of the logits lies from 1, and fails where that is surely more than 0.5
+([audit.md](../audit.md)): the networks order the patients, but their probabilities are not to be taken at their word.
+The baseline has it as well, so the rule leaves no stage out for it. On which side of 1 the slope lies stands in
+`stages/NAME/audit/audit.html` of the run.
+"""
+
 
 def page(kept: Sequence[Told], made: Told, recipe: Recipe, chalk: Mapping[str, str]) -> str:
     """The page of whole staged audits and of shorter ones with other seeds. chalk: what is calcified in a patient."""
@@ -32,6 +38,7 @@ def page(kept: Sequence[Told], made: Told, recipe: Recipe, chalk: Mapping[str, s
             *_short(points, chalk),
             *_setting(kept[0], len(points[0]), made, recipe),
             *(line for told in full for line in _stages(told)),
+            *([SLOPE] if any("calibration/slope" in told["held"]["stages"][0]["failed"] for told in full) else []),
             *_test(kept),
             *_chalk(points, chalk),
         ]
@@ -160,6 +167,7 @@ def _stages(first: Told) -> list[str]:
         "Won and lost against the stage before (the baseline for hard negatives, hard negatives for each dropout): "
         "exact McNemar, p-values of all stages together corrected after Holm. Thresholds and epochs are chosen on "
         "these patients, so that the figures are better than on others.\n",
+        f"{staged_page.failures(held)} {staged_page.choice(held)}\n",
         f"The chosen network on the test patients: {staged_page.on_test(held)}\n",
     ]
     if test["failed"]:

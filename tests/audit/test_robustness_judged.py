@@ -16,8 +16,10 @@ from insula.audit.part import Part
 from insula.audit.robustness import judge, looked_at
 from insula.core.errors import UsageError
 from insula.core.types import Finding
+from insula.evaluate.outcome import plain
 from insula.metrics.compare import delong, holm
 from insula.metrics.intervals import Figure
+from insula.report.audit_words import why
 
 CT = [one for one in chosen() if "CT" in one.modalities and "HU" in one.units]
 EVERYDAY = {one.name: one.everyday for one in CT}
@@ -95,6 +97,11 @@ def test_too_few_patients_cannot_tell_and_say_why(n: int, few: bool) -> None:
     if few:
         assert "19 positive and 19 negative patients, and 20 of each are needed" in found.evidence
         assert {f.verdict for f in part.findings} == {"cannot tell"}
+        mean = named(part, "mean_roc_auc")
+        assert mean.value == pytest.approx((2 * roc_auc_score(y, p) - 1) / 5 / len(CT))
+        assert mean.interval is None
+        assert "No interval: at no strength were 20 positive and as many negative patients answered." in mean.evidence
+        assert {why(plain(f)) for f in part.findings} == {"no interval"}
     fewer = ground(y, p, events=10)
     assert named(judge(fewer, disturbed(fewer, {}, p)), "blur/roc_auc").verdict == "pass"
 
@@ -260,4 +267,11 @@ def test_without_anything_measured_nothing_can_be_told() -> None:
     made = ground(y, p)
     part = judge(made, disturbed(made, {}, p)[["case", "patient"]])
     assert [(f.check, f.verdict) for f in part.findings] == [("robustness/mean_roc_auc", "cannot tell")]
+    assert why(plain(part.findings[0])) == "not measured"
     assert part.tables == ()
+
+
+def test_a_mean_over_too_few_patients_that_has_no_limit_is_measured() -> None:
+    y, p = answers(20)
+    made = ground(y, p, mean_roc_auc=None)
+    assert why(plain(named(judge(made, disturbed(made, {}, p)), "mean_roc_auc"))) == "no limit"

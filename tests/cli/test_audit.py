@@ -61,6 +61,24 @@ def test_an_audit_writes_its_files_tells_itself_and_ends_with_0(
     assert {one["check"].split("/")[0] for one in said["findings"]} <= {"marks", "exchange", "calibration"}
 
 
+def test_what_takes_a_while_is_told_before_it_begins(
+    made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("--check", "heat", "--check", "marks", "--replicates", 200)
+    assert insula(monkeypatch, "audit", *made, "--out", tmp_path / "out", *few, "--json") in (0, 1)
+    out, err = capsys.readouterr()
+    assert json.loads(out)["kind"] == "audit"
+    told = [line.strip() for line in err.splitlines()]
+    assert [line for line in told if " of 12" not in line] == [
+        "loading: programs, bundle and cohort",
+        "hashing the files of the cases, then predicting them",
+        "figures, guards and trivial models of the evaluation",
+        "loading PyTorch, to hold heat against networks with weights drawn anew",
+        "judging what was measured",
+        "writing the pages",
+    ]
+
+
 def test_a_finding_that_fails_ends_with_1(
     made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

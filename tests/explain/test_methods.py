@@ -25,9 +25,11 @@ from insula.cli.explain import explain
 from insula.core.errors import BundleError, MissingPartError, UsageError
 from insula.core.recipe import Recipe
 from insula.explain import methods, rebuild
-from insula.explain.rebuild import given, members, rebuilt
+from insula.explain.rebuild import given, rebuilt
 from insula.infer.explainer import Asked, Patch
 from insula.infer.predict import Predictor
+from insula.train import of_bundle
+from insula.train.of_bundle import members
 
 pytestmark = pytest.mark.train
 
@@ -56,7 +58,7 @@ def test_an_ensemble_is_rebuilt_member_by_member(predictor: Predictor, monkeypat
     made = settings(members=2)
     nets = [network(made, seed) for seed in (5, 6)]
     states = {f"members.{i}.{k}": v.contiguous() for i, net in enumerate(nets) for k, v in net.state_dict().items()}
-    monkeypatch.setattr(rebuild, "read_verified", lambda bundle, name: save_tensors(states))
+    monkeypatch.setattr(of_bundle, "read_verified", lambda bundle, name: save_tensors(states))
     found = rebuild._loaded(replace(predictor.bundle, recipe=made), tuple(SHAPES.items()))
     assert len(members(found)) == 2
     question = asked(predictor)
@@ -81,7 +83,7 @@ def test_weights_of_another_network_are_refused(predictor: Predictor) -> None:
     with pytest.raises(BundleError, match="another answer than its graph"):
         rebuilt(predictor, question.feed, graph.logits + np.float32(1.0))
     with pytest.raises(BundleError, match="does not fit its recipe"):
-        rebuild._filled(predictor.bundle.recipe, SHAPES, {"heads.score.weight": torch.zeros(2, 2)})
+        of_bundle._filled(predictor.bundle.recipe, SHAPES, {"heads.score.weight": torch.zeros(2, 2)})
 
 
 @pytest.mark.parametrize("name", list(methods.METHODS))

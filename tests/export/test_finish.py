@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from tests.made_arrays import cohort, recipe
@@ -198,3 +199,11 @@ def test_a_learned_aggregate_is_fitted_on_validation_patients() -> None:
     assert told["power"] == facts.power
     mean, _ = finishing.decide_on(val, val, recipe("inputs.mri.unit=image"))
     assert mean.power == 1.0
+
+
+def test_the_graphs_tell_nothing_of_the_machine_that_wrote_them(made: tuple[Run, Cohort, Path]) -> None:
+    for name in ("model.onnx", "head.onnx"):
+        data = (made[2] / "bundle" / name).read_bytes()
+        assert b".py" not in data
+        assert b"torch.onnx" not in data
+        onnx.checker.check_model(onnx.load_from_string(data))

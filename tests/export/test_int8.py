@@ -18,6 +18,7 @@ from insula.bundle.types import Bundle
 from insula.core.errors import ExportError
 from insula.core.types import Cohort
 from insula.export import int8, quantise
+from insula.export.cost import Cost
 from insula.export.finish import decide_on, finish, measure
 from insula.export.int8 import to_int8
 from insula.infer.engine import Engine
@@ -129,7 +130,7 @@ def test_the_new_bundle_is_decided_on_its_own_answers_and_says_what_it_costs(mad
     case = table.of_split("val")[0]
     one, two = (Predictor(b).case(case, Path(table.root)).probabilities for b in (bundle, again))
     np.testing.assert_allclose(one, two, atol=0.1)
-    with pytest.raises(ExportError, match="optimised already"):
+    with pytest.raises(ExportError, match="in integers already"):
         to_int8(again, table, run.prepared, tmp_path / "b88")
 
 
@@ -154,15 +155,15 @@ def test_what_disturbs_the_answer_stays_in_single_precision(
     finally:
         run.network.load_state_dict(state)
     base = int8._start(bundle, table, run.prepared, 20, 1)
-    first = set(quantise.convolutions(base.model)[:2])
+    first = set(quantise.convolutions(base.of.model)[:2])
     assert set(int8._order(base, False, lambda text: None)[:2]) == first
-    monkeypatch.setattr(int8.Cost, "worst", property(lambda cost: 0.0 if len(cost.kept) >= 2 else 1.0))
+    monkeypatch.setattr(Cost, "worst", property(lambda cost: 0.0 if len(cost.facts["kept"]) >= 2 else 1.0))
     found, cost = to_int8(bundle, table, run.prepared, tmp_path / "b8", reduce_range=False)
-    assert set(cost.kept) == first == set(found.metrics["optimised"]["kept"])
-    all_of_them = quantise.quantised(base.model, base.feeds, reduce_range=False)
-    engines = Engine(found, 1), Engine.of_graphs(all_of_them, base.head, bundle.recipe, 1)
+    assert set(cost.facts["kept"]) == first == set(found.metrics["optimised"]["kept"])
+    all_of_them = quantise.quantised(base.of.model, base.feeds, reduce_range=False)
+    engines = Engine(found, 1), Engine.of_graphs(all_of_them, base.of.head, bundle.recipe, 1)
     moved, lost = (
-        np.mean([np.abs(engine.run(f).logits - base.engine.run(f).logits).max() for f in base.feeds])
+        np.mean([np.abs(engine.run(f).logits - base.of.engine.run(f).logits).max() for f in base.feeds])
         for engine in engines
     )
     assert moved < 0.1 * lost
@@ -172,7 +173,7 @@ def test_too_great_a_loss_is_refused_and_nothing_is_written(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, table, bundle, _ = made
-    monkeypatch.setattr(int8.Cost, "worst", 0.2)
+    monkeypatch.setattr(Cost, "worst", 0.2)
     with pytest.raises(ExportError, match=r"may lose 0\.2000 of ROC-AUC .* with 2 of 4 convolutions"):
         to_int8(bundle, table, run.prepared, tmp_path / "b8")
     assert not (tmp_path / "b8").exists()

@@ -12,8 +12,11 @@ from PIL import Image
 from tests.prep.made_heads import MadeHead, dice, made_head
 
 from insula.core.errors import UnsuitableScanError
+from insula.core.recipe import Input, PrepStep
 from insula.core.types import FloatArray, Volume
 from insula.prep.bright_skull import bright_brain, without_bright_skull
+from insula.prep.check import check_input
+from insula.prep.run import apply, prepare
 from insula.scans.read import read
 
 REAL = Path(__file__).parents[3] / "shared/data/stroke_ct"
@@ -51,6 +54,29 @@ def test_everything_else_is_black_and_the_brain_is_kept_to_the_last_bit(tmp_path
     assert set(np.unique(out.array[0][~found])) == {0.0}
     assert (out.array >= 250).sum() < 1e-3 * (volume.array >= 250).sum()  # the skull is gone
     assert (out.units, out.full_scale) == (volume.units, 255.0)
+
+
+def test_a_recipe_takes_the_skull_from_pictures_as_the_audit_does_where_it_says_so(tmp_path: Path) -> None:
+    volume = saved(head(6).volume.array[0, 7], tmp_path)
+    asked = PrepStep(name="remove_skull", params={"pictures": "by_brightness"})
+    out = apply(volume, asked)
+    assert (out.array == without_bright_skull(volume).array).all()
+    wide = apply(volume, PrepStep(name="remove_skull", params={**asked.params, "margin": 12.0}))
+    found, wider = bright_brain(volume)[0], wide.array[0, 0] > 0
+    kept = wide.array[0, 0] == volume.array[0, 0]
+    assert kept[found].all()
+    assert wider.sum() > 1.1 * (out.array[0, 0] > 0).sum()
+    section = Input(
+        modality="CT",
+        unit="image",
+        prep=(asked, PrepStep(name="windows", params={"value": [[40, 80]], "pictures": "as_shown"})),
+    )
+    check_input(section)
+    slices = prepare(volume, section)
+    assert slices.shape == (1, 1, 192, 192)
+    np.testing.assert_allclose(slices[0, 0], out.array[0, 0] / 255)
+    with pytest.raises(UnsuitableScanError, match=r"needs Hounsfield units.*pictures: by_brightness"):
+        apply(volume, PrepStep(name="remove_skull"))
 
 
 def test_a_stack_and_a_colour_copy_give_the_same_as_the_single_grey_picture(tmp_path: Path) -> None:

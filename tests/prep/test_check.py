@@ -78,6 +78,17 @@ def test_hounsfield_units_must_be_there_when_a_step_needs_them() -> None:
     check_input(Input(modality="OT", prep=(as_shown, size)))
 
 
+BRIGHT = step("remove_skull", pictures="by_brightness")
+
+
+def test_bone_is_white_in_a_ct_picture_as_it_was_saved_and_in_nothing_else() -> None:
+    with pytest.raises(RecipeError, match=r"needs Hounsfield units or a CT picture as it was saved, and modality MR"):
+        check_input(Input(modality="MR", prep=(BRIGHT, step("resize", value=64))))
+    with pytest.raises(RecipeError, match="as it was saved, and the step 'full_scale' before it ends them"):
+        check_input(Input(modality="CT", prep=(step("full_scale"), BRIGHT)))
+    check_input(Input(modality="CT", prep=(BRIGHT, step("full_scale"))))
+
+
 @pytest.mark.parametrize("name", STEPS.names())
 def test_every_step_and_its_page_say_what_its_parameters_may_be(name: str) -> None:
     row = next((line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")), "")

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+
 from scripts import audit_real_page as page
 
 
 def figure(value: float, low: float, high: float, n: int = 9) -> dict[str, Any]:
     return {"value": value, "interval": [low, high], "n": n, "events": 0}
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "results" / "audit-real.md"
+
+
+def test_the_document_begins_as_the_script_writes_it_and_names_what_makes_its_tables() -> None:
+    assert DOCUMENT.read_text(encoding="utf-8").startswith(page.HEAD)
+    assert "scripts/audit_real.py --runs runs/real --work runs/audit-real" in page.HEAD
+    script = (DOCUMENT.parents[2] / "scripts" / "audit_real_stroke.py").read_text(encoding="utf-8")
+    for name in ("fold", "skull"):
+        assert f'work / f"{name}-{{i}}.parquet"' in script
+        assert f"`{name}-0.parquet` is" in page.HEAD or f"`{name}-0.parquet` every" in page.HEAD
 
 
 def test_numbers_have_one_sign_and_their_interval() -> None:

@@ -40,7 +40,8 @@ def test_model_info_says_what_is_loaded(tiny_bundle: Callable[..., Bundle]) -> N
     info = client(bundle).get("/model_info").json()
     assert info["bundle_id"] == bundle.id
     assert info["classes"] == ["normal", "stroke"]
-    assert info["provider"] == "CPUExecutionProvider"
+    assert info["provider"] == info["providers"][-1] == "CPUExecutionProvider"
+    assert info["provider_difference"] is None
     assert info["thresholds"] == {"normal": 0.5, "stroke": 0.5}
     assert info["metrics"] == bundle.metrics
     assert "Research use only" in info["intended_use"]

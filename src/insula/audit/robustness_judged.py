@@ -90,20 +90,23 @@ def judged(ground: Ground, tried: Sequence[Tried], looked_at: int) -> Part:
 def mean_lost(ground: Ground, tried: Sequence[Tried]) -> Figure:
     """The mean over corruptions of the mean over grades of the ROC-AUC lost, with an interval over patients.
 
-    Strengths that left too few patients answered are not in it.
+    Strengths that left too few patients answered are not in it; where all did, it is the mean of them all, without an
+    interval.
     """
     enough = [one for one in tried if not _too_few(ground, one.lost, "roc_auc")]
+    among = enough or [one for one in tried if np.isfinite(one.lost.figures["roc_auc"].value)]
     keys = ground.patients.keys
     positives = int(ground.positive(ground.patients).sum())
-    if not enough:
-        return Figure(float("nan"), None, "", len(keys), len(keys), positives, "no strength left enough patients")
+    if not among:
+        nobody = "at no strength were patients of both classes answered"
+        return Figure(float("nan"), None, "", len(keys), len(keys), positives, nobody)
     places = {str(key): i for i, key in enumerate(keys)}
     sets = []
-    for one in enough:
+    for one in among:
         y = ground.positive(one.before)
         at = np.array([places[str(key)] for key in one.before.keys])
         sets.append((at, rank(y, ground.scores(one.before)), rank(y, ground.scores(one.after))))
-    of = [_corruptions(enough).index(one.corruption) for one in enough]
+    of = [_corruptions(among).index(one.corruption) for one in among]
     seen = np.unique(np.concatenate([at for at, _, _ in sets]))
     fewer = {int(place): i for i, place in enumerate(seen)}
     sets = [(np.array([fewer[int(place)] for place in at]), old, new) for at, old, new in sets]
@@ -115,6 +118,10 @@ def mean_lost(ground: Ground, tried: Sequence[Tried]) -> Figure:
         return mean
 
     events = int(ground.positive(ground.patients)[seen].sum())
+    if not enough:
+        value = float(compute(np.ones((1, len(seen))))[0])
+        few = f"at no strength were {ground.limits.robustness.events} positive and as many negative patients answered"
+        return Figure(value, None, "", len(seen), len(seen), events, few)
     nothing = "a strength has only one class"
     return resample.figure("roc_auc_lost", compute, keys[seen], events, nothing, ground.replicates, ground.seed)
 

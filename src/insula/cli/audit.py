@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from insula.cli.number import Finite
-from insula.cli.output import emit, json_option, progress
+from insula.cli.output import emit, json_option, progress, say
 from insula.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ def audit(
     if len(given) != 2:
         raise UsageError(f"Paths given: {len(given)}; give BUNDLE and COHORT, or --staged RECIPE and COHORT alone.")
     bundle, cohort = given
+    say("loading: programs, bundle and cohort")  # seconds of imports
     from insula.core.errors import MissingPartError
     from insula.evaluate import given as inputs
     from insula.evaluate import looks
@@ -193,7 +194,9 @@ def audit(
     predictor = Predictor(model, reader=pool.read_files)
     journal = out / "journal"
     theirs = _theirs(predictions, model) if predictions else None
-    report, _ = run(model, table, split, checks, asked, predictor, journal, seed, replicates, sanity, theirs, _progress)
+    drawing = (seed, replicates, sanity)
+    report, _ = run(model, table, split, checks, asked, predictor, journal, *drawing, theirs, _progress, say)
+    say("writing the pages")
     files = audit_page.write(report, out)
     emit(as_json, report.to_dict() | {"report": str(files[0])}, f"{audit_page.summary(report)}\nReport: {files[0]}")
     if report.verdict == "fail":

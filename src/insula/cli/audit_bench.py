@@ -6,9 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import click
-
-from insula.cli.output import emit
+from insula.cli.output import emit, say
 
 PAGE = "audit-bench.md"
 MISSED = 1
@@ -30,10 +28,11 @@ def run(out: Path, seeds: range, clean: range, faults: tuple[str, ...], workers:
 
     torch.set_num_threads(1)
     chosen = find(faults)
-    lines = bench(out, chosen, seeds, clean, _say, workers)
+    lines = bench(out, chosen, seeds, clean, say, workers)
     tallies = tally(lines, chosen)
     command = f"insula audit --bench --out bench --seeds {len(seeds)} --clean {len(clean)}"
     command += f" --first-seed {seeds.start}" if seeds.start else ""
+    command += "".join(f" --fault {name}" for name in faults)
     write_text(out / PAGE, page(tallies, command))
     good = holds(tallies)
     text = "\n".join(f"{one.fault.name}: {one.named} of {one.n}" for one in tallies)
@@ -44,7 +43,3 @@ def run(out: Path, seeds: range, clean: range, faults: tuple[str, ...], workers:
     )
     if not good:
         sys.exit(MISSED)
-
-
-def _say(text: str) -> None:
-    click.echo(f"  {text}", err=True)

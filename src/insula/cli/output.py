@@ -35,6 +35,11 @@ def emit(as_json: bool, data: dict[str, Any], text: str) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False) if as_json else text)
 
 
+def say(text: str) -> None:
+    """Tell on standard error what is being done now, where that takes a while and cannot be counted."""
+    click.echo(f"  {text}", err=True)
+
+
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """Go through items under a progress bar on standard error; where that is no terminal, with a line now and then."""
     if on_terminal():

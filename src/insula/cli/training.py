@@ -1,4 +1,4 @@
-"""Verbs of the training wing: prepare, train, crossval, export."""
+"""Verbs of the training wing: prepare, train, crossval."""
 
 from __future__ import annotations
 
@@ -180,27 +180,6 @@ def _train_members(
         data |= {"bundle": str(out / "bundle"), "bundle_id": bundle.id, "parity": parity.logits}
         text += f"\nBundle {bundle.id} in {out / 'bundle'}: equals the mean of the networks within {parity.logits:.1e}."
     emit(as_json, data, text)
-
-
-@click.command()
-@click.argument("run", type=_FILE)
-@click.argument("cohort", type=_FILE)
-@click.option("--out", type=_FILE, help="The bundle's folder.  [default: RUN/bundle]")
-@click.option(
-    "--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept."
-)
-@json_option
-def export(run: Path, cohort: Path, out: Path | None, cache: Path, as_json: bool) -> None:
-    """Write the bundle of a finished RUN, with thresholds and calibration from COHORT's val split."""
-    needs_torch()
-    from insula.export.finish import finish
-    from insula.train.run import load_run
-
-    table = _load(cohort)
-    target = out or run / "bundle"
-    bundle, parity = finish(load_run(run, table, cache), table, target)
-    data = {"bundle": str(target), "bundle_id": bundle.id, "parity": parity.logits, "cases": parity.cases}
-    emit(as_json, data, f"Bundle {bundle.id} in {target}: equals the network within {parity.logits:.1e}.")
 
 
 @click.command()

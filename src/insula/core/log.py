@@ -26,12 +26,14 @@ def configure(json_lines: bool = False, level: str = "INFO") -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *names: structlog.PrintLogger(sys.stderr),
     )
 
 
 def get(name: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger bound to the name of the part that speaks."""
+    """A logger bound to the name of the part that speaks; on standard error, since standard output is the answer's."""
+    if not structlog.is_configured():
+        configure()
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(part=name)
     return logger
 

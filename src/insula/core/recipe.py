@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from insula.core.errors import RecipeError
 from insula.core.recipe_audit import Audit
 from insula.core.recipe_inputs import ClinicalColumn, Input, PrepStep, Tiles
+from insula.core.recipe_keys import meant
 from insula.core.recipe_model import Model, Normalise, RoleModel
 from insula.core.recipe_policy import OperatingPoint, Policy, Refer, Risk
 from insula.core.recipe_pretrain import Pretrain
@@ -185,13 +186,15 @@ def parse(content: dict[str, Any], origin: str) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
+        errors = error.errors()
+        first = next(
+            (one for one in errors if one["type"] == "extra_forbidden"), errors[0]
+        )  # a key misspelt is missing
         key = ".".join(str(p) for p in first["loc"]) or "recipe"
         message = str(first["msg"]).removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            raise RecipeError(
-                f"Recipe '{origin}' has the unknown key '{key}'; remove it or correct its spelling."
-            ) from error
+            way_out = meant(Recipe, first["loc"]) or "remove it or correct its spelling."
+            raise RecipeError(f"Recipe '{origin}' has the unknown key '{key}'; {way_out}") from error
         value = "" if isinstance(first["input"], dict | list | tuple) else f" = {first['input']!r}"
         raise RecipeError(f"Recipe '{origin}', key '{key}'{value}: {message}; change the value.") from error
 

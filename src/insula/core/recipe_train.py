@@ -67,6 +67,17 @@ class HardNegatives(Section):
     epochs: Annotated[int, Field(ge=1)] = 3
 
 
+class Distil(Section):
+    """How a small network follows a teacher (`insula optimise --method distil`).
+
+    weight: share of the loss that is the distance to the teacher's answer, the rest is that to the labels.
+    temperature: both networks' columns are divided by it for that distance, so that small probabilities count more.
+    """
+
+    weight: Probability = 0.7
+    temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
+
+
 class Train(Section):
     """How the network is fitted.
 
@@ -109,3 +120,4 @@ class Train(Section):
     augment: Augment = Augment()
     mixup: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     cutmix: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    distil: Distil = Distil()

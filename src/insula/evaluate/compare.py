@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,29 @@ def compare(
         notes=tuple(notes),
         source=dict(source or {}),
     )
+
+
+def aligned_rows(entries: Sequence[Entry]) -> tuple[list[_Rows], list[str]]:
+    """Labels, probabilities and answers of each model over the patients whose cases all of them predicted, and notes.
+
+    Raises EvaluationError as `compare` does.
+    """
+    first, notes = entries[0], list[str]()
+    keys = set(first.table["case"])
+    for entry in entries[1:]:
+        notes += _same_question(first, entry)
+        keys &= set(entry.table["case"])
+    shared = [replace(entry, table=entry.table[entry.table["case"].isin(keys)]) for entry in entries]
+    for entry, kept in zip(entries, shared, strict=True):
+        if len(kept.table) < len(entry.table):
+            notes.append(
+                f"{len(entry.table) - len(kept.table)} cases of {entry.name} were not predicted by all others."
+            )
+    found = []
+    for entry in shared:
+        _, rows, _ = _aligned(shared[0], entry, notes)
+        found.append(_rows(_pooled(rows, entry.facts), entry.facts, entry.facts.positive_index))
+    return found, notes
 
 
 def _same_question(first: Entry, second: Entry) -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from insula.explain.rebuild import Given, by_parts, members
+from insula.explain.rebuild import Given, by_parts
 from insula.explain.still import still
 from insula.infer.explainer import Asked, Explained, as_heatmaps
 from insula.model.ensemble import Ensemble
 from insula.model.network import Network
+from insula.train.of_bundle import members
 
 
 def grad_cam_pp(network: Network | Ensemble, inputs: Given) -> dict[str, torch.Tensor]:

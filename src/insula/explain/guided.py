@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from insula.core.errors import UsageError
-from insula.explain.rebuild import Given, by_parts, members
+from insula.explain.rebuild import Given, by_parts
 from insula.explain.still import still
 from insula.infer.explainer import BRIGHTEST, Asked, Explained, as_heatmaps
 from insula.model.ensemble import Ensemble
 from insula.model.network import Network
+from insula.train.of_bundle import members
 
 _RELU = {F.relu, F.relu_, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_}
 _OTHERS = {

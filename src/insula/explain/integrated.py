@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from captum.attr import IntegratedGradients  # type: ignore[import-untyped]
 
-from insula.explain.rebuild import Given, Maps, by_parts, members
+from insula.explain.rebuild import Given, Maps, by_parts
 from insula.explain.still import still
 from insula.infer.explainer import BRIGHTEST, Asked, Explained, as_heatmaps
 from insula.model.ensemble import Ensemble
 from insula.model.network import Network
+from insula.train.of_bundle import members
 
 _SLICES = 32  # at a time
 

@@ -14,11 +14,12 @@ from torch import nn
 
 from insula.core.errors import UsageError
 from insula.core.types import Heatmap
-from insula.explain.rebuild import Given, Maps, given, members, rebuilt
+from insula.explain.rebuild import Given, Maps, given, rebuilt
 from insula.explain.still import still
 from insula.infer.explainer import Asked, as_heatmaps
 from insula.model.ensemble import Ensemble
 from insula.model.network import Network
+from insula.train.of_bundle import members
 from insula.train.stages import blocks
 
 Found = dict[str, dict[str, Heatmap]]

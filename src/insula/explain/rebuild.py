@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load
 
-from insula.bundle.load import read_verified
 from insula.bundle.types import Bundle
 from insula.core.errors import BundleError
 from insula.core.recipe import Recipe
@@ -21,7 +19,8 @@ from insula.infer.feed import Feed
 from insula.infer.predict import Predictor
 from insula.model.ensemble import Ensemble
 from insula.model.network import Network, Shape
-from insula.train.run import bare
+from insula.train import of_bundle
+from insula.train.of_bundle import members
 
 TOLERANCE = 1e-3
 _SLICES = 64  # at a time, of a recipe whose slices are inputs of their own
@@ -68,13 +67,6 @@ def by_parts(asked: Asked, ask: Callable[[Network | Ensemble, Given], Maps]) -> 
     return {role: torch.cat([part[role] for part in parts]).numpy() for role in recipe.inputs}, outputs
 
 
-def members(network: Network | Ensemble) -> tuple[Network, ...]:
-    """The networks whose columns and maps are averaged: of an ensemble its members."""
-    if isinstance(network, Network):
-        return (network,)
-    return tuple(member for member in network.members if isinstance(member, Network))
-
-
 def rebuilt(predictor: Predictor, feed: Feed, logits: FloatArray) -> Network | Ensemble:
     """The bundle's network in evaluation on the CPU; the last one is kept.
 
@@ -97,29 +89,4 @@ def rebuilt(predictor: Predictor, feed: Feed, logits: FloatArray) -> Network | E
 
 @lru_cache(maxsize=1)
 def _loaded(bundle: Bundle, shapes: tuple[tuple[str, Shape], ...]) -> Network | Ensemble:
-    recipe, count = bundle.recipe, bundle.recipe.model.members
-    tensors = load(read_verified(bundle, "weights.safetensors"))
-    if count == 1:
-        return _filled(recipe, dict(shapes), tensors)
-    each = [
-        _filled(recipe, dict(shapes), {k.removeprefix(f"members.{i}."): v for k, v in tensors.items() if _of(k, i)})
-        for i in range(count)
-    ]
-    return Ensemble(each).eval()
-
-
-def _of(name: str, number: int) -> bool:
-    return name.startswith(f"members.{number}.")
-
-
-def _filled(recipe: Recipe, shapes: Mapping[str, Shape], tensors: Mapping[str, torch.Tensor]) -> Network:
-    network = bare(recipe, shapes)
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:160]
-        raise BundleError(
-            f"The bundle's file 'weights.safetensors' does not fit its recipe ({reason}); export the bundle again."
-        ) from error
-    network.eval()
-    return network
+    return of_bundle.network(bundle, dict(shapes))

@@ -10,12 +10,13 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from insula.core.errors import UsageError
-from insula.explain.rebuild import Given, Maps, by_parts, members
+from insula.explain.rebuild import Given, Maps, by_parts
 from insula.explain.still import still
 from insula.infer.explainer import Asked, Explained, as_heatmaps
 from insula.model.ensemble import Ensemble
 from insula.model.network import Network
 from insula.model.transformer_pool import TransformerPool
+from insula.train.of_bundle import members
 
 _SOFTMAX = {F.softmax, torch.softmax, torch.Tensor.softmax}
 

@@ -1,1 +1,1 @@
-"""Export: the trained network as a bundle, refused where it does not equal the network. Training wing."""
+"""Export: the trained network as a bundle, refused where it does not equal the network; a bundle in other forms."""

@@ -74,11 +74,16 @@ def finish(run: Run, cohort: Cohort, target: Path) -> tuple[Bundle, Parity]:
     val = measure(engine, cohort.of_split("val"), prepared, recipe)
     train = measure(engine, even(cohort.of_split("train"), 400), prepared, recipe)
     decision, facts = decide_on(val, train, recipe)
-    run_facts: dict[str, Any] = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
-    training = {k: run_facts[k] for k in _TRAINING if k in run_facts}
+    training = facts_of(run.folder)
     weights = (run.folder / "weights.safetensors").read_bytes()
     parts = assemble(cohort, recipe, prepared, graphs, weights, (decision, facts), (train, val), parity, training)
     return save(target, parts), parity
+
+
+def facts_of(folder: Path) -> dict[str, Any]:
+    """What a run tells of its training, for the bundle's metrics."""
+    run_facts: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return {k: run_facts[k] for k in _TRAINING if k in run_facts}
 
 
 def start(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 from torch import nn
 
@@ -78,7 +79,7 @@ def export_graph(
             if program is None:
                 raise ExportError("The exporter returned no graph; choose another encoder.")
             program.save(str(path), external_data=False)
-            return path.read_bytes()
+            return _told_nothing(onnx.load(path))
         except (torch.onnx.OnnxExporterError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ExportError(
@@ -86,3 +87,23 @@ def export_graph(
             ) from error
         finally:
             logging.disable(previous)
+
+
+def _told_nothing(model: onnx.ModelProto) -> bytes:
+    """The graph without the exporter's notes: they hold the paths of this machine's files, and differ by them."""
+    del model.metadata_props[:]
+    for graph in (model.graph, *model.functions):
+        _strip(graph)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _strip(graph: Any) -> None:
+    values = [value for name in ("value_info", "input", "output", "initializer") for value in getattr(graph, name)]
+    for holder in (graph, *graph.node, *(value for value in values if not isinstance(value, str))):
+        del holder.metadata_props[:]
+        holder.doc_string = ""
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
+                _strip(inner)

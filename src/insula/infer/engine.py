@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from insula.bundle.load import read_verified
 from insula.bundle.types import Bundle
-from insula.core.errors import BundleError, UnsuitableScanError
+from insula.core.errors import BundleError, UnsuitableScanError, UsageError
 from insula.core.log import get
 from insula.core.recipe import Recipe
 from insula.core.types import FloatArray
+from insula.infer import providers
 
 CHUNK: Final = 16
 HEAD_CHUNK: Final = 4096
-PROVIDERS: Final = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +38,11 @@ class Outputs:
 class Engine:
     """The two graphs of one bundle, ready to run; safe to call from several threads.
 
-    threads: CPU threads of one run, ONNX Runtime's choice when None. provider: the execution provider in use; the
-    first of `PROVIDERS` that is installed and starts, the CPU in the end. input_shapes: role → (C, H, W). clinical:
-    how many numbers the clinical columns of a case take.
+    threads: CPU threads of one run, ONNX Runtime's choice when None. provider: ONNX Runtime's name of the execution
+    provider in use (`infer.providers`); the head, one small product, is always the CPU's. available: the providers
+    that are installed, in the order in which they are tried. difference: how far the provider is from the CPU on a
+    made input, relative; None on the CPU itself. input_shapes: role → (C, H, W). clinical: how many numbers the
+    clinical columns of a case take.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
@@ -54,8 +56,9 @@ class Engine:
         return engine
 
     def _start(self, model: bytes, head: bytes, recipe: Recipe, threads: int | None) -> None:
-        self._model, self.provider = _session(model, "model.onnx", threads)
-        self._head, _ = _session(head, "head.onnx", threads)
+        names = providers.wanted()
+        self._model, used = providers.start(model, "model.onnx", names, threads)
+        self._head, _ = providers.start(head, "head.onnx", ("cpu",), threads)
         self.roles = tuple(recipe.inputs)
         self._inputs = [name for role in self.roles for name in (role, f"{role}_mask")]
         self._inputs += ["clinical"] if recipe.clinical else []
@@ -79,6 +82,11 @@ class Engine:
                 f"The graph 'model.onnx' takes clinical columns of the shape {shapes['clinical']}, and the recipe has "
                 f"{self.clinical} numbers a case; export the bundle again."
             )
+        self.difference: float | None = None
+        if used != "cpu":
+            used = self._hold_against_cpu(model, used, names, threads)
+        self.provider = providers.RUNTIME[used]
+        self.available = tuple(providers.RUNTIME[name] for name in providers.available())
 
     def run(self, feed: Mapping[str, FloatArray]) -> Outputs:
         """Run the network on each role's slices (N, S, C, H, W) and `<role>_mask` (N, B, S), and on `clinical` (N, D).
@@ -121,6 +129,36 @@ class Engine:
             feed["clinical"] = np.full((1, self.clinical), np.nan, np.float32)
         self.run(feed)
 
+    def _hold_against_cpu(self, model: bytes, used: str, names: Sequence[str], threads: int | None) -> str:
+        """The provider to go on with: the one in use, or the CPU where that computes something else."""
+        reference, _ = providers.start(model, "model.onnx", ("cpu",), threads)
+        apart = providers.difference(self._model, reference, self._outputs, self._made_input())
+        if apart <= providers.TOLERANCE:
+            get("infer").info("provider holds against the CPU", provider=used, difference=apart)
+            self.difference = apart
+            return used
+        if "cpu" not in names:
+            raise UsageError(
+                f"The provider '{used}' differs from the CPU by {apart:.2g} of the largest value, and "
+                f"{providers.TOLERANCE:g} is the most, since the bundle was decided on the CPU's numbers; change "
+                f"{providers.VARIABLE}."
+            )
+        get("infer").warning("provider computes something else", provider=used, difference=apart, instead="cpu")
+        self._model = reference
+        return "cpu"
+
+    def _made_input(self) -> dict[str, FloatArray]:
+        """Two cases of three slices of noise; the second lacks a slice of each role and all of its clinical columns."""
+        draw = np.random.default_rng(0)
+        feed: dict[str, FloatArray] = {}
+        for role, shape in self.input_shapes.items():
+            mask = np.ones((2, 1, 3), np.float32)
+            mask[1, 0, 2] = 0.0
+            feed |= {role: draw.random((2, 3, *shape), np.float32), f"{role}_mask": mask}
+        if self.clinical:
+            feed["clinical"] = np.stack([np.ones(self.clinical), np.full(self.clinical, np.nan)]).astype(np.float32)
+        return feed
+
     def _run(self, feed: Mapping[str, FloatArray]) -> list[FloatArray]:
         return _call(self._model, "model.onnx", self._outputs, {k: _f32(v) for k, v in feed.items()})
 
@@ -152,29 +190,6 @@ class Engine:
                 f"The prepared scan is {array.shape[2:]} (channels, height, width), and the network takes "
                 f"{self.input_shapes[role]}; check the recipe's prep steps."
             )
-
-
-def _session(data: bytes, name: str, threads: int | None) -> tuple[onnxruntime.InferenceSession, str]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if threads:
-        options.intra_op_num_threads = threads
-    available = set(onnxruntime.get_available_providers())
-    wanted = [p for p in PROVIDERS if p in available]
-    while True:
-        try:
-            session = onnxruntime.InferenceSession(data, options, providers=wanted)
-        except Exception as error:  # ONNX Runtime's errors have no common base but Exception
-            if len(wanted) > 1:
-                get("infer").warning("provider does not start", provider=wanted[0], instead=wanted[1])
-                wanted = wanted[1:]
-                continue
-            raise BundleError(
-                f"The bundle's graph '{name}' cannot be run by ONNX Runtime {onnxruntime.__version__} "
-                f"({type(error).__name__}); export the bundle again."
-            ) from error
-        return session, str(session.get_providers()[0])
 
 
 def _check_ends(

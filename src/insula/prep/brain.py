@@ -13,7 +13,7 @@ Related: threshold, morphology and largest component as in Muschelli et al., Neu
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import cv2
 import numpy as np
@@ -44,14 +44,27 @@ def remove_skull(
     volume: Volume,
     fill: Annotated[float, Field(ge=-1024, le=3071, description="a number of HU from -1024 to 3071")] = -1000.0,
     margin: Annotated[float, Field(ge=0.0, le=20.0, description="a number of millimetres from 0 to 20")] = 0.0,
+    pictures: Annotated[
+        Literal["refuse", "by_brightness"], Field(description="'refuse' or 'by_brightness'")
+    ] = "refuse",
 ) -> Volume:
     """Set everything outside the brain to `fill` HU; `margin` widens what is kept, in mm in each slice.
 
-    Raises UnsuitableScanError for a scan without Hounsfield units (a picture, an MR) and where no brain is found.
+    With `pictures: by_brightness` a CT picture without HU is taken too: bone is what is white around the brain
+    (`prep.bright_skull`), and all else becomes black. Otherwise raises UnsuitableScanError for a scan without HU (a
+    picture, an MR), and always where no brain is found.
     """
-    inside = brain_mask(volume)
+    if volume.units != "HU" and pictures == "by_brightness":
+        from insula.prep import bright_skull  # stands on this file
+
+        inside, fill = bright_skull.bright_brain(volume), 0.0
+        sx, sy = bright_skull.pixel(volume)
+    elif volume.units != "HU":
+        way_out = no_hu("remove_skull", volume).removesuffix(".")
+        raise UnsuitableScanError(f"{way_out}, or for CT pictures give it pictures: by_brightness.")
+    else:
+        inside, (sx, sy, _) = brain_mask(volume), volume.spacing
     if margin:
-        sx, sy, _ = volume.spacing
         inside = np.stack([_distance(~plane) * (sx + sy) / 2 <= margin for plane in inside])
     return replace(volume, array=np.where(inside, volume.array, np.float32(fill)))
 

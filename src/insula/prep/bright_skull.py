@@ -38,15 +38,15 @@ def bright_brain(volume: Volume) -> Mask:
     if volume.units == "HU" or not volume.full_scale:
         raise UnsuitableScanError(
             f"Bone is found by brightness in pictures alone, and this scan holds '{volume.units}' without a bit depth; "
-            "give a picture, or for a DICOM CT use remove_skull."
+            "give a picture as it was saved, or a DICOM CT."
         )
     shown = volume.array.mean(axis=0) / np.float32(volume.full_scale)
     white = shown >= _WHITE
     as_hu = np.where(white, _BONE_HU, np.where(shown <= _BLACK, _AIR_HU, shown * _TISSUE_HU)).astype(np.float32)
-    pixel = _pixel(volume)
-    stands_for = replace(volume, array=as_hu[None], units="HU", affine=np.diag([*pixel, volume.spacing[2], 1.0]))
+    size = pixel(volume)
+    stands_for = replace(volume, array=as_hu[None], units="HU", affine=np.diag([*size, volume.spacing[2], 1.0]))
     found = brain_mask(stands_for)
-    share = _beside_bone(found, shown >= _BRIGHT, sum(pixel) / 2)
+    share = _beside_bone(found, shown >= _BRIGHT, sum(size) / 2)
     if share < _BONY:
         raise UnsuitableScanError(
             f"White bone lies beside {share:.0%} of the border of what it seems to enclose in this picture, and "
@@ -60,7 +60,7 @@ def without_bright_skull(volume: Volume) -> Volume:
     return replace(volume, array=np.where(bright_brain(volume), volume.array, np.float32(0.0)))
 
 
-def _pixel(volume: Volume) -> tuple[float, float]:
+def pixel(volume: Volume) -> tuple[float, float]:
     """Millimetres along x and y; a picture without any shows a head across its longer side."""
     if np.array_equal(volume.affine, np.eye(4)):
         side = _FIELD_MM / max(volume.array.shape[2:])

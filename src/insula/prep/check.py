@@ -32,11 +32,12 @@ def check_input(section: Input) -> None:
     lost = "" if section.modality in ("CT", "OT") else f"modality {section.modality}"
     for step in section.prep:
         check_step(step)
-        if needs_hu(step) and lost:
+        if lost and (needs_hu(step) or step.name == "remove_skull"):
             why = (
                 f"and {lost} has none" if lost.startswith("modality") else f"and the step '{lost}' before it ends them"
             )
-            raise RecipeError(f"Step '{step.name}' needs Hounsfield units, {why}; change the order of the steps.")
+            needed = "Hounsfield units" if needs_hu(step) else "Hounsfield units or a CT picture as it was saved"
+            raise RecipeError(f"Step '{step.name}' needs {needed}, {why}; change the order of the steps.")
         if step.name in LOSES_HU:
             lost = step.name
 
@@ -54,7 +55,7 @@ def check_step(step: PrepStep) -> None:
 
 def needs_hu(step: PrepStep) -> bool:
     """Whether a step refuses a scan without Hounsfield units."""
-    return step.name in NEEDS_HU and step.params.get("pictures") != "as_shown"
+    return step.name in NEEDS_HU and step.params.get("pictures", "refuse") == "refuse"
 
 
 @cache

@@ -14,7 +14,7 @@ from insula.core import provenance
 from insula.core.errors import EvaluationError
 from insula.core.style import sheet
 from insula.evaluate.outcome import LIMITS
-from insula.report import audit_advice, audit_charts, audit_words, words
+from insula.report import audit_advice, audit_charts, audit_open, audit_words, words
 from insula.report.features_page import part as beside
 from insula.report.page import template
 from insula.report.record import Record, parquet
@@ -103,7 +103,7 @@ def brief(record: Record) -> str:
         **_shared(record, 40),
         shown=shown,
         more=len(of["fail"]) - len(shown),
-        open=[(kind, len(held)) for kind, held in audit_words.by_reason(of["cannot tell"]).items()],
+        open=audit_open.shown(of["cannot tell"]),
         reasons=audit_words.REASONS,
         steps=audit_advice.steps(record),
         page=PAGE,

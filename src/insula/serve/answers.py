@@ -25,7 +25,10 @@ class Health(BaseModel):
 class ModelInfo(BaseModel):
     """What is loaded.
 
-    thresholds: class → probability from which it counts as present. uncertainty_source: whose spread is measured.
+    provider: the execution provider that runs the network. providers: those that are installed, in the order in which
+    they are tried. provider_difference: how far the one in use is from the CPU on a made input, relative to the largest
+    value of each output; null on the CPU itself. thresholds: class → probability from which it counts as present.
+    uncertainty_source: whose spread is measured.
     """
 
     name: str
@@ -36,6 +39,8 @@ class ModelInfo(BaseModel):
     bundle_id: str
     encoder: str
     provider: str
+    providers: list[str]
+    provider_difference: float | None
     modality: str
     thresholds: dict[str, float]
     uncertainty_source: Source

@@ -56,6 +56,8 @@ class Model:
             bundle_id=self.bundle.id,
             encoder=recipe.model.encoder,
             provider=self.predictor.engine.provider,
+            providers=list(self.predictor.engine.available),
+            provider_difference=self.predictor.engine.difference,
             modality=recipe.input.modality,
             thresholds=dict(self.bundle.decision.thresholds),
             uncertainty_source=recipe.policy.refer.by,

@@ -23,6 +23,7 @@ from insula.model.network import Network
 from insula.prep.cache import Prepared, build_all
 from insula.train import checkpoints, hard_negatives, same_run
 from insula.train.data import Collate, Sample, SliceDataset, check_classes, labels, samples
+from insula.train.distil import Teacher
 from insula.train.lines import EpochLines, curves, quiet_lightning
 from insula.train.losses import label_facts
 from insula.train.module import TrainingModule
@@ -31,7 +32,7 @@ from insula.train.precision import here
 from insula.train.pretrain_record import refuse_seen
 from insula.train.primary import groups
 from insula.train.rounds import Rounds
-from insula.train.run import Run, keep, shapes
+from insula.train.run import Run, Start, keep, shapes
 from insula.train.sampling import EpochSampler, balanced_draws, rows_per_process
 from insula.train.shuffle import shuffle_labels
 from insula.train.stages import plan
@@ -56,6 +57,8 @@ def fit(
     nodes: int = 1,
     accelerator: str = "auto",
     shuffled: bool = False,
+    start: Start | None = None,
+    teacher: Teacher | None = None,
 ) -> Run:
     """Train on the cohort's train split, choose the epoch with the lowest loss on its val split.
 
@@ -63,8 +66,9 @@ def fit(
     `recipe.yaml`, `run.json`, `checkpoints/{best,last}.ckpt`, `curves/metrics.csv` and `weights.safetensors`. The same
     recipe, cohort and machine give the same weights, and so does a run that was stopped anywhere and resumed.
     shuffled: deal the labels of train and val out anew among patients, to see what is learnt of nothing. devices,
-    nodes: processes on each machine, and machines; `train.batch` is that of all of them together. Raises
-    TrainingError when a split lacks what it needs.
+    nodes: processes on each machine, and machines; `train.batch` is that of all of them together. start: the network to
+    go on with in place of a new one. teacher: whose answers are learnt as well as the labels. Raises TrainingError when
+    a split lacks what it needs.
     """
     first = _rank(devices) == 0
     if first:
@@ -73,7 +77,7 @@ def fit(
         say = _silent
     check_trackers(trackers)
     _check_accelerator(accelerator)
-    for role in recipe.inputs:
+    for role in recipe.inputs if start is None else ():
         refuse_seen(recipe.model.of(role).pretrained or False, cohort)
     if shuffled:
         cohort = shuffle_labels(cohort, recipe)
@@ -93,10 +97,10 @@ def fit(
     check_classes(val_rows, recipe, "val")
 
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
-    network = _network(recipe, rows, prepared)
-    start = network.lines(recipe)
+    network = _network(recipe, rows, prepared) if start is None else start.network
+    begun = network.lines(recipe) if start is None else start.line
     said = " and ".join(f"{c}×{h}×{w}" for c, h, w in shapes(prepared).values())
-    say(f"{start} {len(rows)} training inputs, {len(val_rows)} validation inputs of {said}.")
+    say(f"{begun} {len(rows)} training inputs, {len(val_rows)} validation inputs of {said}.")
 
     section, world = recipe.train, devices * nodes
     y, known = labels(rows, recipe)
@@ -151,7 +155,7 @@ def fit(
             num_sanity_val_steps=0,
             log_every_n_steps=1,
         )
-        module = TrainingModule(network, recipe, facts)
+        module = TrainingModule(network, recipe, facts, teacher)
         go_on = resume and last.is_file()
         trainer.fit(module, loader, val_loader, ckpt_path=last if go_on else None, weights_only=go_on or None)
     if not first or trainer.global_rank != 0:
@@ -163,7 +167,7 @@ def fit(
     told: dict[str, Any] = {
         "epochs": trainer.current_epoch,
         "best_val_loss": loss,
-        "start": start,
+        "start": begun,
         "precision": precision.name,
         "processes": world,
         "train_inputs": len(rows),

@@ -12,19 +12,26 @@ from insula.core.recipe import Recipe
 from insula.model.network import Network
 from insula.train.augment import augment
 from insula.train.data import Batch, Tensors
+from insula.train.distil import Teacher
 from insula.train.losses import JointLoss, LabelFacts
 from insula.train.mixing import mix
 from insula.train.optimise import make_optimizer
 
 
 class TrainingModule(lightning.LightningModule):
-    """Fits a Network by a recipe; logs train_loss and val_loss, and with several targets each one's own."""
+    """Fits a Network by a recipe; logs train_loss and val_loss, and with several targets each one's own.
 
-    def __init__(self, network: Network, recipe: Recipe, facts: Mapping[str, LabelFacts]) -> None:
+    teacher: whose answers on the same changed pictures are part of the training loss (`train_loss_teacher`).
+    """
+
+    def __init__(
+        self, network: Network, recipe: Recipe, facts: Mapping[str, LabelFacts], teacher: Teacher | None = None
+    ) -> None:
         super().__init__()
         self.network = network
         self.recipe = recipe
         self.loss = JointLoss(recipe, facts)
+        self.teacher = teacher
 
     def on_train_epoch_start(self) -> None:
         """Tell the sampler and the data set which epoch this is."""
@@ -49,6 +56,13 @@ class TrainingModule(lightning.LightningModule):
         columns = self._by_target(self.network(mixed.x, batch.mask, mixed.clinical))
         loss: torch.Tensor
         loss, parts = self.loss(columns, mixed.y, mixed.known)
+        if self.teacher is not None:
+            apart = self.teacher.apart(columns, self._by_target(self.teacher(mixed.x, batch.mask, mixed.clinical)))
+            self.log(
+                "train_loss_teacher", apart.detach(), on_step=False, on_epoch=True, batch_size=size, sync_dist=True
+            )
+            share = section.distil.weight
+            loss = (1.0 - share) * loss + share * apart
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size, sync_dist=True)
         self._log_parts("train", parts, size)
         return loss

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 
 from insula.core import recipe as recipes
@@ -15,11 +16,20 @@ from insula.core.errors import TrainingError
 from insula.core.provenance import record, sha256_file, write_json
 from insula.core.recipe import Recipe
 from insula.core.types import Cohort
+from insula.model.narrow import as_wide_as
 from insula.model.network import Network, Shape
 from insula.prep.cache import Prepared, build_all
 from insula.prep.check import checked
 
 WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A network that training goes on with, and the sentence that says where it comes from."""
+
+    network: Network
+    line: str
 
 
 @dataclass(frozen=True)
@@ -80,10 +90,9 @@ def load_run(folder: Path, cohort: Cohort, cache: Path, prepared: Mapping[str, P
     if prepared is None:
         cases = (*cohort.of_split("train"), *cohort.of_split("val"))
         prepared = build_all(cases, Path(cohort.root), recipe, cache)
-    network = bare(recipe, {role: tuple(size) for role, size in facts["sizes"].items()})
-    network.load_state_dict(load_file(folder / WEIGHTS))
+    network = filled(recipe, {role: tuple(size) for role, size in facts["sizes"].items()}, load_file(folder / WEIGHTS))
     digest = sha256_file(folder / WEIGHTS)
-    return Run(folder, recipe, network.eval(), prepared, digest, facts["epochs"], float(facts["best_val_loss"]))
+    return Run(folder, recipe, network, prepared, digest, facts["epochs"], float(facts["best_val_loss"]))
 
 
 def bare(recipe: Recipe, sizes: Mapping[str, Any]) -> Network:
@@ -91,3 +100,11 @@ def bare(recipe: Recipe, sizes: Mapping[str, Any]) -> Network:
     roles = {k: v.model_copy(update={"pretrained": False}) for k, v in recipe.model.roles.items()}
     model = recipe.model.model_copy(update={"pretrained": False, "roles": roles})
     return Network(recipe.model_copy(update={"model": model}), sizes)
+
+
+def filled(recipe: Recipe, sizes: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Network:
+    """The recipe's network with these weights, and as wide as they are, in evaluation."""
+    network = bare(recipe, sizes)
+    as_wide_as(network, tensors)
+    network.load_state_dict(tensors)
+    return network.eval()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,30 +49,37 @@ def run(
     sanity: bool | None = None,
     given: Mapping[str, float] | None = None,
     progress: Progress = _plain,
+    say: Callable[[str], None] = lambda line: None,
 ) -> tuple[AuditReport, EvaluationReport]:
     """Evaluate the bundle on a split and audit it on the same cases, through one predictor.
 
     checks: names of `audit.run.AUDITS`; all where none is named. journal: a folder by which a stopped audit goes on.
     given: case → probability of the positive class in a table made elsewhere, to be held against the bundle's own.
     sanity: hold heat against networks whose weights were drawn anew; by default where PyTorch is installed and builds
-    the bundle's network. Raises EvaluationError as `evaluate` does, and BundleError where `sanity` is wanted and the
-    network cannot be built.
+    the bundle's network. say: told what is done where progress counts nothing. Raises EvaluationError as `evaluate`
+    does, and BundleError where `sanity` is wanted and the network cannot be built.
     """
     wanted = find(checks)
     predictor = predictor or Predictor(bundle)
     asked = asked or AskedOfEvaluation(baselines=True)
 
     def judging(cases: Sequence[Case]) -> Iterable[Case]:
-        return progress(cases, "evaluate", len(cases))
+        yield from progress(cases, "evaluate", len(cases))
+        say("figures, guards and trivial models of the evaluation")
 
     def measuring(cases: Sequence[Case]) -> Iterable[Case]:
-        return progress(cases, "audit", len(cases))
+        yield from progress(cases, "audit", len(cases))
+        say("judging what was measured")
 
+    say("hashing the files of the cases, then predicting them")
     report = evaluate(bundle, cohort, split, judging, predictor, replicates=replicates, asked=asked)
     by_key = {case.key: case for case in cohort.cases}
     cases = tuple(by_key[key] for key in report.table["case"].astype(str))
     possible = find_spec("torch") is not None if sanity is None else sanity
-    drawn = _Drawn(seed, must=bool(sanity)) if possible and any(check.name == "heat" for check in wanted) else None
+    drawn = None
+    if possible and any(check.name == "heat" for check in wanted):
+        say("loading PyTorch, to hold heat against networks with weights drawn anew")
+        drawn = _Drawn(seed, must=bool(sanity))
     if drawn and sanity:  # before hours go by
         views, _ = predictor.views(cases[0], Path(cohort.root))
         drawn(Asked(predictor, views, report.facts.positive_index, cases[0].attributes))

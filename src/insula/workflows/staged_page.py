@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from insula.core import templates
 from insula.core.provenance import write_text
 from insula.evaluate.outcome import LIMITS
-from insula.report import words
+from insula.report import audit_words, words
 from insula.report.draw import Axis, Chart, Drawing
 from insula.workflows.staged_plan import BASELINE, HARD
 from insula.workflows.staged_rule import PRIMARIES
 
 PAGE = "staged.html"
+_NAMED, _EVIDENCE = 3, 110  # findings that are told by name, and letters of the evidence
 Said = Mapping[str, Any]
 
 
@@ -74,14 +75,45 @@ def story(held: Said) -> list[str]:
             f"Dropout, held against {origin['dropout']:g} ({origin['title'].lower()}: {_rates(origin)}): "
             f"{'; '.join(told)}."
         )
+    return [*found, failures(held), choice(held)]
+
+
+def failures(held: Said) -> str:
+    """Which findings of the stages' audits failed where, and what of it the rule holds against a stage."""
+    stages = held["stages"]
+    where = {
+        name: [one["title"] for one in stages if name in one["failed"]] for one in stages for name in one["failed"]
+    }
+    if not where:
+        return "Audits: no finding fails in any stage."
+    told = [
+        f"{name} in {_in(titles, len(stages))}{_why(stages, name)}" for name, titles in list(where.items())[:_NAMED]
+    ]
+    if len(where) > _NAMED:
+        told.append(f"{len(where) - _NAMED:,} more in {_in(_with(stages, list(where)[_NAMED:]), len(stages))}")
+    also = [name for name in stages[0]["failed"] if len(where[name]) > 1]
+    alike = f"{', '.join(also[:_NAMED])}{f' and {len(also) - _NAMED} more' if len(also) > _NAMED else ''}"
+    kept = f" What fails in the baseline too ({alike}) is not held against a stage." if also else ""
+    return f"Audits: what fails is {'; '.join(told)}.{kept}"
+
+
+def choice(held: Said) -> str:
+    """Which stage the rule chose and by what distance, and which it left out."""
+    one, figure = stage(held, held["chosen"]), PRIMARIES[held["plan"]["primary"]]
+    own = one["standing"]
     best = max(held["stages"], key=lambda one: -_distance(one))
-    reason = "the best by its figure"
-    if best["name"] != held["chosen"]:
-        reason = f"the earliest within one standard error of the best, {best['title']}"
+    reason = f"the best by {figure} ({words.number(own['value'])})"
+    if own["value"] is None:
+        reason = f"since no stage that may be chosen has a {figure}"
+    elif best["name"] != held["chosen"]:
+        reason = (
+            f"the earliest within one standard error of the best, {best['title']}: {words.number(own['value'])} "
+            f"against {words.number(best['standing']['value'])} in {figure}, {words.number(own['behind'])} behind "
+            f"with a standard error of {words.number(own['error'])}"
+        )
     out = [one["title"] for one in held["stages"] if one["standing"]["new"]]
     left = f" Left out for findings that the baseline does not have: {', '.join(out)}." if out else ""
-    found.append(f"Chosen: {stage(held, held['chosen'])['title']}, {reason}.{left}")
-    return found
+    return f"Chosen: {one['title']}, {reason}.{left}"
 
 
 def on_test(held: Said) -> str:
@@ -172,6 +204,21 @@ def _swept(held: Said, one: Said) -> bool:
     """Whether a stage belongs to the sweep: one of another dropout, or the one that these are held against."""
     others = [row["before"] for row in held["stages"] if row["name"] not in (BASELINE, HARD)]
     return one["name"] not in (BASELINE, HARD) or one["name"] in others
+
+
+def _in(titles: Sequence[str], stages: int) -> str:
+    return "every stage" if len(titles) == stages > 1 else ", ".join(titles)
+
+
+def _why(stages: Sequence[Said], name: str) -> str:
+    """The evidence of a finding that fails in the baseline already; records of earlier versions keep none."""
+    told = words.sentence(stages[0].get("evidence", {}).get(name, "")).rstrip(".")
+    return f" (baseline: {audit_words.cut(told, _EVIDENCE)})" if told else ""
+
+
+def _with(stages: Sequence[Said], names: Sequence[str]) -> list[str]:
+    """Titles of the stages in which any of these findings failed."""
+    return [one["title"] for one in stages if set(names) & set(one["failed"])]
 
 
 def _distance(one: Said) -> float:

@@ -151,6 +151,7 @@ def summary(audit: AuditReport, report: EvaluationReport, bundle: Bundle) -> dic
         "failures": len(report.failures),
         "verdict": audit.verdict,
         "failed": failed,
+        "evidence": {one.check: one.evidence for one in audit.failed},
         "sentence": f"{found.tp} of {found.tp + found.fn} positives found, {found.fp} of {found.fp + found.tn} "
         f"negatives called positive; {said}",
     }

@@ -7,7 +7,7 @@ import multiprocessing
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -67,12 +67,16 @@ def bench(
         for seed, names in due.items():
             _seed(folder, seed, names, say)
     else:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, _one_thread) as pool:
+        with _processes(workers) as pool:
             for work in [pool.submit(_seed, folder, seed, names, say) for seed, names in due.items()]:
                 work.result()
     lines = {(line.fault, line.seed): line for line in read(folder)}
     return [lines[fault.name, seed] for fault, seed in wanted]
+
+
+def _processes(workers: int) -> Executor:
+    """Started anew and not forked, since PyTorch and ONNX Runtime have threads here already."""
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread)
 
 
 def _one_thread() -> None:

@@ -104,7 +104,7 @@ def paces(bundle: Bundle, archive: Path, work: Path) -> dict[str, list[float]]:
 
 
 _MEMORY = """
-import resource, sys
+import sys
 from pathlib import Path
 from insula.bundle.load import load
 from insula.infer.batch import batch
@@ -114,7 +114,8 @@ from insula.scans.sandbox import Sandbox
 bundle, archive, out = load(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
 with Sandbox(2) as pool:
     counts = batch(Predictor(bundle, 1, pool.read_files), of_folder(archive, bundle.recipe), archive, out)
-print(counts.files, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+status = Path("/proc/self/status").read_text().splitlines()  # not ru_maxrss, which remembers the parent's memory too
+print(counts.files, next(int(line.split()[1]) for line in status if line.startswith("VmHWM")))
 """
 
 

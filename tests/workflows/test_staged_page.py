@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scripts import staged_audit_page
 
 from insula.core.recipe import OperatingPoint
 from insula.evaluate.outcome import LIMITS, plain
 from insula.metrics import proportion
 from insula.workflows import staged_page, staged_rule
 from insula.workflows.staged_rule import Answered, Judged
-from scripts import staged_audit_page
 
 POINT = OperatingPoint(youden=True)
 KEYS = np.array([f"p{i:03}" for i in range(200)])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.special import gammaincc
-from tests.scripts.loaded import script
+from tests.capacity.loaded import script
 
 queue = script("capacity_queue")
 RUNS, EACH = 8, 4_000

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.scripts.loaded import script
+from tests.capacity.loaded import script
 
 archive = script("capacity_archive")
 NEVER = 1e9  # days

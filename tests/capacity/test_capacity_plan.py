@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.capacity.loaded import script
 from tests.house.walk import ROOT
-from tests.scripts.loaded import script
 
 plan, prices, words = script("capacity_plan"), script("capacity_costs"), script("capacity_words")
 

@@ -153,7 +153,7 @@ class Weak(Predictor):
 
     def prepared_of(self, volumes: Any) -> Any:
         first = next(iter(volumes.values()))[0]
-        if "/4/" in first.source or first.source.endswith("4") or "4/" in first.source:
+        if Path(first.source).name == "4":
             type(self).tried += 1
             if type(self).tried == 1:
                 raise MemoryError

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from pydantic import Field
 from safetensors.torch import load_file
 from tests import made_arrays
@@ -16,6 +17,9 @@ from tests.train.turned import FILE, Seen, Turn, calls, epochs, losses, paramete
 
 from insula.core.errors import TrainingError
 from insula.core.recipe import Model, Train
+from insula.model.network import Network
+from insula.train.distil import Teacher
+from insula.train.fit import fit
 from insula.workflows.ensemble import train_members
 
 pytestmark = pytest.mark.train
@@ -135,7 +139,24 @@ def test_members_are_as_many_trainings_of_other_seeds(tmp_path: Path) -> None:
     assert runs[0].weights_sha256 != runs[1].weights_sha256
 
 
+def test_what_is_learnt_of_a_teacher_goes_by_its_share_and_its_temperature(tmp_path: Path) -> None:
+    people = made_arrays.cohort(tmp_path, 6)
+
+    def weights(name: str, *more: str) -> str:
+        asked = made_arrays.recipe("train.epochs=1", *more)
+        torch.manual_seed(8)
+        teacher = Teacher([Network(asked, {"mri": (1, 32, 32)})], asked, asked)
+        return fit(people, asked, tmp_path / name, tmp_path / "cache", teacher=teacher).weights_sha256
+
+    settings = ("weight=0", "weight=0.5", "temperature=5", "weight=0")
+    found = [weights(f"run-{i}", f"train.distil.{value}") for i, value in enumerate(settings)]
+    assert found[0] == found[3]
+    assert len(set(found)) == 3
+
+
 ALONE = {
+    "train.distil.weight": test_what_is_learnt_of_a_teacher_goes_by_its_share_and_its_temperature,
+    "train.distil.temperature": test_what_is_learnt_of_a_teacher_goes_by_its_share_and_its_temperature,
     "train.precision": test_precision_is_named_and_refused_where_the_machine_has_none,
     "model.members": test_members_are_as_many_trainings_of_other_seeds,
 }

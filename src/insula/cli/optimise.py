@@ -74,10 +74,15 @@ def optimise(
 ) -> None:
     """Write a smaller or faster BUNDLE, with what it costs; refused where it may cost more than --max-loss.
 
-    int8: convolutions in 8-bit integers, about a quarter of the size, faster on most CPUs; nothing is trained.
-    channels: the weaker half of the channels is taken out and the rest tuned again; smaller and faster.
-    weights: small weights become zero and the rest is tuned again; neither smaller nor faster, for studies.
-    distil: one network, smaller by --set model.encoder=..., is taught by this bundle's network or networks.
+    \b
+    int8      convolutions in 8-bit integers, about a quarter of the size,
+              faster on most CPUs; nothing is trained
+    channels  the weaker half of the channels taken out, the rest tuned again;
+              smaller and faster
+    weights   small weights become zero, the rest tuned again; neither smaller
+              nor faster, for studies
+    distil    one network, smaller by --set model.encoder=..., taught by this
+              bundle's network or networks
 
     COHORT is the split table that it was trained on. The test split is not looked at; hold the bundles against each
     other on it by insula pareto or compare. What is trained stands in OUT.run and goes on when it was stopped.

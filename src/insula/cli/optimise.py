@@ -86,7 +86,7 @@ def optimise(
 
     COHORT is the split table that it was trained on. The test split is not looked at; hold the bundles against each
     other on it by insula pareto or compare. What is trained stands in OUT.run and goes on when it was stopped.
-    """
+    """  # noqa: D301 (click's mark for lines that are kept)
     needs_torch()
     _check(method, {"--keep": keep, "--epochs": epochs}, overrides, {"--calibrate": calibrate, "--weights": weights})
     from insula.bundle.load import load

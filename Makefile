@@ -67,12 +67,12 @@ $(BIN)/uv: | constraints.txt
 	@touch $@
 
 .venv/.bench: .venv/.test
-	$(INSTALL) --editable '.[train,explain,track,postgres,serve,slides,bias,pdf,cluster,s3,dev,bench]'
+	$(INSTALL) --editable '.[train,explain,track,postgres,serve,summary,traces,slides,bias,pdf,cluster,s3,dev,bench]'
 	@touch $@
 
 .venv/.test: $(FILES) | $(BIN)/uv
 	scripts/system-packages ocr
 	scripts/system-packages postgres
 	@echo "Installing Insula with everything that its tests need; later runs skip this"
-	$(INSTALL) --editable '.[train,explain,track,postgres,serve,slides,bias,pdf,cluster,s3,dev]'
+	$(INSTALL) --editable '.[train,explain,track,postgres,serve,summary,traces,slides,bias,pdf,cluster,s3,dev]'
 	@touch $@ .venv/.demo

@@ -1,17 +1,12 @@
 from __future__ import annotations
 
 import gc
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tests.postgresql import SECRET, server
 from tests.workflows.made_search import SPACE, searched
 from tests.workflows.test_search_run import begin
 
@@ -20,52 +15,13 @@ from insula.workflows import search_study
 from insula.workflows.search_results import write
 
 pytestmark = pytest.mark.train
-SECRET = "tulip-7731"
-
-
-def programs() -> Path | None:
-    """Where PostgreSQL's own programs lie."""
-    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    return next((place for place in reversed(places) if (place / "initdb").is_file()), None)
-
-
-def other_user() -> str | None:
-    """PostgreSQL does not run as root."""
-    if os.geteuid() != 0:
-        return None
-    return next(name for name in ("postgres", "nobody") if name in {entry.pw_name for entry in pwd.getpwall()})
 
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
     """The address of an empty database on a loopback port that asks for a password."""
-    place = programs()
-    if place is None:
-        pytest.skip("PostgreSQL's programs are not installed (/usr/lib/postgresql/*/bin)")
-    if find_spec("psycopg") is None:
-        pytest.skip("the package psycopg is not installed")
-    home = Path(tempfile.mkdtemp(prefix="insula-pg-"))
-    user = other_user()
-    if user:
-        shutil.chown(home, user)
-    (home / "password").write_text(SECRET)
-    (home / "password").chmod(0o644)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def call(*command: str) -> None:
-        subprocess.run([str(place / command[0]), *command[1:]], check=True, user=user, cwd=home, capture_output=True)
-
-    make = ("-D", f"{home}/data", "-U", "alice", "--auth=scram-sha-256", f"--pwfile={home}/password", "-E", "UTF8")
-    call("initdb", *make, "--locale=C", "--no-sync")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={home} -c fsync=off"
-    call("pg_ctl", "-D", f"{home}/data", "-o", options, "-l", f"{home}/log", "-w", "start")
-    try:
-        yield f"postgresql://alice:{SECRET}@127.0.0.1:{port}/postgres"
-    finally:
-        call("pg_ctl", "-D", f"{home}/data", "-m", "immediate", "-w", "stop")
-        shutil.rmtree(home)
+    with server() as address:
+        yield address
 
 
 def test_workers_share_a_postgresql_study_and_its_password_is_written_nowhere(postgres: str, tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ def train_members(
     runs = []
     for i in range(recipe.model.members):
         home = folder / f"member-{i}"
-        one = recipe.model_copy(update={"seed": recipe.seed + i})
+        alone = recipe.model.model_copy(update={"members": 1})  # its own bundle is of one network, and says so
+        one = recipe.model_copy(update={"seed": recipe.seed + i, "model": alone})
         say(f"[member {i + 1}/{recipe.model.members}] seed {one.seed}")
         if resume and (home / WEIGHTS).is_file():
             runs.append(load_run(home, cohort, cache))

@@ -1,0 +1,30 @@
+"""Who asks: the person behind a request, and how that was shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from insula.serve.people.roles import Permission, Role, allowed
+
+How = Literal["session", "key", "token", "local"]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """One authenticated person. projects: ids of those whose patients are visible. scopes: of an API key, else None.
+
+    how: by log-in cookie, API key, bearer token of an issuer, or from the command line of this machine.
+    """
+
+    user_id: str
+    name: str
+    role: Role
+    projects: frozenset[str]
+    how: How
+    scopes: frozenset[str] | None = None
+    session_id: str = ""
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the role, and the key's scopes, have a permission."""
+        return allowed(self.role, self.scopes, permission)

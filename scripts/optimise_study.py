@@ -104,7 +104,11 @@ def section(one: Set, work: Path, steps: Sequence[tuple[Path, list[str]]]) -> st
     """The part of the page about one set."""
     home = work / one.name
     record = json.loads((home / "pareto" / "report.json").read_text(encoding="utf-8"))
-    said = [f"insula {shlex.join(words)}".replace(str(work), "work").replace(str(HERE) + "/", "") for _, words in steps]
+    said = [
+        f"insula {shlex.join(word for word in words if word != '--resume')}".replace(str(work), "work")
+        for _, words in steps
+    ]
+    said[0] = said[0].replace(one.table[1], "STROKE_CT") if one.name == "stroke" else said[0]
     lines = [
         f"## {one.title}",
         "",

@@ -29,7 +29,7 @@ format: .venv/.test  ## Format the code and apply safe fixes.
 	$(BIN)/ruff check --fix src tests benchmarks
 	$(BIN)/ruff format src tests benchmarks
 
-bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain bench-similar bench-serve-engine bench-batch bench-study-cost  ## All benchmarks.
+bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain bench-similar bench-history bench-serve-engine bench-service bench-batch bench-study-cost  ## All benchmarks.
 
 bench-ingest: .venv/.bench  ## Reading and preparing, against MONAI and SimpleITK.
 	$(BIN)/python benchmarks/ingest.py
@@ -40,6 +40,9 @@ bench-explain: .venv/.bench  ## Heat maps and dropout passes, against a library'
 bench-serve-engine: .venv/.bench  ## The engine beside the bare runtime, PyTorch and OpenVINO.
 	$(BIN)/python benchmarks/engine.py
 
+bench-service: .venv/.bench  ## HTTP beside the bare engine, and the usual way to serve.
+	$(BIN)/python benchmarks/service.py
+
 bench-%: .venv/.test
 	$(BIN)/python benchmarks/$(subst -,_,$*).py
 
@@ -48,6 +51,9 @@ docs/reading.md: .venv/.test scripts/reading_table.py
 
 docs/scale.md: .venv/.test scripts/capacity_plan.py docs/results/study-cost.json
 	$(BIN)/python scripts/capacity_plan.py
+
+docs/api.md: .venv/.test scripts/routes_table.py src/insula/serve/api
+	$(BIN)/python scripts/routes_table.py
 
 docs/models.md: .venv/.test scripts/models_table.py
 	$(BIN)/python scripts/models_table.py
@@ -72,6 +78,7 @@ $(BIN)/uv: | constraints.txt
 
 .venv/.test: $(FILES) | $(BIN)/uv
 	scripts/system-packages ocr
+	scripts/system-packages pdf
 	scripts/system-packages postgres
 	@echo "Installing Insula with everything that its tests need; later runs skip this"
 	$(INSTALL) --editable '.[train,explain,track,postgres,serve,summary,traces,slides,bias,pdf,cluster,s3,dev]'

@@ -28,6 +28,9 @@ def understood(line: str) -> click.Context:
     assert verb in VERBS, f"there is no `insula {verb}`"
     found = main.get_command(click.Context(main), verb)
     assert found is not None
+    while isinstance(found, click.Group) and words:
+        verb, words = words[0], words[1:]
+        found = found.commands[verb]
     return found.make_context(verb, words)
 
 

@@ -15,20 +15,31 @@ def command(verb: str) -> click.Command:
     return found
 
 
+def parts(verb: str) -> dict[str, click.Command]:
+    """The command of a verb under its words, or each of its commands where it is a group."""
+    found = command(verb)
+    return {f"{verb} {n}": c for n, c in found.commands.items()} if isinstance(found, click.Group) else {verb: found}
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_ends_well_and_names_every_option(verb: str) -> None:
     got = CliRunner().invoke(main, [verb, "--help"], prog_name="insula")
     assert got.exit_code == 0, got.output
     assert got.output.startswith(f"Usage: insula {verb} ")
     assert str(command(verb).help).split("\n")[0][:40] in got.output
-    options = [p for p in command(verb).params if isinstance(p, click.Option)]
-    assert [o.opts[0] for o in options if not o.help] == []
-    assert all(name in got.output for o in options for name in (*o.opts, *o.secondary_opts))
+    for words, part in parts(verb).items():
+        got = CliRunner().invoke(main, [*words.split(), "--help"], prog_name="insula")
+        assert got.exit_code == 0, got.output
+        assert got.output.startswith(f"Usage: insula {words} ")
+        options = [p for p in part.params if isinstance(p, click.Option)]
+        assert [o.opts[0] for o in options if not o.help] == []
+        assert all(name in got.output for o in options for name in (*o.opts, *o.secondary_opts))
 
 
 @pytest.mark.parametrize("verb", [v for v in VERBS if v != "serve"])
 def test_every_verb_that_ends_takes_json(verb: str) -> None:
-    assert "--json" in {name for p in command(verb).params for name in p.opts}
+    for part in parts(verb).values():
+        assert "--json" in {name for p in part.params for name in p.opts}
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -40,6 +40,9 @@ def command(line: str) -> tuple[click.Command, list[str]]:
     assert verb in VERBS, f"there is no `insula {verb}`"
     found = main.get_command(click.Context(main), verb)
     assert isinstance(found, click.Command)
+    while isinstance(found, click.Group) and words:  # `insula users list`: the command behind the verb
+        assert words[0] in found.commands, f"there is no `{words[0]}` in `insula {line}`"
+        found, words = found.commands[words[0]], words[1:]
     return found, words
 
 

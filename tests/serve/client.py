@@ -36,8 +36,8 @@ def dicom(
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     file = FileDataset("x", {}, file_meta=meta, preamble=b"\0" * 128)
     file.SOPClassUID, file.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    file.PatientName, file.PatientID = "Doe^Jane", "ID-4711"
-    file.StudyInstanceUID, file.SeriesInstanceUID = "1.2.3", "1.2.3.4"
+    file.PatientName, file.PatientID = name, "ID-4711"
+    file.StudyInstanceUID, file.SeriesInstanceUID = "1.2.3", series
     file.Modality = modality
     file.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     file.Rows = file.Columns = 24

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,10 +14,10 @@ from tests.serve.client import KEY, client, dicom
 
 from insula.bundle.types import Bundle
 from insula.core.errors import BundleError, UsageError
-from insula.serve import model as model_module
 from insula.serve.app import create_app
-from insula.serve.faults import RequestError
-from insula.serve.gate import Gate
+from insula.serve.faults import RequestError, busy
+from insula.serve.models.line import Line
+from insula.serve.models.loaded import Loaded
 from insula.serve.settings import Settings, is_loopback, read_settings
 
 pytestmark = pytest.mark.serve
@@ -144,7 +146,7 @@ def test_every_answer_carries_the_security_headers(
     def fail(self: object) -> None:
         raise RuntimeError("Doe^Jane in /tmp/secret")
 
-    monkeypatch.setattr(model_module.Model, "info", fail)
+    monkeypatch.setattr(Loaded, "info", fail)
     with capture_logs() as logs:
         broken = service.get("/model_info")
     assert broken.status_code == 500
@@ -179,12 +181,13 @@ def test_nothing_of_an_upload_stays_behind(
 
     place = tmp_path / "temporary"
     place.mkdir()
+    service = client(tiny_bundle())  # its decoding processes have folders of their own
     monkeypatch.setattr(tempfile, "tempdir", str(place))
-    service = client(tiny_bundle())
     big = dicom() + b"\0" * (2 << 20)  # beyond what is held in memory
     for data in (dicom(), b"rubbish", big):
         service.post("/predict", files={"file": ("../../x", data)})
     assert list(place.iterdir()) == []
+    assert list(Path("/dev/shm").glob(f"insula-{os.getpid()}-*")) == []
 
 
 def test_a_changed_bundle_keeps_the_service_from_starting(tiny_bundle: Callable[..., Bundle]) -> None:
@@ -198,18 +201,18 @@ def test_a_full_queue_says_when_to_come_again(tiny_bundle: Callable[..., Bundle]
     import anyio
 
     async def crowd() -> tuple[list[int], list[str]]:
-        gate = Gate(workers=1, queue=1)
-        go = anyio.Event()
+        line = Line(workers=1, queue=1)
+        go = threading.Event()
         done: list[int] = []
         refused: list[str] = []
 
         def work(number: int) -> int:
-            anyio.from_thread.run(go.wait)
+            go.wait()
             return number
 
         async def ask(number: int) -> None:
             try:
-                done.append(await gate.run(work, number))
+                done.append(await line.run(work, number))
             except RequestError as error:
                 refused.append(error.headers["Retry-After"])
 
@@ -219,7 +222,7 @@ def test_a_full_queue_says_when_to_come_again(tiny_bundle: Callable[..., Bundle]
             await anyio.sleep(0.05)
             assert len(refused) == 2
             go.set()
-        assert await gate.run(lambda: 9) == 9  # the places are free again
+        assert await line.run(lambda: 9) == 9  # the places are free again
         return done, refused
 
     done, refused = anyio.run(crowd)
@@ -231,13 +234,7 @@ def test_the_service_says_503_when_its_queue_is_full(
     tiny_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = client(tiny_bundle())
-    monkeypatch.setattr(Gate, "check", lambda self: (_ for _ in ()).throw(_busy()))
+    monkeypatch.setattr(Line, "check", lambda self: (_ for _ in ()).throw(busy(7)))
     got = service.post("/predict", files={"file": io.BytesIO(dicom())})
     assert (got.status_code, got.json()["error"]["code"]) == (503, "busy")
-    assert int(got.headers["retry-after"]) > 0
-
-
-def _busy() -> RequestError:
-    from insula.serve.faults import busy
-
-    return busy()
+    assert got.headers["retry-after"] == "7"

@@ -42,6 +42,11 @@ VERBS = {
     "features": ("insula.cli.features:features", "Show stored embeddings as maps, with what they tell apart."),
     "similar": ("insula.cli.similar:similar", "Find the stored cases that look most alike to the network."),
     "serve": ("insula.cli.serve:serve", "Serve a bundle over HTTP."),
+    "worker": ("insula.cli.worker:worker", "Work on the jobs of a service that keeps records."),
+    "remote": ("insula.cli.remote:remote", "Use a service elsewhere: upload, predict, report, review."),
+    "records": ("insula.cli.records:records", "Upgrade, sweep, export and erase the service's records."),
+    "users": ("insula.cli.users:users", "Make and change the people of the service, and their API keys."),
+    "audit-trail": ("insula.cli.audit_trail:audit_trail", "Verify, export and sign the service's trail of who did what."),
     "info": ("insula.cli.info:info", "What is installed, which recipes and entries there are."),
 }
 

@@ -15,7 +15,11 @@ import click
 @click.option("--threads", type=int, help="CPU threads of one prediction (INSULA_THREADS).")
 @click.option("--json-logs", is_flag=True, help="Write the log as JSON lines.")
 def serve(bundle: Path | None, host: str | None, port: int | None, threads: int | None, json_logs: bool) -> None:
-    """Serve the model of BUNDLE over HTTP: a page at /, and /predict, /batch_predict, /model_info, /health."""
+    """Serve the model of BUNDLE over HTTP: a page at /, and /predict, /batch_predict, /model_info, /health.
+
+    With INSULA_DATABASE, INSULA_FILES and INSULA_TRAIL_KEY set it keeps records as well: people who log in, studies,
+    jobs, reviews and the audit trail, under /api/v1. Let the first person in: insula users create NAME --role admin.
+    """
     serve_bundle(bundle, host, port, threads, json_logs)
 
 
@@ -39,6 +43,6 @@ def serve_bundle(
 
     configure(json_lines=json_logs)
     settings = read_settings(bundle=bundle, host=host, port=port, threads=threads)
-    if settings.bundle is None:
+    if settings.bundle is None and not settings.database:
         raise UsageError("No bundle is named; give its folder: insula serve BUNDLE, or set INSULA_BUNDLE.")
     listen(settings, lambda address: click.echo(f"Insula listens on {address} (Ctrl-C ends it). Research use only."))

@@ -98,3 +98,10 @@ class MissingPartError(InsulaError):
 
     exit_code = 22
     code = "missing_part"
+
+
+class TrailError(InsulaError):
+    """An entry of the audit trail that cannot be written, or a trail that cannot be vouched for."""
+
+    exit_code = 23
+    code = "trail"

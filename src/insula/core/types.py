@@ -157,7 +157,8 @@ class Prediction:
     heatmaps: by scan, `role` or `role.2` and so on. also: the answers to the recipe's further targets, by their name.
     uncertainty: by source (`dropout`, `views`, `members`), those that were asked for and can be had. distances: from
     the training data by part, 0 at the middle validation case and 1 at the third quartile, and of all parts as `all`,
-    1 where 95% of validation cases lie below; empty for bundles that hold no scale for them.
+    1 where 95% of validation cases lie below; empty for bundles that hold no scale for them. looks: role → numbers (F,)
+    that describe the prepared pictures (`infer.suitable_statistics`); empty where distances are.
     """
 
     case: str
@@ -174,6 +175,7 @@ class Prediction:
     also: Mapping[str, Answer] = field(default_factory=dict)
     uncertainty: Mapping[str, Uncertainty] = field(default_factory=dict)
     distances: Mapping[str, float] = field(default_factory=dict)
+    looks: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

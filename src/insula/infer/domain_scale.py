@@ -39,9 +39,16 @@ def of_case(embeddings: FloatArray, views: Views, base: Baseline) -> tuple[float
 
     Bundles that hold no scale know the distance of features alone, and give no distances by part.
     """
+    return of_looks(embeddings, looks_of(views, base), base)
+
+
+def looks_of(views: Views, base: Baseline) -> dict[str, NDArray[np.float64]]:
+    """Role → the numbers (F,) that describe a case's picture; none for a bundle that holds no scale.
+
+    Raises BundleError for a bundle that describes pictures by another number of them.
+    """
     if len(base.scale) == 0:
-        far = domain.median_distance(embeddings, base.embedding_mean, base.embedding_precision)
-        return domain.score(far, base.distances), {}
+        return {}
     looks = {role: suitable_statistics.of_bags(bags) for role, bags in views.items()}
     for role, found in looks.items():
         if len(found) != (known := len(base.pictures[role][0])):
@@ -49,6 +56,16 @@ def of_case(embeddings: FloatArray, views: Views, base: Baseline) -> tuple[float
                 f"The bundle describes a picture of '{role}' by {known} numbers, and this version by {len(found)}; "
                 "export the bundle again."
             )
+    return looks
+
+
+def of_looks(
+    embeddings: FloatArray, looks: Mapping[str, NDArray[np.float64]], base: Baseline
+) -> tuple[float, dict[str, float]]:
+    """As `of_case`, of the numbers that `looks_of` gives."""
+    if len(base.scale) == 0:
+        far = domain.median_distance(embeddings, base.embedding_mean, base.embedding_precision)
+        return domain.score(far, base.distances), {}
     raw = parts(embeddings, looks, (base.embedding_mean, base.embedding_precision), base.neighbours, base.pictures)
     each = ratios(raw, base.scale[:-1])
     whole = float(ratios(np.array([np.nanmax(each)]), base.scale[-1:])[0])

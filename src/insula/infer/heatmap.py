@@ -31,7 +31,7 @@ SMOOTHED: Final = (
 )
 NO_HEAT: Final = "No heat above 0 in this slice: the scan is shown as it is."
 FAINT: Final = "The heat in this slice is below 15% of the bar's top and hardly to be seen."
-_SEEN: Final = 0.15  # of the brightest colour's heat: less is dark colour at little opacity
+SEEN: Final = 0.15  # of the brightest colour's heat: less is dark colour at little opacity
 _MOST: Final = 0.995
 
 
@@ -71,7 +71,7 @@ def top_slices(heat: Heatmap, class_index: int, count: int) -> tuple[int, ...]:
     """
     each = totals(heat, class_index)
     strongest = heat.array[class_index].max(axis=(1, 2), initial=0.0)
-    least = _SEEN * class_scale(heat, class_index, _MOST)
+    least = SEEN * class_scale(heat, class_index, _MOST)
     order = np.argsort(-each, kind="stable")
     return tuple(int(i) for i in order if each[i] > 0 and strongest[i] >= least)[:count]
 
@@ -152,7 +152,7 @@ def write_overlays(
         number = heat.slices[position]
         plane = heat.array[class_index, position]
         strongest = float(plane.max(initial=0.0))
-        warm, faint = strongest > 0, strongest < _SEEN * scale
+        warm, faint = strongest > 0, strongest < SEEN * scale
         data = (
             overlay_png(pictures[number], plane, scale, style, f"{FAINT} {said}" if faint else said)
             if warm

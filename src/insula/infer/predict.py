@@ -167,7 +167,8 @@ class Predictor:
             source: uncertainty.of_draws(self._pooled(columns), recipe.target.kind, recipe.target.positive_index)
             for source, columns in drawn.items()
         }
-        domain_score, distances = domain_scale.of_case(outputs.embedding, views, self.bundle.baseline)
+        looks = domain_scale.looks_of(views, self.bundle.baseline)
+        domain_score, distances = domain_scale.of_looks(outputs.embedding, looks, self.bundle.baseline)
         return Prediction(
             case=key,
             bundle_id=self.bundle.id,
@@ -186,6 +187,7 @@ class Predictor:
             also=answers.further(outputs.logits, drawn.get("dropout"), recipe, facts.further),
             uncertainty=sure,
             distances=distances,
+            looks=looks,
         )
 
     def draws(

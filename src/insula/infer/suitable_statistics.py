@@ -17,6 +17,8 @@ from insula.core.types import FloatArray
 SLICES: Final = 8
 _SMALL, _LAYOUT = 32, 6
 _QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
+_AFTER: Final = {"median": 2, "edges": 7, "coarse edges": 8, "roughness": 9, "border": 13, "slices": 15}
+CHOSEN: Final = ("brightness", "contrast", *_AFTER)
 
 
 def width(channels: int) -> int:
@@ -59,6 +61,19 @@ def of_bags(bags: Sequence[FloatArray]) -> NDArray[np.float64]:
         small.mean(axis=(1, 2)).std(),
     ]
     return np.concatenate([np.array(numbers, np.float64), layout.ravel().astype(np.float64)])
+
+
+def chosen(numbers: NDArray[np.float64]) -> dict[str, float]:
+    """The few of the numbers (F,) that have a plain name (`CHOSEN`), in the prepared scan's own grey values.
+
+    brightness, contrast: mean and deviation, over all channels. edges: between neighbouring pixels, and coarse ones
+    between the pixels of a small picture. roughness: second differences, which noise and sharp kernels raise. border:
+    the picture's rim. slices: deviation of the slices' means.
+    """
+    channels = (len(numbers) - width(0)) // 2
+    found = {"brightness": numbers[:channels].mean(), "contrast": numbers[channels : 2 * channels].mean()}
+    found |= {name: numbers[2 * channels + at] for name, at in _AFTER.items()}
+    return {name: float(value) for name, value in found.items()}
 
 
 def _edges(pictures: FloatArray) -> float:

@@ -23,11 +23,17 @@ def needed() -> Any:
     return found
 
 
-def write(page: Path) -> Path:
-    """Write `report.pdf` beside a page and return its path; no other file and no address is read for it."""
+def printed(text: str, variant: str = "") -> bytes:
+    """A page's text as PDF; no file and no address is read for it. variant: of WeasyPrint's, such as `pdf/ua-1`."""
     made = needed()
     inside_only = made.URLFetcher(allowed_protocols=("data",), fail_on_errors=True)
-    paper: bytes = made.HTML(string=page.read_text(encoding="utf-8"), url_fetcher=inside_only).write_pdf()
+    asked = {"pdf_variant": variant} if variant else {}
+    paper: bytes = made.HTML(string=text, url_fetcher=inside_only).write_pdf(**asked)
+    return paper
+
+
+def write(page: Path) -> Path:
+    """Write `report.pdf` beside a page and return its path; no other file and no address is read for it."""
     path = page.with_suffix(".pdf")
-    provenance.write_bytes(path, paper)
+    provenance.write_bytes(path, printed(page.read_text(encoding="utf-8")))
     return path

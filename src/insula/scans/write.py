@@ -23,7 +23,12 @@ _ROOT = "2.25."
 
 
 def write_nifti(volume: Volume, path: Path) -> None:
-    """Write a volume as .nii or .nii.gz, one channel as 3-D and several as 4-D, its affine turned from LPS to RAS.
+    """Write a volume as .nii or .nii.gz, as `nifti_bytes` gives it."""
+    write_bytes(path, nifti_bytes(volume, compressed=path.name.endswith(".gz")))
+
+
+def nifti_bytes(volume: Volume, compressed: bool = True) -> bytes:
+    """A volume as NIfTI, one channel as 3-D and several as 4-D, its affine turned from LPS to RAS.
 
     The compressed bytes carry no time and no name, so that equal volumes give equal files.
     """
@@ -31,7 +36,7 @@ def write_nifti(volume: Volume, path: Path) -> None:
     image: Any = nibabel.Nifti1Image(data[..., 0] if data.shape[3] == 1 else data, _LPS_TO_RAS @ volume.affine)
     image.header.set_xyzt_units("mm")
     raw = bytes(image.to_bytes())
-    write_bytes(path, gzip.compress(raw, 6, mtime=0) if path.name.endswith(".gz") else raw)
+    return gzip.compress(raw, 6, mtime=0) if compressed else raw
 
 
 def made_uid(*parts: object) -> UID:

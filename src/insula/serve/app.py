@@ -1,7 +1,9 @@
-"""The service: routes over one model, all of them behind the shield."""
+"""The service: routes over models and records, all of them behind the shield."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,27 +13,37 @@ from starlette.exceptions import HTTPException
 
 from insula import __version__
 from insula.core.errors import InsulaError
-from insula.serve import faults, pages
-from insula.serve.answers import INTENDED_USE, Answer, BatchAnswer, FaultBody, Health, ModelInfo
-from insula.serve.gate import Gate
-from insula.serve.model import needed, open_model
+from insula.serve import faults, pages, plain
+from insula.serve.answers import INTENDED_USE
+from insula.serve.api import problem
+from insula.serve.model import line_of, needed, pool_of
+from insula.serve.models.limit import ClientLimit
+from insula.serve.models.line import Line
+from insula.serve.models.loaded import Loaded
+from insula.serve.service import keeps_records, open_service
 from insula.serve.settings import Settings, check
 from insula.serve.shield import Shield
 from insula.serve.upload import MOST_FILES, files_of, flag, form_of
-
-_FAULTS: dict[int | str, dict[str, Any]] = {
-    status: {"model": FaultBody} for status in (400, 401, 403, 413, 415, 422, 503)
-}
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The application. The bundle is verified, loaded and warmed here, so that a wrong one fails before listening.
 
-    Raises UsageError for an open address without a key, BundleError for a bundle that is refused.
+    Where the settings name a database there are people, studies, jobs and the trail as well (`/api/v1`). Raises
+    UsageError for settings that do not go together, BundleError for a bundle that is refused, and RecordsError or
+    TrailError for records that cannot be gone on with.
     """
     check(settings)
-    model = open_model(settings)
-    gate = Gate(settings.workers, settings.queue)
+    pool, line = pool_of(settings), line_of(settings)
+    limit = ClientLimit(settings.per_minute, settings.burst)
+    stack = ExitStack()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with stack:
+            yield
+            await line.close()
+
     app = FastAPI(
         title="Insula",
         version=__version__,
@@ -39,51 +51,27 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # the pages behind these two load scripts from a third party
         redoc_url=None,
         openapi_url="/openapi.json",
+        lifespan=lifespan,
     )
     app.add_middleware(Shield, settings=settings)
     _add_handlers(app)
+    if keeps_records(settings):
+        from insula.serve.full import add_records
 
-    @app.get("/health")
-    async def health() -> Health:
-        """Whether the service is up and has a model; needs no key."""
-        return Health(status="ok", model_loaded=model is not None)
+        add_records(app, open_service(settings, pool, line, limit), stack)
+    else:
+        _add_plain(app, settings, pool.first(), line, limit)
+    return app
 
-    @app.get("/model_info", responses=_FAULTS)
-    async def model_info() -> ModelInfo:
-        """What is loaded."""
-        return needed(model).info()
 
-    @app.post(
-        "/predict",
-        responses=_FAULTS,
-        response_model=Answer,
-        response_model_exclude_unset=True,
-        openapi_extra=_form("file", several=True),
-    )
-    async def predict(request: Request) -> Any:
-        """Predict one scan: a file, or the files of one series under the repeated field `file`."""
-        served = needed(model)
-        gate.check()
-        async with form_of(request, MOST_FILES) as form:
-            files, wanted = files_of(form, "file"), flag(request, form, "uncertainty")
-            result = await gate.run(served.run, files, wanted)
-        return served.answer(result, wanted)
+def _add_plain(app: FastAPI, settings: Settings, model: Loaded | None, line: Line, limit: ClientLimit) -> None:
+    def guard(_: str) -> dict[str, Any]:
+        return {}
 
-    @app.post(
-        "/batch_predict",
-        responses=_FAULTS,
-        response_model=BatchAnswer,
-        response_model_exclude_unset=True,
-        openapi_extra=_form("files", several=True),
-    )
-    async def batch_predict(request: Request) -> Any:
-        """Predict several scans, one file each; a file that fails gets its error and the others their answers."""
-        served = needed(model)
-        gate.check()
-        async with form_of(request, settings.max_batch) as form:
-            files, wanted = files_of(form, "files"), flag(request, form, "uncertainty")
-            items = [await gate.run(served.batch_item, file, wanted) for file in files]
-        return BatchAnswer(results=items)
+    def tell(request: Request, bundle_id: str, scans: int) -> None:
+        """Nobody is told where nothing is kept."""
+
+    app.include_router(plain.routes(settings, lambda: model, line, limit, guard, tell))
 
     @app.get("/", include_in_schema=False)
     async def start_page() -> HTMLResponse:
@@ -96,11 +84,11 @@ def create_app(settings: Settings) -> FastAPI:
         info = model.info() if model else None
         try:
             served = needed(model)
-            gate.check()
+            plain.admit(request, line, limit)
             async with form_of(request, MOST_FILES) as form:
                 files, wanted = files_of(form, "file"), flag(request, form, "uncertainty")
-                result = await gate.run(served.run, files, wanted)
-                drawn = await gate.run(served.overlay, result)
+                result = await line.run_for(request, served.run, files, wanted)
+                drawn = await line.run_for(request, served.overlay, result)
         except InsulaError as error:
             headers = error.headers if isinstance(error, faults.RequestError) else {}
             return HTMLResponse(pages.page(info, error=faults.fault(error)), faults.status_of(error), headers)
@@ -111,35 +99,29 @@ def create_app(settings: Settings) -> FastAPI:
         """The page's one style sheet."""
         return Response(pages.style(), media_type="text/css")
 
-    return app
-
 
 def _add_handlers(app: FastAPI) -> None:
     async def ours(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, InsulaError)  # noqa: S101 - registered for this type alone
-        return faults.of_error(error)
+        request.state.fault = faults.fault(error)["code"]
+        return problem.of_path(request.url.path, error)
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type alone
         said = {404: ("not_found", "There is no such address; see /openapi.json."),
                 405: ("method", "This address does not take that method; see /openapi.json.")}  # fmt: skip
         code, message = said.get(error.status_code, ("http", str(error.detail)[:200]))
-        return faults.response(error.status_code, code, message, error.headers)
+        request.state.fault = code
+        return problem.at(request.url.path, error.status_code, code, message, error.headers)
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
-        return faults.response(422, "invalid", "The request has fields of the wrong kind; see /openapi.json.")
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type alone
+        request.state.fault = "invalid"
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])[:120]  # where, and nothing of what was sent
+        said = f"The request's '{place}' is refused: {str(first['msg'])[:200]}; see /openapi.json."
+        return problem.at(request.url.path, 422, "invalid", said)
 
     app.add_exception_handler(InsulaError, ours)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
-
-
-def _form(field: str, several: bool) -> dict[str, Any]:
-    one: dict[str, Any] = {"type": "string", "format": "binary"}
-    files = {"type": "array", "items": one} if several else one
-    flag_schema = {"type": "boolean", "default": False, "description": "Add the spread over dropout passes."}
-    schema = {"type": "object", "required": [field], "properties": {field: files, "uncertainty": flag_schema}}
-    return {
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}},
-        "parameters": [{"name": "uncertainty", "in": "query", "required": False, "schema": flag_schema}],
-    }

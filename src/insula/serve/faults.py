@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 
 from insula.core.errors import (
     BundleError,
+    CohortError,
     InsulaError,
     LimitError,
     ScanError,
@@ -27,10 +28,10 @@ class RequestError(UsageError):
         self.headers = dict(headers or {})
 
 
-def busy() -> RequestError:
-    """The queue is full."""
+def busy(seconds: int) -> RequestError:
+    """The queue is full; seconds: until there will be a place, as far as can be told."""
     return RequestError(
-        503, "busy", "All places are taken by other scans; try again in a few seconds.", {"Retry-After": "5"}
+        503, "busy", f"All places are taken by other scans; try again in {seconds} s.", {"Retry-After": str(seconds)}
     )
 
 
@@ -50,7 +51,7 @@ def status_of(error: InsulaError) -> int:
         return error.status
     if isinstance(error, LimitError):
         return 422
-    if isinstance(error, ScanError | UnsuitableScanError):
+    if isinstance(error, ScanError | UnsuitableScanError | CohortError):
         return 422
     if isinstance(error, UsageError):
         return 400

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +9,20 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from insula.core.errors import UsageError
+from insula.core.loopback import is_loopback as is_loopback
 
 
 class Settings(BaseSettings):
     """Each field is read from `INSULA_<NAME>`; the key from there alone, so that no process list shows it.
 
     max_upload_mb: of one request in all. max_batch: scans of one batch request. threads: of one prediction, 0 for the
-    runtime's choice. queue: requests that may wait while another one is worked on.
+    runtime's choice. queue: requests that may wait while another one is worked on. database: address of the records.
+    files: the folder or address (s3://…) under which uploads and what is made of them lie.
+    trail_key: secret of the audit trail. trail_heads: where its signed heads are kept, a file or an address of fsspec.
+    summary_url, summary_model: a language model behind an OpenAI-compatible address that may phrase summaries, asked
+    only where both are set. summary_timeout: seconds for one summary or question in all. models: the folder below which
+    an administrator may add bundles. jobs: how many jobs this process works on at once, 0 to leave them to workers.
+    hosts: the names under which the service answers, separated by commas, where it keeps records.
     """
 
     model_config = SettingsConfigDict(env_prefix="INSULA_", extra="ignore", frozen=True)
@@ -27,14 +33,36 @@ class Settings(BaseSettings):
     max_upload_mb: Annotated[int, Field(ge=1, le=16384)] = 256
     max_batch: Annotated[int, Field(ge=1, le=1024)] = 16
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
-    workers: Annotated[int, Field(ge=1, le=64)] = 1
-    queue: Annotated[int, Field(ge=0, le=1024)] = 8
+    workers: Annotated[int, Field(ge=0, le=64)] = 0
+    queue: Annotated[int, Field(ge=0, le=1024)] = 32
+    company_ms: Annotated[float, Field(ge=0, le=1000)] = 5.0
+    per_minute: Annotated[float, Field(ge=0)] = 0.0
+    burst: Annotated[int, Field(ge=1, le=100_000)] = 60
+    wait_seconds: Annotated[float, Field(gt=0)] = 60.0
+    read_seconds: Annotated[float, Field(gt=0)] = 150.0
+    engine_seconds: Annotated[float, Field(gt=0)] = 120.0
     api_key: SecretStr | None = None
+    summary_url: str = ""
+    summary_model: str = ""
+    summary_key: SecretStr | None = None
+    summary_timeout: Annotated[float, Field(gt=0.0, le=120.0)] = 20.0
+    database: str = ""
+    files: str = ""
+    trail_key: SecretStr | None = None
+    trail_heads: str = ""
+    models: Path | None = None
+    jobs: Annotated[int, Field(ge=0, le=64)] = 1
+    hosts: str = ""
 
     @property
     def key(self) -> str:
         """The key that requests have to show, "" when there is none."""
         return self.api_key.get_secret_value() if self.api_key else ""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The host names under which the service answers."""
+        return frozenset(name.strip().lower() for name in self.hosts.split(",") if name.strip())
 
     @property
     def max_bytes(self) -> int:
@@ -56,24 +84,13 @@ def read_settings(**given: object) -> Settings:
 
 def check(settings: Settings) -> None:
     """Refuse an address that others can reach without a key, and a key that is too short to be one."""
-    if not settings.key and not is_loopback(settings.host):
+    if not settings.key and not settings.database and not is_loopback(settings.host):
         raise UsageError(
             f"The address '{settings.host}' can be reached from other machines and no key is set; "
-            "set INSULA_API_KEY, or listen on 127.0.0.1."
+            "set INSULA_API_KEY, keep records with people who log in (INSULA_DATABASE), or listen on 127.0.0.1."
         )
     if settings.key and (len(settings.key) < 16 or not settings.key.isascii() or not settings.key.isprintable()):
         raise UsageError(
             f"INSULA_API_KEY has {len(settings.key)} characters, and a key is 16 or more plain ones; "
             "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'."
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address reaches no further than this machine."""
-    name = host.strip("[]").lower()
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

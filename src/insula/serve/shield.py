@@ -16,12 +16,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from insula.core.log import get
-from insula.serve.faults import RequestError, of_error, response, too_large
+from insula.serve.api import problem
+from insula.serve.faults import RequestError, too_large
 from insula.serve.settings import Settings, is_loopback
 
 OPEN_PATHS = frozenset({"/health"})
+_POLICY = "Content-Security-Policy"
 HEADERS = {
-    "Content-Security-Policy": (
+    _POLICY: (
         "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'none'"
     ),
@@ -57,24 +59,27 @@ class Shield:
         async def armed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
-                    headers[name] = value
+                    if name != _POLICY or name not in headers:  # a report has a stricter one of its own
+                        headers[name] = value
             await send(message)
+            if message["type"] == "http.response.start":
+                status = message["status"]
 
         try:
             self._admit(scope)
             await self.app(scope, self._measured(scope, receive), armed)
         except RequestError as error:
-            await of_error(error)(scope, receive, armed)
+            scope.setdefault("state", {})["fault"] = error.fault_code
+            await problem.of_path(scope["path"], error)(scope, receive, armed)
         except Exception as error:  # the last net: a fault becomes a 500 without details, whatever it was
             mark = secrets.token_hex(4)
             self.log.error("fault", mark=mark, kind=type(error).__name__, at=_places(error))
             if status:
                 raise
             said = f"The service failed on this request; its log has the place under the mark {mark}."
-            await response(500, "internal", said)(scope, receive, armed)
+            await problem.at(scope["path"], 500, "internal", said)(scope, receive, armed)
         finally:
             route = getattr(scope.get("route"), "path", "(none)")
             took = round((time.perf_counter() - started) * 1000)
@@ -84,7 +89,9 @@ class Shield:
         headers = Headers(scope=scope)
         if headers.get("sec-fetch-site") == "cross-site" and scope["method"] not in ("GET", "HEAD"):
             raise RequestError(403, "cross_site", "A page of another site sent this request; send it from here.")
-        if self.settings.key:
+        if self.settings.database:
+            self._check_host(_host_name(headers.get("host", "")))
+        elif self.settings.key:
             if scope["path"] not in OPEN_PATHS and not _shows_key(headers, self.settings.key):
                 raise RequestError(
                     401,
@@ -95,6 +102,15 @@ class Shield:
         elif not is_loopback(_host_name(headers.get("host", ""))):
             # without a key only this machine may ask: a name that was re-pointed here by a web page may not
             raise RequestError(403, "host", "Without a key the service answers on localhost or 127.0.0.1 only.")
+
+    def _check_host(self, host: str) -> None:
+        """Answer under the names of the settings alone, and on this machine; any name where none is set and others can
+        reach the service.
+        """
+        named = self.settings.names
+        if is_loopback(host) or host.lower() in named or not (named or is_loopback(self.settings.host)):
+            return
+        raise RequestError(403, "host", "The service does not answer under this name; see INSULA_HOSTS.")
 
     def _measured(self, scope: Scope, receive: Receive) -> Receive:
         limit = self.settings.max_bytes

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path, PureWindowsPath
+from typing import Final
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -16,6 +18,9 @@ from insula.scans import read as scans
 from insula.serve.faults import RequestError
 
 MOST_FILES = 2000
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it, for this user alone
+_SMALL: Final = 32 << 20
+_ROOM: Final = 8  # times that must be free, for requests at the same time
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off", ""})
 
 
@@ -58,6 +63,18 @@ def flag(request: Request, form: FormData, name: str) -> bool:
     if text not in _TRUE | _FALSE:
         raise RequestError(422, "bad_flag", f"'{name}' is '{text[:20]}'; write true or false.")
     return text in _TRUE
+
+
+def scratch(files: Sequence[UploadFile]) -> Path | None:
+    """Where the files of a request are put down: in memory where they are small and Linux has room there.
+
+    On a disk a folder that is made and removed for each request costs some milliseconds of its journal's time; and what
+    is never written to one cannot be found there. None for the system's own place.
+    """
+    size = sum(file.size or 0 for file in files)
+    if size > _SMALL or not os.access(_MEMORY, os.W_OK | os.X_OK):
+        return None
+    return _MEMORY if shutil.disk_usage(_MEMORY).free > _ROOM * _SMALL else None
 
 
 def put_down(files: Sequence[UploadFile], folder: Path) -> list[Path]:

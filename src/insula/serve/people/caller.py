@@ -14,6 +14,7 @@ How = Literal["session", "key", "token", "local"]
 class Caller:
     """One authenticated person. projects: ids of those whose patients are visible. scopes: of an API key, else None.
 
+    opened: ids of single studies of other projects that are visible too, by break-glass.
     how: by log-in cookie, API key, bearer token of an issuer, or from the command line of this machine.
     """
 
@@ -24,6 +25,7 @@ class Caller:
     how: How
     scopes: frozenset[str] | None = None
     session_id: str = ""
+    opened: frozenset[str] = frozenset()
 
     def may(self, permission: Permission) -> bool:
         """Whether the role, and the key's scopes, have a permission."""

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -81,7 +82,14 @@ def _row() -> list[Column[Any]]:
     ]
 
 
-projects = Table("projects", metadata, *_row(), Column("name", String(120), nullable=False, unique=True))
+projects = Table(
+    "projects",
+    metadata,
+    *_row(),
+    Column("name", String(120), nullable=False, unique=True),
+    Column("keep_files_days", Integer),  # None: for ever
+    Column("keep_predictions_days", Integer),
+)
 
 users = Table(
     "users",
@@ -132,6 +140,13 @@ api_keys = Table(
     Column("ends_at", Moment, nullable=False),
     Column("revoked_at", Moment),
     Column("used_at", Moment),
+)
+
+token_uses = Table(  # bearer tokens that count once: which were shown, until they would have expired anyway
+    "token_uses",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("ends_at", Moment, nullable=False, index=True),
 )
 
 glass = Table(  # break-glass: who opened which study of another project, why, and until when
@@ -240,6 +255,7 @@ predictions = Table(
     Column("disagreed", Boolean, nullable=False, default=False),
     UniqueConstraint("job_id", "bundle_id"),
     Index(None, "project_id", "seq"),
+    Index(None, "created_at"),
     Index(None, "project_id", "action", "seq"),
     Index(None, "project_id", "label", "seq"),
     Index(None, "project_id", "bundle_id", "seq"),
@@ -267,6 +283,7 @@ reviews = Table(
     *_row(),
     Column("study_id", ForeignKey("studies.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("prediction_id", ForeignKey("predictions.id", ondelete="CASCADE"), index=True),
+    Column("prediction_seq", BigInteger),  # of that prediction, by which a reviewer's history is paged
     Column("reviewer_id", ForeignKey("users.id", ondelete="SET NULL"), index=True),
     Column("target", String(64), nullable=False),
     Column("verdict", String(20), nullable=False),
@@ -275,6 +292,7 @@ reviews = Table(
     Column("signature", String(200), nullable=False),
     Column("blinded", Boolean, nullable=False, default=False),
     Column("replaced_by", String(32)),
+    Index(None, "reviewer_id", "prediction_seq"),
 )
 
 idempotency = Table(
@@ -293,15 +311,17 @@ trail = Table(
     metadata,
     Column("seq", _WIDE, primary_key=True, autoincrement=False),
     Column("at", String(32), nullable=False),
-    Column("actor", String(80), nullable=False),
+    Column("actor", String(120), nullable=False),
     Column("action", String(60), nullable=False),
     Column("subject", String(120), nullable=False, default=""),
     Column("outcome", String(20), nullable=False, default="done"),
     Column("detail", Text, nullable=False, default="{}"),
     Column("previous", String(64), nullable=False),
     Column("mac", String(64), nullable=False),
-    Index(None, "subject"),
-    Index(None, "actor"),
+    Index(None, "actor", "seq"),
+    Index(None, "action", "seq"),
+    Index(None, "subject", "seq"),
+    Index(None, "at", "seq"),
 )
 
 alerts = Table(
@@ -315,4 +335,12 @@ alerts = Table(
     Column("sent_at", Moment),
     Column("closed_at", Moment),
     Index(None, "kind", "bundle_id", "closed_at"),
+    Index(  # one alert at most is open for each kind and bundle, whatever number of processes look
+        "uq_alerts_open",
+        "kind",
+        "bundle_id",
+        unique=True,
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
 )

@@ -1,0 +1,118 @@
+"""Jobs: how far they are, as it happens, and stopping them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Final, Literal
+
+from fastapi import APIRouter, Request
+from sqlalchemy import ColumnElement, and_, or_
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from insula.serve.api.cursor import After, Limit, Page, cursor, seen
+from insula.serve.api.guard import Act, Acting, Routes
+from insula.serve.api.shapes import Id, Job
+from insula.serve.jobs import queue
+from insula.serve.people.caller import Caller
+from insula.serve.people.visible import visible
+from insula.serve.service import Service
+from insula.serve.store.connect import reading
+from insula.serve.store.schema import jobs as table
+from insula.serve.store.schema import now
+
+_EVERY: Final = 0.25  # seconds between two looks at a job
+_LONGEST: Final = 600.0  # seconds of one stream; a client connects again
+
+
+def jobs_of(caller: Caller) -> ColumnElement[bool]:
+    """The condition for jobs that a caller may see: of studies that he may see, and those that he asked for himself."""
+    own = and_(table.c.study_id.is_(None), table.c.created_by == caller.user_id)
+    return or_(visible(caller, table.c.project_id, table.c.study_id), own)
+
+
+def routes(service: Service) -> APIRouter:
+    """`/jobs`."""
+    made = Routes(service, "/api/v1/jobs", "jobs")
+
+    @made.get("", "job.read", quiet=True)
+    def listed(
+        acting: Acting,
+        limit: Limit = 50,
+        after: After = None,
+        state: Literal["waiting", "running", "done", "failed", "dead", "cancelled"] | None = None,
+    ) -> Page[Job]:
+        """Jobs of your projects, the newest first."""
+        with acting.look() as connection:
+            found = queue.page(connection, jobs_of(acting.caller), seen(after), limit, state)
+        return Page(
+            items=[Job.model_validate(one) for one in found.rows],
+            next=None if found.before is None else cursor(found.before),
+        )
+
+    @made.get("/{job_id}", "job.read", quiet=True)
+    def one(acting: Acting, job_id: Id) -> Job:
+        """One job."""
+        return look(acting, job_id)
+
+    @made.get("/{job_id}/events", "job.read", quiet=True, response_class=StreamingResponse)
+    async def events(request: Request, acting: Acting, job_id: Id) -> Response:
+        """The job's progress as server-sent events: `progress` while it is at work, `end` when it has ended."""
+        await run_in_threadpool(look, acting, job_id)  # 404 before the stream begins
+        return StreamingResponse(_events(request, acting, job_id), media_type="text/event-stream")
+
+    @made.delete("/{job_id}", "job.cancel")
+    def cancel(acting: Acting, job_id: Id) -> Job:
+        """Cancel a job that waits or is at work; what it made by then is not kept."""
+        with acting.write("job.cancel", job_id) as connection:
+            queue.get(connection, job_id, jobs_of(acting.caller))
+            queue.cancel(connection, job_id, now())
+            return Job.model_validate(queue.get(connection, job_id, None))
+
+    @made.post("/{job_id}/again", "job.cancel", statuses=(409,))
+    def again(acting: Acting, job_id: Id) -> Job:
+        """Try a job anew that failed or was cancelled."""
+        with acting.write("job.again", job_id) as connection:
+            queue.get(connection, job_id, jobs_of(acting.caller))
+            return Job.model_validate(queue.again(connection, job_id, now()))
+
+    return made.router
+
+
+def look(acting: Act, job_id: str) -> Job:
+    """A job as it is now. Raises RequestError 404."""
+    with reading(acting.service.records) as connection:
+        return Job.model_validate(queue.get(connection, job_id, jobs_of(acting.caller)))
+
+
+async def until_ended(request: Request, acting: Act, job_id: str, seconds: float) -> Job:
+    """A job once it has ended, or as it is after so many seconds or when the client is gone."""
+    loop = asyncio.get_running_loop()
+    until, pause = loop.time() + seconds, 0.02
+    while True:
+        found = await run_in_threadpool(look, acting, job_id)
+        if found.ended_at is not None or loop.time() >= until or await request.is_disconnected():
+            return found
+        await asyncio.sleep(min(pause, max(0.0, until - loop.time())))
+        pause = min(2 * pause, _EVERY)
+
+
+async def _events(request: Request, acting: Act, job_id: str) -> AsyncIterator[str]:
+    loop = asyncio.get_running_loop()
+    until, told, quiet = loop.time() + _LONGEST, "", 0.0
+    while loop.time() < until and not await request.is_disconnected():
+        found = await run_in_threadpool(look, acting, job_id)
+        text = json.dumps(found.model_dump(mode="json"))
+        if found.ended_at is not None:
+            yield f"event: end\ndata: {text}\n\n"
+            return
+        if text != told:
+            yield f"event: progress\ndata: {text}\n\n"
+            told, quiet = text, 0.0
+        elif quiet >= 15.0:
+            yield ": still at work\n\n"
+            quiet = 0.0
+        await asyncio.sleep(_EVERY)
+        quiet += _EVERY

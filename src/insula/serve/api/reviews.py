@@ -1,0 +1,114 @@
+"""Reviews: what readers say, the queue of what waits for them, and how far they agree."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from sqlalchemy import Connection
+from starlette.responses import JSONResponse, Response
+
+from insula.serve.api import once
+from insula.serve.api.cursor import After, Limit, Page, cursor, seen
+from insula.serve.api.guard import Acting, Routes
+from insula.serve.api.predictions import predictions_of, visible_prediction
+from insula.serve.api.shapes import Id, NewReview, Review, Waiting
+from insula.serve.faults import RequestError
+from insula.serve.people.visible import require_project, studies_of
+from insula.serve.service import Service
+from insula.serve.store import review_queue, reviews, studies
+from insula.serve.store.review_queue import After as Place
+from insula.serve.store.reviews import Said
+
+
+def routes(service: Service) -> APIRouter:
+    """`/studies/{id}/reviews` and `/queue`."""
+    made = Routes(service, "/api/v1", "reviews")
+
+    @made.post("/studies/{study_id}/reviews", "review.write", status_code=201, response_model=Review, statuses=(409,))
+    def write(request: Request, acting: Acting, study_id: Id, asked: NewReview) -> Response:
+        """Say what you read: agree with a prediction, override it, or label a study that has none.
+
+        A later word of yours takes the place of the earlier one, which is kept.
+        """
+        key, request_hash = once.key_of(request), once.hash_of(request, asked.model_dump(mode="json"))
+        with acting.write("review.write", study_id, verdict=asked.verdict, target=asked.target) as connection:
+            earlier = once.before(connection, acting.caller, key, request_hash)
+            if earlier is not None:
+                acting.told(replay=True)
+                return earlier
+            study = studies.get(connection, study_id, studies_of(acting.caller))
+            require_project(acting.caller, study.project_id)
+            if asked.prediction is not None:
+                of = visible_prediction(connection, acting.caller, asked.prediction)
+                if of.study_id != study_id:
+                    raise RequestError(422, "other_study", "The prediction is of another study; name one of this.")
+            said = Said(asked.target, asked.verdict, asked.signature, asked.label, asked.comment)
+            known = _labels(service, connection, asked)
+            name = reviews.write(connection, study_id, acting.caller.user_id, said, asked.prediction, known)
+            (found,) = (one for one in reviews.shown(connection, study_id, acting.caller.user_id) if one.id == name)
+            acting.told(review=name)
+            body = Review.model_validate(found).model_dump(mode="json")
+            once.keep(connection, acting.caller, key, request_hash, 201, body)
+        return JSONResponse(body, 201)
+
+    @made.get("/studies/{study_id}/reviews", "review.read")
+    def of_study(acting: Acting, study_id: Id) -> list[Review]:
+        """The reviews of a study; those of others only once you have answered yourself, where you read it second."""
+        with acting.read("review.list", study_id) as connection:
+            studies.get(connection, study_id, studies_of(acting.caller))
+            if acting.caller.may("review.write"):
+                found = reviews.shown(connection, study_id, acting.caller.user_id)
+            else:
+                found = reviews.history(connection, study_id)
+        return [Review.model_validate(one) for one in found]
+
+    @made.get("/queue", "review.write")
+    def queue(
+        acting: Acting,
+        limit: Limit = 50,
+        after: Annotated[str | None, Query(max_length=60)] = None,
+        second: Annotated[bool, Query(description="Those that one other reader has answered.")] = False,
+    ) -> Page[Waiting]:
+        """What waits to be read, the most uncertain first."""
+        place, who = _place(after), predictions_of(acting.caller)
+        with acting.read("queue.read", second=second) as connection:
+            if second:
+                found = review_queue.second(connection, who, acting.caller.user_id, place, limit)
+            else:
+                found = review_queue.first(connection, who, place, limit)
+        last = review_queue.place(found[-1]) if len(found) == limit else None
+        return Page(items=[Waiting.model_validate(one) for one in found], next=None if last is None else _written(last))
+
+    @made.get("/queue/unlabelled", "review.write")
+    def unlabelled(acting: Acting, limit: Limit = 50, after: After = None) -> Page[str]:
+        """Ids of studies that have neither a prediction nor a label, the newest first."""
+        with acting.read("queue.read") as connection:
+            found = review_queue.unlabelled(connection, studies_of(acting.caller), seen(after), limit)
+        return Page(items=list(found.rows), next=None if found.before is None else cursor(found.before))
+
+    return made.router
+
+
+def _labels(service: Service, connection: Connection, asked: NewReview) -> tuple[str, ...] | None:
+    """The labels that a target has in a loaded model with a target of its name; None where none is loaded."""
+    for model in service.pool.all():
+        if asked.target in model.bundle.recipe.targets:
+            return tuple(model.bundle.recipe.targets[asked.target].classes) or None
+    return None
+
+
+def _place(after: str | None) -> Place | None:
+    if after is None:
+        return None
+    entropy, _, number = after.partition("~")
+    try:
+        return Place(float(entropy) if entropy else None, int(number))
+    except ValueError as error:
+        raise RequestError(
+            400, "bad_cursor", f"'{after[:40]}' is no cursor; take `next` of a page, as it is."
+        ) from error
+
+
+def _written(place: Place) -> str:
+    return f"{'' if place.entropy is None else repr(place.entropy)}~{place.seq}"

@@ -1,0 +1,139 @@
+"""What has to be done now and then while a service runs: heads of the trail, retention, drift, alerts.
+
+Several replicas may do them at once: each is safe to do twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import select
+
+from insula.core.errors import TrailError
+from insula.core.log import get
+from insula.metrics.intervals import Figure
+from insula.serve.jobs import queue, send_alert
+from insula.serve.jobs.queue import Wanted
+from insula.serve.models import choose
+from insula.serve.monitor import accuracy, alerts, drift, kept, metrics, rules
+from insula.serve.monitor.metrics import Traffic
+from insula.serve.monitor.rules import Alarm, Kind
+from insula.serve.service import Service
+from insula.serve.store import retention
+from insula.serve.store.connect import reading, writing
+from insula.serve.store.schema import idempotency, now, projects
+from insula.serve.store.sweep import sweep
+from insula.serve.trail.keep import keep_head_if_due
+
+EVERY: Final = 60.0  # seconds
+_SELDOM: Final = timedelta(hours=24)
+_REPEATS: Final = timedelta(hours=24)  # for which the answers of repeated requests are kept
+_UNNAMED: Final = timedelta(hours=24)  # after which a stored file that no record names is nobody's
+
+
+class Chores:
+    """The rounds of one process; `round` is one of them."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._earlier: list[tuple[datetime, Traffic]] = []
+        self._seldom: datetime | None = None
+        self._holds = True
+
+    def run(self, stop: threading.Event) -> None:
+        """A round every minute until told to stop; one that fails is told to the log, and the next one comes."""
+        while not stop.wait(EVERY):
+            self.round(now())
+
+    def round(self, at: datetime) -> None:
+        """Do everything that is due."""
+        for chore in (self.heads, self.monitor, self.seldom):
+            try:
+                chore(at)
+            except Exception as error:  # noqa: BLE001 - one that fails must not end the others
+                get("serve").error("chore", name=chore.__name__, kind=type(error).__name__)
+
+    def heads(self, at: datetime) -> None:
+        """Sign the trail's end, where a place for heads is set."""
+        place = self.service.settings.trail_heads
+        if not place:
+            return
+        try:
+            keep_head_if_due(self.service.records, self.service.key, place, now=at)
+            self._holds = True
+        except TrailError as error:  # a trail that does not hold is not signed, and somebody is told
+            get("serve").error("trail does not hold", said=str(error))
+            self._holds = False
+
+    def monitor(self, at: datetime) -> None:
+        """Look at drift, accuracy, errors and failed jobs, open and close alerts, and have new ones sent."""
+        service, settings = self.service, self.service.monitor
+        whole: tuple[Kind, ...] = ("error_rate", "queue_full", "jobs_failed", "trail_broken")
+        looked: list[tuple[Kind, str]] = [(kind, "") for kind in whole]
+        found: list[Alarm | None] = []
+        recent = self._traffic(at)
+        found += [rules.error_rate(recent, settings), rules.queue_full(recent), rules.trail_broken(self._holds)]
+        with reading(service.records) as connection:
+            found.append(rules.jobs_failed(connection, settings, at))
+            serving = [m for m in choose.models(connection) if m.state in ("active", "ab")]
+            for model in serving:
+                loaded = next((one for one in service.pool.all() if one.bundle.id == model.bundle_id), None)
+                if loaded is None:
+                    continue
+                channels = drift.drift(connection, kept.reference(loaded.bundle), settings)
+                metrics.set_drift(service.meter, model.name, channels)
+                recipe = loaded.bundle.recipe
+                right = accuracy.accuracy(connection, model.bundle_id, recipe.target_name, recipe.target)
+                figure: Figure | None = right.figures.get("accuracy")
+                looked += [("drift", model.bundle_id), ("accuracy", model.bundle_id)]
+                found.append(rules.drift(model.bundle_id, channels))
+                if figure is not None:
+                    metrics.set_accuracy(service.meter, model.name, figure)
+                    found.append(rules.accuracy(model.bundle_id, figure, settings))
+        with writing(service.records) as connection:
+            changes = alerts.settle(connection, looked, [one for one in found if one is not None], at)
+            for alert in changes.opened:
+                service.tell(connection, "monitor", "alert.open", alert.id, {"kind": alert.kind})
+                if settings.url:
+                    name = {"alert": alert.id}
+                    queue.put(connection, Wanted(send_alert.KIND, name, f"alert-{alert.id}"), at)
+            for alert in changes.closed:
+                service.tell(connection, "monitor", "alert.close", alert.id, {"kind": alert.kind})
+
+    def seldom(self, at: datetime) -> None:
+        """Once a day: what is too old goes, and stored files that no record names."""
+        if self._seldom is not None and at - self._seldom < _SELDOM:
+            return
+        self._seldom = at
+        service = self.service
+        with reading(service.records) as connection:
+            every = list(connection.scalars(select(projects.c.id)))
+        for project in every:
+            gone = retention.Gone(files=1)
+            while gone != retention.Gone():
+                with writing(service.records) as connection:
+                    gone = retention.apply(connection, service.files, project, at)
+                    if gone != retention.Gone():
+                        detail = {"files": gone.files, "predictions": gone.predictions, "studies": gone.studies}
+                        service.tell(connection, "retention", "retention.apply", project, detail)
+        with writing(service.records) as connection:
+            sweep(connection, service.files, at - _UNNAMED)
+            connection.execute(idempotency.delete().where(idempotency.c.created_at < at - _REPEATS))
+
+    def _traffic(self, at: datetime) -> Traffic:
+        """Requests of the last period."""
+        total = metrics.traffic(self.service.meter)
+        self._earlier = [one for one in self._earlier if one[0] > at - rules.PERIOD - timedelta(seconds=2 * EVERY)]
+        self._earlier.append((at, total))
+        return total.since(self._earlier[0][1])
+
+
+def keep_going(service: Service, stop: threading.Event) -> threading.Thread:
+    """A thread that does the rounds."""
+    work: Callable[[threading.Event], None] = Chores(service).run
+    thread = threading.Thread(target=work, args=(stop,), name="chores", daemon=True)
+    thread.start()
+    return thread

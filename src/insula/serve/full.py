@@ -1,0 +1,122 @@
+"""The service with records: people, studies, jobs, reports and the trail, beside the plain endpoints."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import Depends, FastAPI, Request
+from sqlalchemy import Connection
+
+from insula.core.errors import InsulaError
+from insula.core.log import get
+from insula.serve import plain
+from insula.serve.api import cohorts, jobs, models, monitor, people, pictures, predictions, reports, reviews, session
+from insula.serve.api import studies as studies_api
+from insula.serve.api import trail as trail_api
+from insula.serve.api.guard import OPEN, Act, admits, check_routes, extra
+from insula.serve.api.openapi import describe
+from insula.serve.models import choose
+from insula.serve.models.loaded import Loaded
+from insula.serve.service import Service
+from insula.serve.store.connect import reading, writing
+from insula.serve.watch import Watch
+from insula.serve.work import at_work
+
+_DESCRIPTION: Final = "/openapi.json"
+
+
+def add_records(app: FastAPI, service: Service, stack: ExitStack) -> None:
+    """Add every route, and refuse to start where one says nothing of who may call it.
+
+    stack: what is entered when the service starts and left when it ends: the workers of this process.
+    """
+    app.state.service = service
+    _take_in(service)
+    for router in (
+        session.routes(service),
+        people.user_routes(service),
+        people.key_routes(service),
+        people.project_routes(service),
+        people.glass_routes(service),
+        studies_api.routes(service),
+        studies_api.patient_routes(service),
+        predictions.routes(service),
+        pictures.routes(service),
+        reports.routes(service),
+        reviews.routes(service),
+        cohorts.routes(service),
+        models.routes(service),
+        jobs.routes(service),
+        trail_api.routes(service),
+        monitor.routes(service),
+        monitor.metrics_routes(service),
+        _plain(service),
+    ):
+        app.router.routes.extend(router.routes)  # each by itself, so that `check_routes` sees it as it is served
+    check_routes(app, frozenset({_DESCRIPTION}))
+    describe(app)
+    meter = replace(service.meter, routes=frozenset(str(getattr(route, "path", "")) for route in app.routes))
+    app.add_middleware(Watch, service=service, meter=meter)
+    app.router.lifespan_context = _with(app.router.lifespan_context, stack, service)
+
+
+def _with(inner: Any, stack: ExitStack, service: Service) -> Any:
+    def lifespan(app: FastAPI) -> Any:
+        stack.callback(service.records.dispose)
+        stack.enter_context(at_work(service, service.settings.jobs))
+        return inner(app)
+
+    return lifespan
+
+
+def _plain(service: Service) -> Any:
+    def guard(needs: str) -> dict[str, Any]:
+        if needs == OPEN:
+            return {"openapi_extra": extra(OPEN, quiet=True)}
+        asked: Any = needs
+        quiet = needs == "model.read"
+        return {"dependencies": [Depends(admits(service, asked))], "openapi_extra": extra(needs, quiet)}
+
+    def tell(request: Request, bundle_id: str, scans: int) -> None:
+        act: Act = request.state.act
+        with act.write("prediction.plain", bundle_id[:64], scans=scans):
+            pass
+
+    return plain.routes(service.settings, lambda: _in_charge(service), service.line, service.limit, guard, tell)
+
+
+def _in_charge(service: Service) -> Loaded | None:
+    """The model of the plain endpoints: that of the settings, or the first one that is loaded."""
+    return service.pool.first()
+
+
+def _take_in(service: Service) -> None:
+    """Register the bundle of the settings, and load what the register says is serving.
+
+    The first bundle of a name is put in charge, since whoever starts the service names it; a later one is a candidate
+    until an administrator promotes it.
+    """
+    for loaded in service.pool.all():
+        with writing(service.records) as connection:
+            model = choose.register(connection, loaded.bundle)
+            alone = all(one.state != "active" for one in choose.models(connection, model.name))
+            if model.state == "candidate" and alone:
+                choose.promote(connection, model.bundle_id)
+                service.tell(connection, "service", "model.state", model.bundle_id[:64], {"state": "active"})
+            elif model.state == "candidate":
+                get("serve").warning("model is a candidate", bundle=model.bundle_id)
+    here = {one.bundle.id for one in service.pool.all()}
+    with reading(service.records) as connection:
+        missing = [one for one in _serving(connection) if one.bundle_id not in here]
+    for one in missing:
+        try:
+            service.pool.add(Path(one.path))
+        except InsulaError as error:
+            get("serve").error("model not loaded", bundle=one.bundle_id, code=error.code)
+
+
+def _serving(connection: Connection) -> list[choose.Model]:
+    return [one for one in choose.models(connection) if one.state in ("active", "ab", "shadow")]

@@ -1,0 +1,116 @@
+"""From the files of a request to a study's files: looked at, told apart, and only then kept.
+
+Everything is read once, in the sandbox, before anything is stored: a damaged, absurd or hostile file is refused with
+its number in the request, and nothing of the request stays.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.datastructures import UploadFile
+
+from insula.core.errors import InsulaError, ScanError
+from insula.core.types import Volume
+from insula.scans import catalogue, sandbox
+from insula.scans import read as scans
+from insula.serve.model import LIMITS
+from insula.serve.upload import mend, put_down, shown_name
+
+_SHOWN = (
+    "study_date",
+    "manufacturer",
+    "model",
+    "kernel",
+    "series_description",
+    "body_part",
+    "slice_thickness",
+)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One file of a study: where it lies now, what it is a part of, and the name it was sent under."""
+
+    path: Path
+    role: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Intake:
+    """All files of a request and what they are. facts: role → what was found, plain data for the record."""
+
+    files: tuple[Taken, ...]
+    facts: Mapping[str, Any]
+
+
+@contextmanager
+def taken(parts: Mapping[str, Sequence[UploadFile]]) -> Iterator[Intake]:
+    """The files of a request by role, `scan` for those that the service tells apart, for as long as the block runs.
+
+    Raises RequestError for empty and unknown files, ScanError and LimitError for what cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="insula-") as name:
+        home = Path(name)
+        try:
+            files: list[Taken] = []
+            facts: dict[str, Any] = {}
+            for number, (role, sent) in enumerate(parts.items()):
+                folder = home / f"part-{number}"
+                folder.mkdir()
+                paths = put_down(sent, folder)
+                files += [Taken(p, role, shown_name(f)) for p, f in zip(paths, sent, strict=True)]
+                facts[role] = describe(folder, paths)
+        except InsulaError as error:
+            raise mend(error, home) from error
+        yield Intake(tuple(files), facts)
+
+
+def describe(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
+    """What the files of one role are: their series, or the one scan, with size, spacing and warnings.
+
+    Every scan in them is read once, so that what cannot be read is found here. Raises as `scans.read`.
+    """
+    kinds = sorted({scans.sniff(path) for path in paths})
+    if kinds == ["slide"]:
+        return {"kinds": kinds, "scans": [_told(sandbox.shared().read_files(paths, LIMITS, "overview"))]}
+    if not {"dicom", "dicomdir", "zip", "gzip"} & set(kinds):
+        return {"kinds": kinds, "scans": [_told(sandbox.shared().read_files(paths, LIMITS))]}
+    where = folder if len(paths) > 1 else paths[0]
+    try:
+        found = catalogue.of(where, LIMITS)
+    except ScanError:
+        found = ()  # a zip file of pictures or of one volume
+    if len(found) < 2:
+        return {"kinds": kinds, "scans": [_told(sandbox.shared().read(where, LIMITS))]}
+    usable = [entry for entry in found if not entry.aside]
+    if not usable:
+        raise ScanError(f"The files hold no scan but {catalogue.listed(found)}; send the series of slices.")
+    read = {entry.number: sandbox.shared().read(where, LIMITS, series=str(entry.number)) for entry in usable}
+    return {
+        "kinds": kinds,
+        "scans": [{"series": number, **_told(volume)} for number, volume in read.items()],
+        "aside": [entry.said() for entry in found if entry.aside],
+    }
+
+
+def _told(volume: Volume) -> dict[str, Any]:
+    channels, z, y, x = volume.array.shape
+    return {
+        "modality": volume.modality,
+        "slices": z,
+        "rows": y,
+        "columns": x,
+        "channels": channels,
+        "units": volume.units,
+        "spacing_mm": [round(v, 4) for v in volume.spacing],
+        "window": None if volume.window is None else list(volume.window),
+        "warnings": list(volume.warnings),
+        "attributes": {k: volume.attributes[k] for k in _SHOWN if volume.attributes.get(k)},
+    }

@@ -1,0 +1,172 @@
+"""The job that predicts a study, with the model that answers and those that only run along."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from insula.infer import heatmap
+from insula.serve import view
+from insula.serve.faults import RequestError
+from insula.serve.jobs.queue import Job
+from insula.serve.jobs.worker import Cancelled, GivenUpError, Handler, Progress, Write
+from insula.serve.models.choose import SHADOW
+from insula.serve.models.loaded import Loaded, Result
+from insula.serve.models.pool import Pool
+from insula.serve.monitor import metrics
+from insula.serve.monitor.kept import monitored
+from insula.serve.people import user
+from insula.serve.scans_of import scans_of
+from insula.serve.service import Service
+from insula.serve.store import predictions, studies
+from insula.serve.store.connect import reading
+from insula.serve.store.files import Stored
+from insula.serve.store.predictions import Made
+from insula.serve.upload import mend
+
+KIND: Final = "predict"
+VIEW: Final = "view"  # the kind of artefact that pictures and maps are drawn from
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A model that is to predict a study. arm: `main` or `ab`, which is shown; `shadow`, which is not."""
+
+    bundle_id: str
+    name: str
+    arm: str
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    arm: Arm
+    loaded: Loaded
+    result: Result
+    milliseconds: float
+    views: Mapping[str, Stored]
+
+
+def payload(
+    arms: Sequence[Arm], series: Mapping[str, int], attributes: Mapping[str, str], spread: bool
+) -> dict[str, Any]:
+    """What the job is told."""
+    return {
+        "arms": [[one.bundle_id, one.name, one.arm] for one in arms],
+        "series": dict(series),
+        "attributes": dict(attributes),
+        "uncertainty": spread,
+    }
+
+
+def handler(service: Service, load: Callable[[str], Loaded] | None = None) -> Handler:
+    """The handler of these jobs. load: how a model comes by its bundle's id; out of the pool by default."""
+    opened = load or of_pool(service.pool)
+
+    def predict(job: Job, report: Progress, cancelled: Cancelled) -> Write:
+        arms = [Arm(*one) for one in job.payload["arms"]]
+        report(0.05, "fetching the scans")
+        with reading(service.records) as connection:
+            study = studies.get(connection, str(job.study_id), None)
+            named = studies.files_of(connection, study.id)
+        known = {**{k: str(v) for k, v in study.attributes.items()}, **job.payload["attributes"]}
+        with tempfile.TemporaryDirectory(prefix="insula-") as name:
+            home = Path(name)
+            by_role = _fetched(service, named, home)
+            done = []
+            for number, arm in enumerate(arms):
+                if cancelled():
+                    raise GivenUpError
+                report(0.2 + 0.7 * number / len(arms), "reading and predicting")
+                done.append(_predicted(service, opened(arm.bundle_id), arm, by_role, known, job, home))
+        report(0.95, "storing")
+        return lambda connection: _store(service, connection, job, done)
+
+    return predict
+
+
+def of_pool(pool: Pool) -> Callable[[str], Loaded]:
+    """A model of the pool by its bundle's id."""
+    return pool.get
+
+
+def _fetched(service: Service, named: Sequence[studies.StudyFile], home: Path) -> dict[str, list[Path]]:
+    if not named:
+        raise RequestError(422, "no_scan", "The study has no files any more; send its scans again.")
+    found: dict[str, list[Path]] = defaultdict(list)
+    for number, one in enumerate(named):
+        folder = home / f"role-{list(dict.fromkeys(f.role for f in named)).index(one.role)}"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{number:05d}"
+        service.files.fetch(one.sha256, path)
+        found[one.role].append(path)
+    return found
+
+
+def _predicted(
+    service: Service,
+    loaded: Loaded,
+    arm: Arm,
+    by_role: Mapping[str, Sequence[Path]],
+    known: Mapping[str, str],
+    job: Job,
+    home: Path,
+) -> _Predicted:
+    recipe = loaded.bundle.recipe
+    started = perf_counter()
+    try:
+        scans = scans_of(by_role, recipe, job.payload["series"])
+        ask = (recipe.policy.refer.by,) if job.payload["uncertainty"] else ()
+        result = loaded.study(scans, str(job.study_id), known, ask)
+    except Exception as error:
+        if hasattr(error, "exit_code"):
+            raise mend(error, home) from error  # type: ignore[arg-type]
+        raise
+    took = 1000 * (perf_counter() - started)
+    kept = {}
+    for scan, heat in result.prediction.heatmaps.items():
+        role, _, number = scan.partition(".")
+        position = int(number or 1) - 1
+        shown = view.of_scan(
+            result.views[role][position],
+            heat,
+            result.prediction.classes,
+            result.volumes[role][position],
+            recipe.inputs[heatmap.role_of(scan)],
+        )
+        kept[scan] = service.files.put(io.BytesIO(view.pack(shown)), 1 << 30)
+    return _Predicted(arm, loaded, result, took, kept)
+
+
+def _store(service: Service, connection: Connection, job: Job, done: Sequence[_Predicted]) -> dict[str, Any]:
+    made: dict[str, str] = {}
+    for one in done:
+        target = one.loaded.bundle.recipe.target
+        facts = Made(
+            one.arm.name,
+            target.kind,
+            target.positive_index,
+            one.arm.arm,
+            job.id,
+            one.milliseconds,
+            monitored(one.result.prediction, one.loaded.bundle),
+        )
+        name = predictions.store(connection, str(job.study_id), one.result.prediction, one.result.decision, facts)
+        for scan, stored in one.views.items():
+            predictions.add_artefact(connection, service.files, name, VIEW, scan, stored, view.MEDIA)
+        made[one.arm.arm] = name
+        action = one.result.decision.action
+        metrics.observe_prediction(service.meter, one.arm.name, one.arm.arm, action, one.milliseconds / 1000)
+    actor = "worker"
+    if job.created_by:
+        actor = user.find(connection, job.created_by).name
+    shown = next((name for arm, name in made.items() if arm != SHADOW), "")
+    service.tell(connection, actor, "prediction.create", shown, {"study": job.study_id, "job": job.id})
+    return {"prediction": shown}

@@ -1,0 +1,97 @@
+"""The public keys of one issuer: fetched from its configured address, kept for an hour, asked for once a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt import PyJWK
+from jwt.exceptions import PyJWTError
+
+from insula.serve.faults import RequestError
+from insula.serve.people.fetch import fetch_json
+from insula.serve.people.issuers import Algorithm
+
+FRESH_FOR: Final = timedelta(hours=1)
+KEPT_FOR: Final = timedelta(hours=24)  # while the issuer does not answer
+NOT_SOONER: Final = timedelta(minutes=1)  # between two requests, whatever key ids tokens name
+SMALLEST_RSA: Final = 2048  # bits (NIST SP 800-131A)
+
+Keys = Mapping[tuple[str, Algorithm], PyJWK]
+
+
+class KeyRing:
+    """The keys of one issuer, safe to use from several threads; one of them asks while the others wait."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._lock = Lock()
+        self._keys: Keys = {}
+        self._fetched_at: datetime | None = None
+        self._asked_at: datetime | None = None
+
+    def key(self, kid: str, algorithm: Algorithm, now: datetime) -> PyJWK | None:
+        """The key of an id for an algorithm, None where the issuer has none.
+
+        Keys older than an hour, and an unknown id, are reasons to ask the issuer, at most once a minute. Raises
+        RequestError 503 where it does not answer and there are no keys of the last 24 hours.
+        """
+        with self._lock:
+            age = None if self._fetched_at is None else now - self._fetched_at
+            wanted = age is None or age >= FRESH_FOR or (kid, algorithm) not in self._keys
+            if wanted and (self._asked_at is None or now - self._asked_at >= NOT_SOONER):
+                self._asked_at = now
+                try:
+                    self._keys, self._fetched_at, age = _usable(fetch_json(self._address)), now, timedelta()
+                except RequestError:
+                    if age is None or age >= KEPT_FOR:
+                        raise
+            if age is None or age >= KEPT_FOR:
+                raise RequestError(
+                    503,
+                    "issuer_unreachable",
+                    "The issuer's keys could not be fetched a moment ago; try again in a minute.",
+                    {"Retry-After": "60"},
+                )
+            return self._keys.get((kid, algorithm))
+
+
+def _usable(key_set: Mapping[str, Any]) -> Keys:
+    """Those keys of a set that verify signatures: RSA of 2,048 bits or more, P-256, Ed25519; others are passed over."""
+    found: dict[tuple[str, Algorithm], PyJWK] = {}
+    members = key_set.get("keys")
+    for member in members if isinstance(members, list) else []:
+        if not isinstance(member, dict):
+            continue
+        kid, algorithm = member.get("kid"), _algorithm_of(member)
+        if algorithm is None or not isinstance(kid, str) or (kid, algorithm) in found:
+            continue
+        try:
+            key = PyJWK(member, algorithm)
+        except PyJWTError:
+            continue
+        if not isinstance(key.key, RSAPublicKey) or key.key.key_size >= SMALLEST_RSA:
+            found[kid, algorithm] = key
+    return found
+
+
+def _algorithm_of(member: Mapping[str, Any]) -> Algorithm | None:
+    """The one algorithm that a key of a set is for (RFC 7518, RFC 8037), None where it is not for our signatures."""
+    operations = member.get("key_ops")
+    if member.get("use", "sig") != "sig" or (isinstance(operations, list) and "verify" not in operations):
+        return None
+    if "d" in member or "k" in member:  # a private or shared key has no business in a public set
+        return None
+    kinds: dict[tuple[object, object], Algorithm] = {
+        ("RSA", None): "RS256",
+        ("EC", "P-256"): "ES256",
+        ("OKP", "Ed25519"): "EdDSA",
+    }
+    kind, curve = member.get("kty"), member.get("crv")
+    if not isinstance(kind, str) or not isinstance(curve, str | None):
+        return None
+    algorithm = kinds.get((kind, curve))
+    return algorithm if member.get("alg", algorithm) == algorithm else None

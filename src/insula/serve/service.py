@@ -1,0 +1,104 @@
+"""What the routes work with: records, files, models, the trail, and who may be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from sqlalchemy import Connection, Engine
+
+from insula.core.errors import UsageError
+from insula.serve.models.limit import ClientLimit
+from insula.serve.models.line import Line
+from insula.serve.models.pool import Pool
+from insula.serve.monitor.metrics import Meter, meter
+from insula.serve.monitor.settings import MonitorSettings, read_monitor_settings
+from insula.serve.narrative.model import Endpoint, endpoint_of
+from insula.serve.people.authenticate import authenticate
+from insula.serve.people.caller import Caller
+from insula.serve.people.credentials import facts_of
+from insula.serve.people.settings import PeopleSettings, read_people_settings
+from insula.serve.people.tokens import Verifier
+from insula.serve.settings import Settings
+from insula.serve.store.connect import connect, reading
+from insula.serve.store.files import Files, open_files
+from insula.serve.store.migrate import upgrade
+from insula.serve.store.schema import now
+from insula.serve.trail.append import append, check_key
+from insula.serve.trail.keys import trail_key
+
+
+@dataclass(frozen=True, eq=False)
+class Service:
+    """Everything that a running service holds on to. key: the secret of the trail. endpoint: of a language model."""
+
+    settings: Settings
+    people: PeopleSettings
+    monitor: MonitorSettings
+    records: Engine
+    files: Files
+    pool: Pool
+    line: Line
+    limit: ClientLimit
+    verifier: Verifier
+    key: bytes
+    meter: Meter
+    endpoint: Endpoint | None = None
+
+    def tell(
+        self,
+        connection: Connection,
+        actor: str,
+        action: str,
+        subject: str = "",
+        detail: Mapping[str, Any] | None = None,
+        outcome: str = "done",
+    ) -> None:
+        """Add an entry to the trail, in the transaction of what it tells of."""
+        append(connection, self.key, actor=actor, action=action, subject=subject, outcome=outcome, detail=detail or {})
+
+    def caller(self, request: Request) -> Caller:
+        """Who sends a request. Raises RequestError 401, 403, 429."""
+        facts = facts_of(request.method, request.headers.items())
+        found = authenticate(self.records, facts, now(), self.people, self.verifier)
+        self.limit.take(found.user_id)
+        return found
+
+
+def keeps_records(settings: Settings) -> bool:
+    """Whether the service keeps records, and so has people, jobs and the trail."""
+    return bool(settings.database)
+
+
+def open_service(settings: Settings, pool: Pool, line: Line, limit: ClientLimit) -> Service:
+    """Open records, files and the trail; the records are brought to this version first.
+
+    Raises UsageError for a setting that is missing or wrong, RecordsError and TrailError for records and a trail that
+    cannot be gone on with.
+    """
+    if not settings.files:
+        raise UsageError(
+            "INSULA_DATABASE is set and INSULA_FILES is not; name a folder for the files, or s3://BUCKET/…."
+        )
+    key = trail_key(settings)
+    people = read_people_settings(settings.host)
+    records = connect(settings.database)
+    upgrade(records)
+    with reading(records) as connection:
+        check_key(connection, key)
+    return Service(
+        settings,
+        people,
+        read_monitor_settings(),
+        records,
+        open_files(settings.files),
+        pool,
+        line,
+        limit,
+        Verifier(people.issuers),
+        key,
+        meter(()),
+        endpoint_of(settings),
+    )

@@ -1,0 +1,146 @@
+"""All of one patient: erased from the records and the file store, or written out as a zip."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, Select, delete, select
+
+from insula.serve.store import schema
+from insula.serve.store.files import Files
+from insula.serve.store.in_use import hold_files, in_use, named_in, text_of
+from insula.serve.store.patients import not_found
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was erased: rows of each table (those that hold anything), and stored files that nobody else uses."""
+
+    rows: Mapping[str, int]
+    stored: int
+    kept: int
+
+
+def erase_patient(connection: Connection, files: Files, patient_id: str) -> Erased:
+    """Erase a patient: studies, files, predictions, what was made of them, reviews, jobs, and answers kept for repeats.
+
+    A job goes where its JSON names one of these rows, with the files that it names; a kept answer also where it has the
+    patient's key or name as a value. A stored file stays (`kept`) where another record has the same bytes. The trail
+    stays; it names rows by ids alone.
+    Files are deleted before the caller commits: where that fails, the patient is still there and can be erased again.
+    Raises RequestError 404 without such a patient.
+    """
+    hold_files(connection, alone=True)
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")  # the bytes of deleted rows are overwritten
+    held = _held(connection, patient_id)
+    ids, named = _words(held)
+    wanted = {row["id"] for row in held["jobs"]}
+    jobs = [row for row in connection.execute(_jobs()) if row.id in wanted or _holds(row[1:], ids)]
+    ids |= {json.dumps(row.id) for row in jobs}
+    answers = [
+        (row.caller, row.key)
+        for row in connection.execute(select(schema.idempotency))
+        if _holds((row.body,), ids | named)
+    ]
+    hashes = {str(row["sha256"]) for name in ("files", "artefacts") for row in held[name]}
+    hashes |= {name for row in jobs for name in named_in(row[1:])}
+    kept_answers = schema.idempotency.c
+    for caller, key in answers:
+        connection.execute(delete(schema.idempotency).where(kept_answers.caller == caller, kept_answers.key == key))
+    for job in jobs:
+        connection.execute(delete(schema.jobs).where(schema.jobs.c.id == job.id))
+    connection.execute(delete(schema.patients).where(schema.patients.c.id == patient_id))  # the rest hangs on it
+    used = in_use(connection, hashes)
+    stored = sum(files.delete(name) for name in sorted(hashes - used))
+    counts = {name: len(rows) for name, rows in held.items()} | {"jobs": len(jobs), "idempotency": len(answers)}
+    return Erased({name: count for name, count in counts.items() if count}, stored, len(used))
+
+
+def forget(engine: Engine) -> None:
+    """After an erasure was committed: write SQLite's log back and cut it, since it still holds the old pages.
+
+    PostgreSQL keeps old rows until its own VACUUM, and in its log and backups as long as these are kept.
+    """
+    if engine.dialect.name == "sqlite":
+        connection = engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+
+
+def export_patient(connection: Connection, files: Files, patient_id: str, target: Path) -> Mapping[str, int]:
+    """Write all of one patient as a zip: `record.json`, and the stored files by role; rows of each table.
+
+    The file names within are made of roles and numbers; `record.json` says the shown name of each. Raises RequestError
+    404 without such a patient, MissingFileError and ChangedFileError for a stored file that is not as it was.
+    """
+    held = _held(connection, patient_id)
+    try:
+        with target.open("xb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            for kind, row in _stored_rows(held):
+                row["path"] = f"{kind}/{row['seq']:08d}-{row['role'] or row.get('kind', '')}"
+                with files.open(row["sha256"]) as source, archive.open(row["path"], "w", force_zip64=True) as inside:
+                    shutil.copyfileobj(source, inside, 1 << 20)
+            content = json.dumps(held, ensure_ascii=False, indent=2, default=_plain)
+            archive.writestr("record.json", content)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return {name: len(rows) for name, rows in held.items()}
+
+
+def _held(connection: Connection, patient_id: str) -> dict[str, list[dict[str, Any]]]:
+    """All rows about a patient, by table."""
+    patients = _rows(connection, schema.patients.c.id, [patient_id])
+    if not patients:
+        raise not_found("patient")
+    studies = _rows(connection, schema.studies.c.patient_id, [patient_id])
+    ids = [row["id"] for row in studies]
+    predictions = _rows(connection, schema.predictions.c.study_id, ids)
+    held = {"patients": patients, "studies": studies, "predictions": predictions}
+    held |= {
+        table.name: _rows(connection, table.c.study_id, ids)
+        for table in (schema.files, schema.reviews, schema.jobs, schema.glass)
+    }
+    of_these = [row["id"] for row in predictions]
+    return held | {"artefacts": _rows(connection, schema.artefacts.c.prediction_id, of_these)}
+
+
+def _rows(connection: Connection, column: Column[Any], values: Sequence[str]) -> list[dict[str, Any]]:
+    statement = select(column.table).where(column.in_(values)).order_by(column.table.c.seq)
+    return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def _stored_rows(held: Mapping[str, list[dict[str, Any]]]) -> Iterable[tuple[str, dict[str, Any]]]:
+    return [(name, row) for name in ("files", "artefacts") for row in held[name]]
+
+
+def _words(held: Mapping[str, list[dict[str, Any]]]) -> tuple[set[str], set[str]]:
+    """What a JSON text about the patient would hold, as JSON strings: ids of rows; key and name."""
+    ids = {str(row["id"]) for rows in held.values() for row in rows}
+    named = {str(row[name]) for row in held["patients"] for name in ("key", "name") if row[name]}
+    return {json.dumps(one) for one in ids}, {json.dumps(one, ensure_ascii=False) for one in named}
+
+
+def _holds(values: Iterable[Any], words: set[str]) -> bool:
+    return any(word in text for value in values if value is not None for text in (text_of(value),) for word in words)
+
+
+def _jobs() -> Select[Any]:
+    jobs = schema.jobs.c
+    return select(jobs.id, jobs.payload, jobs.result, jobs.error)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is no JSON")

@@ -1,0 +1,266 @@
+"""Files under the SHA-256 of their bytes, in a local folder or in an object store that fsspec knows (s3://…).
+
+No name from outside is ever part of a path: a file's place follows from its hash alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Final, Protocol
+
+from insula.core.errors import MissingPartError, UsageError
+from insula.serve.faults import RequestError
+from insula.serve.store.errors import ChangedFileError, MissingFileError, RecordsError
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_BLOCK: Final = 1 << 20
+_WHOLE_PUTS: Final = ("s3", "s3a", "gs", "gcs", "abfs", "az")  # stores where an object is there whole or not at all
+_REMOTE: Final = "://"
+_GONE: Final = ".gone"
+
+
+class Source(Protocol):
+    """Bytes to be read in order."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most so many; none at the end."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What `put` stored: the SHA-256 (hexadecimal) and the length in bytes."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file that lies in the store; changed: when it was put last."""
+
+    sha256: str
+    size: int
+    changed: datetime
+
+
+class Files:
+    """A file store. `system` is fsspec's, `root` the folder or bucket within it."""
+
+    def __init__(self, system: Any, root: str, local: bool) -> None:
+        self._system = system
+        self._root = root.rstrip("/")
+        self._local = local
+
+    def put(self, stream: Source, most_bytes: int) -> Stored:
+        """Store a stream's bytes; they are there whole or not at all, and on the disk when this returns.
+
+        They are written under a temporary name first, then moved to that of their hash (in an object store: sent whole
+        under it). The same bytes again are one file, put anew. Raises RequestError 413 as soon as the stream is longer
+        than most_bytes, with nothing stored.
+        """
+        with self._spooled() as (spool, written):
+            stored = _copy(stream, spool, most_bytes)
+            spool.flush()
+            if self._local:
+                os.fsync(spool.fileno())
+            self._settle(written, self._place(stored.sha256))
+        return stored
+
+    def has(self, sha256: str) -> bool:
+        """Whether a file of this hash is there; its bytes are not looked at."""
+        return bool(self._system.isfile(self._place(sha256)))
+
+    @contextlib.contextmanager
+    def open(self, sha256: str) -> Iterator[IO[bytes]]:
+        """The file's bytes as a stream, all of them verified before the first is given.
+
+        Raises MissingFileError where there is none, ChangedFileError where the bytes are not those of the hash.
+        """
+        with tempfile.SpooledTemporaryFile(max_size=16 << 20) as copy:
+            self._verified(sha256, copy)
+            copy.seek(0)
+            yield copy
+
+    def get(self, sha256: str) -> bytes:
+        """The file's bytes, verified; for files that fit in memory. Raises as `open`."""
+        with self.open(sha256) as stream:
+            return stream.read()
+
+    def fetch(self, sha256: str, target: Path) -> None:
+        """Copy the file to a new path, verified; nothing is left there on an error. Raises as `open`."""
+        with target.open("xb") as copy:
+            try:
+                self._verified(sha256, copy)
+            except BaseException:
+                target.unlink()
+                raise
+
+    def delete(self, sha256: str, unless_put_since: datetime | None = None) -> bool:
+        """Delete a file; whether there was one. unless_put_since: leave one that was put at or after this instant."""
+        place = self._place(sha256)
+        if self._local:
+            return _delete_local(Path(place), unless_put_since)
+        try:
+            if unless_put_since is not None and _changed(self._system.info(place, refresh=True)) >= unless_put_since:
+                return False
+            there = self.has(sha256)
+            if there:
+                self._system.rm_file(place)
+        except FileNotFoundError:
+            return False
+        self._system.invalidate_cache()
+        return there
+
+    def all(self) -> Iterator[Found]:
+        """Every file of the store, in no order."""
+        self._system.invalidate_cache()
+        if not self._system.isdir(self._root):
+            return
+        for _, _, found in self._system.walk(self._root, detail=True):
+            for name, facts in found.items():
+                if _SHA256.fullmatch(name):
+                    yield Found(name, int(facts["size"]), _changed(facts))
+
+    def clear_unfinished(self, before: datetime) -> int:
+        """Delete what puts left that were killed before this instant; how many files."""
+        if not self._local:
+            return 0
+        gone = 0
+        for path in (*Path(self._root).glob("unfinished/insula-*"), *Path(self._root).glob(f"*/*{_GONE}")):
+            with contextlib.suppress(FileNotFoundError):  # its put ended just now
+                if datetime.fromtimestamp(path.stat().st_ctime, UTC) < before:
+                    path.unlink()
+                    gone += 1
+        return gone
+
+    @contextlib.contextmanager
+    def _spooled(self) -> Iterator[tuple[IO[bytes], Path]]:
+        folder = None
+        if self._local:  # on the same disk, so that moving is renaming
+            folder = Path(self._root, "unfinished")
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix="insula-", dir=folder)
+        try:
+            with os.fdopen(handle, "wb") as spool:
+                yield spool, Path(name)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    def _settle(self, written: Path, place: str) -> None:
+        if not self._local:
+            self._system.put_file(str(written), place)
+            self._system.invalidate_cache()
+            return
+        folder = Path(place).parent
+        new = not folder.is_dir()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        written.replace(place)
+        _sync(folder)
+        if new:
+            _sync(folder.parent)
+
+    def _verified(self, sha256: str, target: IO[bytes]) -> None:
+        try:
+            with self._system.open(self._place(sha256), "rb") as stream:
+                found = _copy(stream, target)
+        except FileNotFoundError as error:
+            raise MissingFileError(
+                f"The file store has no file {sha256[:12]}…, which the records name; restore it from a backup."
+            ) from error
+        if found.sha256 != sha256:
+            raise ChangedFileError(
+                f"The file {sha256[:12]}… holds other bytes (SHA-256 {found.sha256[:12]}…) than were stored; "
+                "restore it from a backup, or send it again."
+            )
+
+    def _place(self, sha256: str) -> str:
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError(f"{sha256[:80]!r} is no SHA-256 in small hexadecimal digits")
+        return f"{self._root}/{sha256[:2]}/{sha256}"
+
+
+def open_files(address: str) -> Files:
+    """The file store at a path or an address (`s3://BUCKET/FOLDER`); a local folder is made, for its owner alone.
+
+    Raises UsageError for a kind of store in which files could be seen half written, MissingPartError where the package
+    of that store is not installed, RecordsError where it cannot be reached. Keys come from the environment, as the
+    store's own package reads them.
+    """
+    kind, _, _ = address.partition(_REMOTE) if _REMOTE in address else ("file", "", "")
+    if not address or (kind not in _WHOLE_PUTS and kind != "file"):
+        raise UsageError(f"INSULA_FILES is '{kind if address else ''}'; give a local folder, or s3://BUCKET/FOLDER.")
+    from fsspec.core import url_to_fs
+
+    if kind == "file":
+        root = Path(address.removeprefix("file://")).absolute()
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Files(url_to_fs(str(root))[0], str(root), local=True)
+    try:
+        system, root_there = url_to_fs(address)
+        system.exists(root_there)
+    except ImportError as error:
+        raise MissingPartError(
+            f"Files at {kind}:// need a part that is not installed; run: pip install 'insula[s3]', or the package of "
+            "that store for fsspec."
+        ) from error
+    except Exception as error:  # every store has exceptions of its own
+        raise RecordsError(
+            f"INSULA_FILES ({kind}://) cannot be reached ({type(error).__name__}); check the address and the rights."
+        ) from error
+    return Files(system, str(root_there), local=False)
+
+
+def _copy(stream: Source, target: IO[bytes], most_bytes: int | None = None) -> Stored:
+    digest, size = hashlib.sha256(), 0
+    while block := stream.read(_BLOCK if most_bytes is None else min(_BLOCK, most_bytes + 1 - size)):
+        size += len(block)
+        if most_bytes is not None and size > most_bytes:
+            raise RequestError(
+                413, "too_large", f"The file is longer than {most_bytes} bytes; send a smaller one, or in parts."
+            )
+        digest.update(block)
+        target.write(block)
+    return Stored(digest.hexdigest(), size)
+
+
+def _changed(facts: dict[str, Any]) -> datetime:
+    value = facts.get("LastModified") or facts.get("updated") or facts.get("last_modified") or facts.get("mtime")
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime):
+        raise RecordsError("The file store does not say when a file was put; use a local folder, or s3://….")
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _delete_local(place: Path, unless_put_since: datetime | None) -> bool:
+    # taken away under another name first: a put in between makes the file anew and is not undone
+    taken = place.with_name(f"{uuid.uuid4().hex}{_GONE}")
+    try:
+        place.rename(taken)
+    except FileNotFoundError:
+        return False
+    if unless_put_since is not None and datetime.fromtimestamp(taken.stat().st_mtime, UTC) >= unless_put_since:
+        taken.replace(place)
+        return False
+    taken.unlink()
+    _sync(place.parent)
+    return True
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

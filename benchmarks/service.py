@@ -238,7 +238,8 @@ def measure(bundle: Path, encoder: str, files: Sequence[Path], size: Size) -> di
                 turn, _ = bare.turn(number)
                 one = load(port, files, "/predict?uncertainty=true", 1, requests=4)["seconds"][1:]
                 alone.append(statistics.median(one) / turn)
-        half = load(port, files, "/predict", CLIENTS, seconds=size.half, pace=statistics.median(rates) / 2)["seconds"]
+        pace = max(statistics.median(rates) / 2, 0.5)  # 0 would mean as fast as can be
+        half = load(port, files, "/predict", CLIENTS, seconds=size.half, pace=pace)["seconds"]
         turn = statistics.median(turns)
         ours = load(port, files, "/predict?uncertainty=true", 4, requests=size.usual * 10)
         print(f"{encoder}: {len(half)} requests at half load", file=sys.stderr)

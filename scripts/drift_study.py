@@ -298,8 +298,8 @@ def page(work: Path) -> str:
             "|---|---|---|---|",
             *shifts,
             "",
-            f"A score of {CHANNELS} channels, as the share of positives rises from {SHARE:.0%} right after the first "
-            "patients (median / 90%), by the AUROC of the score:",
+            f"A score, one channel of {CHANNELS}, as the share of positives rises from {SHARE:.0%} right after the "
+            "first patients (median / 90%), by the AUROC of the score:",
             "",
             "| AUROC | to 45% | to 60% | to 90% |",
             "|---|---|---|---|",

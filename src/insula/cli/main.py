@@ -46,7 +46,7 @@ VERBS = {
     "remote": ("insula.cli.remote:remote", "Use a service elsewhere: upload, predict, report, review."),
     "records": ("insula.cli.records:records", "Upgrade, sweep, export and erase the service's records."),
     "users": ("insula.cli.users:users", "Make and change the people of the service, and their API keys."),
-    "audit-trail": ("insula.cli.audit_trail:audit_trail", "Verify, export and sign the service's trail of who did what."),
+    "audit-trail": ("insula.cli.audit_trail:audit_trail", "Verify, export and sign the trail of who did what."),
     "info": ("insula.cli.info:info", "What is installed, which recipes and entries there are."),
 }
 

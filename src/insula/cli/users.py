@@ -37,7 +37,7 @@ def users() -> None:
 @click.argument("name")
 @click.option("--role", required=True, type=click.Choice(ROLES), help="What the user may do.")
 @click.option("--full-name", default="", help="The name as it is written under a review.")
-@click.option("--project", "names", multiple=True, metavar="NAME", help="A project whose patients the user sees.")
+@click.option("--project", "names", multiple=True, metavar="NAME", help="A project the user is in; made if new.")
 @click.option("--issuer", metavar="URL", help="Who vouches for the user; no password is asked for.")
 @click.option("--subject", metavar="ID", help="What the issuer calls the user.")
 @json_option
@@ -56,7 +56,6 @@ def create(
     """
     password = os.environ.get(_VARIABLE) if issuer else _password()
     with _changing() as change:
-        from insula.serve.people import projects
         from insula.serve.people import users as people
 
         made = people.create(
@@ -66,12 +65,27 @@ def create(
             change.now,
             full_name=full_name,
             password=password,
-            projects_in=[projects.named(change.connection, project).id for project in names],
+            projects_in=[_project(change, project) for project in names],
             issuer=issuer,
             subject=subject,
         )
         change.tell("user.create", made.id, role=role, projects=len(made.projects))
     emit(as_json, {"user": _shown(made)}, f"User '{made.name}' is made, with the role {made.role}.")
+
+
+def _project(change: _Change, name: str) -> str:
+    """The id of a project, which is made where there is none of the name."""
+    from insula.serve.faults import RequestError
+    from insula.serve.people import projects
+
+    try:
+        return projects.named(change.connection, name).id
+    except RequestError as error:
+        if error.status != 404:
+            raise
+    made = projects.create(change.connection, name, change.now)
+    change.tell("project.create", made.id)
+    return made.id
 
 
 @users.command("list")

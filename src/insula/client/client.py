@@ -30,6 +30,7 @@ Params = Mapping[str, str | int | float | bool]
 API: Final = "/api/v1"
 _ROWS: Final = 200  # of one page
 _PREFER: Final = 10.0  # seconds that one request waits for a prediction at the service
+_AT_WORK: Final = 240.0  # seconds of silence, beside the time-out, while the service reads or predicts what it was sent
 _FIRST_LOOK, _MOST_LOOK = 0.25, 5.0  # seconds between two looks at a job
 _NAME: Final = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
 
@@ -39,12 +40,13 @@ class Client:
 
     address: INSULA_REMOTE where none is given. key: an API key, INSULA_REMOTE_KEY where none is given; it is never
     shown. insecure: plain http to another machine is allowed. timeout: seconds of silence after which a request is
-    given up. tries: of one request. Requests are sent again on 429 and 503, after the time that the service asks for
+    given up, 240 more while the service reads or predicts what it was sent. tries: of one request. Requests are sent again on 429 and 503, after the time that the service asks for
     (60 s at most), and after a lost connection where twice is as good as once: everything but `predict` and `ask`.
     Redirects are not followed; certificates are checked.
 
     Raises UsageError for an address or key that is none, MissingPartError without httpx. Every method raises
-    RemoteError for what the service refuses, and UnreachableError where no answer comes.
+    RemoteError for what the service refuses, and UnreachableError where no answer comes; one that sends files raises
+    ScanError for a path that is not there and a file that changes meanwhile.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class Client:
     def predict(self, path: Path | str, uncertainty: bool = False) -> Answer:
         """Predict one scan, a file or a folder of one series; nothing of it is kept at the service."""
         form = Form({"uncertainty": _flag(uncertainty)}, [("file", one) for one in files_of(path)])
-        sent = self._request("POST", "/predict", again=False, form=form)
+        sent = self._request("POST", "/predict", again=False, form=form, seconds=_AT_WORK)
         return read(Answer, _body(self._wire.send(sent)))
 
     # Projects, models, studies
@@ -136,9 +138,8 @@ class Client:
             given["attributes"] = json.dumps(dict(attributes), ensure_ascii=False)
         form = Form({name: text for name, text in given.items() if text}, files, told)
         headers = _once(idempotency_key)
-        return read(
-            Study, _body(self._wire.send(self._request("POST", f"{API}/studies", True, None, None, form, headers)))
-        )
+        sent = self._request("POST", f"{API}/studies", again=True, form=form, headers=headers, seconds=_AT_WORK)
+        return read(Study, _body(self._wire.send(sent)))
 
     def study(self, study: Study | str) -> Study:
         """A study with its files."""

@@ -6,15 +6,14 @@ Several replicas may do them at once: each is safe to do twice.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from insula.core.errors import TrailError
 from insula.core.log import get
-from insula.metrics.intervals import Figure
 from insula.serve.jobs import queue, send_alert
 from insula.serve.jobs.queue import Wanted
 from insula.serve.models import choose
@@ -29,6 +28,7 @@ from insula.serve.store.sweep import sweep
 from insula.serve.trail.keep import keep_head_if_due
 
 EVERY: Final = 60.0  # seconds
+_MODELS: Final = timedelta(minutes=15)  # between two looks at drift and accuracy, which read thousands of rows
 _SELDOM: Final = timedelta(hours=24)
 _REPEATS: Final = timedelta(hours=24)  # for which the answers of repeated requests are kept
 _UNNAMED: Final = timedelta(hours=24)  # after which a stored file that no record names is nobody's
@@ -42,6 +42,7 @@ class Chores:
         self._earlier: list[tuple[datetime, Traffic]] = []
         self._seldom: datetime | None = None
         self._holds = True
+        self._models: datetime | None = None
 
     def run(self, stop: threading.Event) -> None:
         """A round every minute until told to stop; one that fails is told to the log, and the next one comes."""
@@ -69,39 +70,44 @@ class Chores:
             self._holds = False
 
     def monitor(self, at: datetime) -> None:
-        """Look at drift, accuracy, errors and failed jobs, open and close alerts, and have new ones sent."""
+        """Look at errors and failed jobs, and every quarter of an hour at drift and accuracy; have alerts sent."""
         service, settings = self.service, self.service.monitor
         whole: tuple[Kind, ...] = ("error_rate", "queue_full", "jobs_failed", "trail_broken")
         looked: list[tuple[Kind, str]] = [(kind, "") for kind in whole]
-        found: list[Alarm | None] = []
         recent = self._traffic(at)
-        found += [rules.error_rate(recent, settings), rules.queue_full(recent), rules.trail_broken(self._holds)]
+        found = [rules.error_rate(recent, settings), rules.queue_full(recent), rules.trail_broken(self._holds)]
         with reading(service.records) as connection:
             found.append(rules.jobs_failed(connection, settings, at))
-            serving = [m for m in choose.models(connection) if m.state in ("active", "ab")]
-            for model in serving:
-                loaded = next((one for one in service.pool.all() if one.bundle.id == model.bundle_id), None)
-                if loaded is None:
-                    continue
-                channels = drift.drift(connection, kept.reference(loaded.bundle), settings)
-                metrics.set_drift(service.meter, model.name, channels)
-                recipe = loaded.bundle.recipe
-                right = accuracy.accuracy(connection, model.bundle_id, recipe.target_name, recipe.target)
-                figure: Figure | None = right.figures.get("accuracy")
-                looked += [("drift", model.bundle_id), ("accuracy", model.bundle_id)]
-                found.append(rules.drift(model.bundle_id, channels))
-                if figure is not None:
-                    metrics.set_accuracy(service.meter, model.name, figure)
-                    found.append(rules.accuracy(model.bundle_id, figure, settings))
+            if self._models is None or at - self._models >= _MODELS:
+                self._models = at
+                for one, alarms in self._of_models(connection):
+                    looked += [("drift", one), ("accuracy", one)]
+                    found += alarms
         with writing(service.records) as connection:
             changes = alerts.settle(connection, looked, [one for one in found if one is not None], at)
-            for alert in changes.opened:
-                service.tell(connection, "monitor", "alert.open", alert.id, {"kind": alert.kind})
+            for alert, word in (*((a, "open") for a in changes.opened), *((a, "close") for a in changes.closed)):
+                service.tell(connection, "monitor", f"alert.{word}", alert.id, {"kind": alert.kind})
                 if settings.url:
-                    name = {"alert": alert.id}
-                    queue.put(connection, Wanted(send_alert.KIND, name, f"alert-{alert.id}"), at)
-            for alert in changes.closed:
-                service.tell(connection, "monitor", "alert.close", alert.id, {"kind": alert.kind})
+                    wanted = Wanted(send_alert.KIND, {"alert": alert.id}, f"alert-{alert.id}-{word}")
+                    queue.put(connection, wanted, at)
+
+    def _of_models(self, connection: Connection) -> Iterator[tuple[str, list[Alarm | None]]]:
+        """Drift and accuracy of each model that is loaded and answers."""
+        service, settings = self.service, self.service.monitor
+        loaded = {one.bundle.id: one.bundle for one in service.pool.all()}
+        for model in choose.models(connection):
+            bundle = loaded.get(model.bundle_id)
+            if bundle is None or model.state not in ("active", "ab"):
+                continue
+            channels = drift.drift(connection, kept.reference(bundle), settings)
+            metrics.set_drift(service.meter, model.name, channels)
+            alarms = [rules.drift(bundle.id, channels)]
+            target = bundle.recipe.target
+            if target.classes:
+                figure = accuracy.share_right(connection, bundle.id, bundle.recipe.target_name, target)
+                metrics.set_accuracy(service.meter, model.name, figure)
+                alarms.append(rules.accuracy(bundle.id, figure, settings))
+            yield bundle.id, alarms
 
     def seldom(self, at: datetime) -> None:
         """Once a day: what is too old goes, and stored files that no record names."""

@@ -87,6 +87,8 @@ class Shield:
 
     def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
+        if "\0" in scope["path"] or b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
+            raise RequestError(400, "bad_text", "The address holds a NUL character, which no name has.")
         if headers.get("sec-fetch-site") == "cross-site" and scope["method"] not in ("GET", "HEAD"):
             raise RequestError(403, "cross_site", "A page of another site sent this request; send it from here.")
         if self.settings.database:

@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import MetaData
-from tests.serve.api.made import Made, service
+from tests.serve.api.made import Made, clear, service
 from tests.tiny_bundle import make
-
-from insula.serve.store.connect import connect
 
 
 @pytest.fixture(params=["sqlite", "postgresql"], scope="module")
@@ -20,10 +17,6 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     address = f"sqlite:///{folder}/insula.db"
     if request.param == "postgresql":
         address = request.getfixturevalue("postgresql")
-        engine = connect(address)
-        there = MetaData()
-        there.reflect(engine)
-        there.drop_all(engine)
-        engine.dispose()
+        clear(address)
     with service(make(folder, unit="series"), address, folder) as found:
         yield found

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
-from sqlalchemy import Engine
+from sqlalchemy import Engine, MetaData
 from tests.serve.client import dicom
 
 from insula.bundle.types import Bundle
@@ -108,6 +108,15 @@ def people(engine: Engine) -> tuple[dict[str, str], str, str]:
             connection, "stranger", "reviewer", at, password=PASSWORD, projects_in=[outside]
         ).id
     return ids, inside, outside
+
+
+def clear(address: str) -> None:
+    """Leave no table behind an address."""
+    engine = connect(address)
+    there = MetaData()
+    there.reflect(engine)
+    there.drop_all(engine)
+    engine.dispose()
 
 
 @contextmanager

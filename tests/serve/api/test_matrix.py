@@ -25,7 +25,7 @@ def call(made: Made, client: Any, route: APIRoute) -> int:
     path = route.path
     for name in route.param_convertors:
         path = path.replace("{" + name + "}", NAMES.get(name, "0" * 32))
-    (method,) = route.methods or ()
+    method = next(iter(route.methods or {"GET"}))
     status: int = client.request(method, path, follow_redirects=False).status_code
     return status
 

@@ -121,10 +121,15 @@ def test_a_password_is_typed_twice_and_never_shown(monkeypatch: pytest.MonkeyPat
     )
 
 
+def test_a_project_is_made_where_there_is_none() -> None:
+    first = said("create", "root", "--role", "admin", "--project", "Feet")["user"]["projects"]
+    second = said("create", "ann", "--role", "reader", "--project", "Feet")["user"]["projects"]
+    assert first == second != []
+
+
 def test_what_is_wrong_is_said_and_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     said("create", "root", "--role", "admin")
     assert "'root'" in wrong("create", "ROOT", "--role", "reader")
-    assert "no project 'Feet'" in wrong("create", "ann", "--role", "reader", "--project", "Feet")
     assert "no user 'ann'" in wrong("disable", "ann")
     assert "user.manage" in wrong("key", "root", "--label", "k", "--scope", "user.manage")
     monkeypatch.setenv("INSULA_NEW_PASSWORD", "password1234")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path as Folder
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from insula.core.errors import BundleError
 from insula.serve.api.guard import Acting, Routes
@@ -16,7 +16,8 @@ from insula.serve.models import choose
 from insula.serve.models.compare import compare
 from insula.serve.service import Service
 
-BundleId = Annotated[str, Query(min_length=1, max_length=64)]
+HEX = r"^[0-9a-f]{1,64}$"
+BundleId = Annotated[str, Query(pattern=HEX)]
 
 
 def routes(service: Service) -> APIRouter:
@@ -41,7 +42,7 @@ def routes(service: Service) -> APIRouter:
         home = service.settings.models
         if home is None:
             raise RequestError(403, "no_models_folder", "INSULA_MODELS names no folder, so that none can be added.")
-        path = Path(home) / asked.name
+        path = Folder(home) / asked.name
         if not path.is_dir():
             raise RequestError(
                 404, "not_found", f"There is no bundle '{asked.name}' below INSULA_MODELS; copy it there."
@@ -54,7 +55,7 @@ def routes(service: Service) -> APIRouter:
             return _shown(service, choose.register(connection, loaded.bundle))
 
     @made.put("/{bundle_id}/state", "model.manage", statuses=(409,))
-    def state(acting: Acting, bundle_id: str, asked: ModelState) -> Model:
+    def state(acting: Acting, bundle_id: Annotated[str, Path(pattern=HEX)], asked: ModelState) -> Model:
         """Promote a model, let it run along or answer for a share of the patients, or retire it."""
         if (asked.share is not None) != (asked.state == "ab"):
             raise RequestError(422, "bad_share", "'share' stands with the state 'ab', and there alone.")

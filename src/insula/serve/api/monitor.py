@@ -17,7 +17,7 @@ from insula.serve.models.loaded import Loaded
 from insula.serve.monitor import accuracy, alerts, cases, drift, kept, metrics
 from insula.serve.service import Service
 
-BundleId = Annotated[str, Path(min_length=1, max_length=64)]
+BundleId = Annotated[str, Path(pattern=r"^[0-9a-f]{1,64}$")]
 _TEXT = {200: {"content": {"text/plain": {}}, "description": "Prometheus' text format."}}
 
 

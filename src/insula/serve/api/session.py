@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from insula.serve.api.guard import SELF, Acting, Routes
 from insula.serve.api.shapes import LogIn, Me, NewPassword, Session
@@ -21,6 +21,10 @@ from insula.serve.store.connect import reading, writing
 from insula.serve.store.schema import now
 
 _PASSING = "insula-log-in"
+_ONWARDS = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Insula</title>'
+    '<meta http-equiv="refresh" content="0;url=/"></head><body><a href="/">You are logged in; go on.</a></body></html>'
+)
 _PER_MINUTE = 20  # log-ins of one address, beside the lock of each account
 
 
@@ -86,7 +90,7 @@ def routes(service: Service) -> APIRouter:
         cookie = passing_cookie(_PASSING, begun.passing, oidc.SECONDS, service.people)
         return RedirectResponse(begun.address, 303, {"Set-Cookie": cookie})
 
-    @made.open("GET", "/back/{issuer}", status_code=303)
+    @made.open("GET", "/back/{issuer}", response_class=HTMLResponse)
     def back(request: Request, issuer: str) -> Response:
         """Come back from an issuer, with a session."""
         limit.take(request.client.host if request.client else "")
@@ -99,7 +103,7 @@ def routes(service: Service) -> APIRouter:
             started = oidc.admit(connection, claims, now(), service.people, _shown(request, service))
             who = user.find(connection, started.user_id)
             service.tell(connection, who.name, "session.start", started.id, {"issuer": issuer})
-        response = RedirectResponse("/", 303)
+        response = HTMLResponse(_ONWARDS)  # no redirect: it would belong to the other site's chain, without the cookie
         response.headers.append("Set-Cookie", session_cookie(started.secret, service.people))
         response.headers.append("Set-Cookie", passing_cookie(_PASSING, "", 0, service.people))
         return response

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from insula.serve.people.roles import Permission, Role
 
@@ -18,6 +18,21 @@ class Asked(BaseModel):
     """A request's body: what it does not know is refused, so that a misspelt field is not passed over."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_nul(cls, given: Any) -> Any:
+        if _holds_nul(given):  # which PostgreSQL does not store
+            raise ValueError("a text holds a NUL character")
+        return given
+
+
+def _holds_nul(given: Any) -> bool:
+    if isinstance(given, dict):
+        return any(_holds_nul(k) or _holds_nul(v) for k, v in given.items())
+    if isinstance(given, list):
+        return any(_holds_nul(v) for v in given)
+    return isinstance(given, str) and "\0" in given
 
 
 class Given(BaseModel):

@@ -27,7 +27,7 @@ from insula.serve.intake import Intake
 from insula.serve.people.visible import patients_of, require_project, studies_of
 from insula.serve.service import Service
 from insula.serve.store import patients, studies
-from insula.serve.store.erase import erase_patient, export_patient
+from insula.serve.store.erase import erase_patient, export_patient, forget
 from insula.serve.store.files import Stored
 from insula.serve.upload import MOST_FILES, form_of
 
@@ -199,6 +199,7 @@ def patient_routes(service: Service) -> APIRouter:
             require_project(acting.caller, found.project_id)
             gone = erase_patient(connection, service.files, patient_id)
             acting.told(rows=sum(gone.rows.values()), stored=gone.stored)
+        forget(service.records)
         return {"rows": dict(gone.rows), "files_deleted": gone.stored, "files_kept_for_others": gone.kept}
 
     return made.router
@@ -282,6 +283,8 @@ def _fields(form: FormData) -> dict[str, str]:
             raise RequestError(
                 422, "bad_field", f"The form has the field '{name[:40]}' twice, or it is none of {sorted(_FIELDS)}."
             )
+        if "\0" in value:
+            raise RequestError(422, "bad_text", f"The form's field '{name}' holds a NUL character; leave it out.")
         found[name] = value
     for name in ("project", "patient"):
         if not found.get(name, "").strip():
@@ -311,7 +314,7 @@ def _attributes(text: str) -> dict[str, str]:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise wrong from error
-    if not isinstance(found, dict) or len(found) > 100:
+    if not isinstance(found, dict) or len(found) > 100 or "\\u0000" in text:
         raise wrong
     if not all(isinstance(v, str) and len(v) <= 200 and len(k) <= 60 for k, v in found.items()):
         raise wrong

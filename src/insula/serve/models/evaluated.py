@@ -1,4 +1,4 @@
-"""The figures of a model's evaluation, where one lies beside its bundle: `NAME.report.json` beside the folder `NAME`."""
+"""The figures of a model's evaluation, where one lies beside its bundle `NAME` as `NAME.report.json`."""
 
 from __future__ import annotations
 

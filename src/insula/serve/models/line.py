@@ -8,6 +8,7 @@ thread that is busy with it stops before the network's next call.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import time
@@ -127,23 +128,42 @@ class Line:
         awaited = asyncio.wrap_future(work)
         awaited.add_done_callback(lambda f: f.cancelled() or f.exception())  # of one that was given up nobody asks
         watcher = None if request is None else asyncio.ensure_future(_left(request))
-        watched: set[asyncio.Future[Any]] = {awaited} if watcher is None else {awaited, watcher}
+        loop = asyncio.get_running_loop()
+        late: asyncio.Future[Stage] = loop.create_future()
+        timer = loop.call_soon(lambda: None)
+
+        def look() -> None:
+            """Whether the present stage is over its limit; if not, look again when it would be."""
+            nonlocal timer
+            timer.cancel()
+            stage = ticket.stage
+            left = self.limits.of(stage) - (self._clock() - ticket.since)
+            if left > 0:
+                timer = loop.call_later(left, look)
+            elif not late.done():
+                late.set_result(stage)
+
+        def stage_changed() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+                loop.call_soon_threadsafe(lambda: None if late.done() else look())
+
+        ticket.tell_by(stage_changed)
+        look()
+        watched: set[asyncio.Future[Any]] = {awaited, late, *([] if watcher is None else [watcher])}
         try:
-            while True:
-                stage = ticket.stage
-                left = self.limits.of(stage) - (self._clock() - ticket.since)
-                done, _ = await asyncio.wait(watched, timeout=max(left, 0.0), return_when=asyncio.FIRST_COMPLETED)
-                if awaited in done:
-                    if awaited.cancelled():
-                        raise closing()
-                    return awaited.result()
-                if done:
-                    raise gone()
-                if ticket.stage == stage and self._clock() - ticket.since >= self.limits.of(stage):
-                    raise _too_slow(stage, self.limits.of(stage), self.retry_after())
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            if awaited in done:
+                if awaited.cancelled():
+                    raise closing()
+                return awaited.result()
+            if late in done:
+                raise _too_slow(late.result(), self.limits.of(late.result()), self.retry_after())
+            raise gone()
         finally:
             ticket.give_up()
             work.cancel()
+            late.cancel()
+            timer.cancel()
             if watcher is not None:
                 watcher.cancel()
 

@@ -25,6 +25,7 @@ class Ticket:
         self._lock = threading.Lock()
         self._given_up = False
         self._wake: Callable[[], None] | None = None
+        self._tell: Callable[[], None] | None = None
         self.stage: Stage = "place"
         self.since = clock()
 
@@ -33,6 +34,8 @@ class Ticket:
         self.check()
         if stage != self.stage:
             self.stage, self.since = stage, self._clock()
+            if self._tell is not None:
+                self._tell()
 
     def check(self) -> None:
         """Raise RequestError (499) where nobody waits for the answer any more."""
@@ -50,6 +53,10 @@ class Ticket:
             self._given_up, wake = True, self._wake
         if wake is not None:
             wake()
+
+    def tell_by(self, tell: Callable[[], None]) -> None:
+        """What is called when a stage begins."""
+        self._tell = tell
 
     def wake_by(self, wake: Callable[[], None] | None) -> None:
         """What `give_up` calls, so that whoever sleeps over this ticket looks at it; None for nothing."""

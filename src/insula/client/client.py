@@ -40,9 +40,10 @@ class Client:
 
     address: INSULA_REMOTE where none is given. key: an API key, INSULA_REMOTE_KEY where none is given; it is never
     shown. insecure: plain http to another machine is allowed. timeout: seconds of silence after which a request is
-    given up, 240 more while the service reads or predicts what it was sent. tries: of one request. Requests are sent again on 429 and 503, after the time that the service asks for
-    (60 s at most), and after a lost connection where twice is as good as once: everything but `predict` and `ask`.
-    Redirects are not followed; certificates are checked.
+    given up, 240 more while the service reads or predicts what it was sent. tries: of one request. Requests are sent
+    again on 429 and 503, after the time that the service asks for (60 s at most), and after a lost connection where
+    twice is as good as once: everything but `predict` and `ask`. Redirects are not followed; certificates are
+    checked.
 
     Raises UsageError for an address or key that is none, MissingPartError without httpx. Every method raises
     RemoteError for what the service refuses, and UnreachableError where no answer comes; one that sends files raises

@@ -71,7 +71,7 @@ def _add_plain(app: FastAPI, settings: Settings, model: Loaded | None, line: Lin
     def tell(request: Request, bundle_id: str, scans: int) -> None:
         """Nobody is told where nothing is kept."""
 
-    app.include_router(plain.routes(settings, lambda: model, line, limit, guard, tell))
+    app.router.routes.extend(plain.routes(settings, lambda: model, line, limit, guard, tell).routes)
 
     @app.get("/", include_in_schema=False)
     async def start_page() -> HTMLResponse:

@@ -20,6 +20,7 @@ from insula.serve.api.guard import OPEN, Act, admits, check_routes, extra
 from insula.serve.api.openapi import describe
 from insula.serve.models import choose
 from insula.serve.models.loaded import Loaded
+from insula.serve.monitor import traces
 from insula.serve.service import Service
 from insula.serve.store.connect import reading, writing
 from insula.serve.watch import Watch
@@ -66,6 +67,8 @@ def add_records(app: FastAPI, service: Service, stack: ExitStack) -> None:
 def _with(inner: Any, stack: ExitStack, service: Service) -> Any:
     def lifespan(app: FastAPI) -> Any:
         stack.callback(service.records.dispose)
+        if traces.start():
+            stack.callback(traces.stop)
         stack.enter_context(at_work(service, service.settings.jobs))
         return inner(app)
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from insula.core.log import get
 from insula.serve.api.guard import OPEN, Act, is_quiet, permission_of
-from insula.serve.monitor import metrics
+from insula.serve.monitor import metrics, traces
 from insula.serve.monitor.metrics import Meter
 from insula.serve.service import Service
 from insula.serve.store.connect import writing
@@ -50,7 +50,8 @@ class Watch:
             await send(message)
 
         try:
-            await self.app(scope, receive, seen)
+            with traces.span("request"):
+                await self.app(scope, receive, seen)
         finally:
             took = time.perf_counter() - started
             metrics.observe_request(self.meter, scope["method"], _template(scope), status, took)

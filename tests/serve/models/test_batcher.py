@@ -211,3 +211,23 @@ def test_the_budget_is_kept(tiny_bundle: Callable[..., Bundle]) -> None:
     with batcher.on_its_way():
         batcher.run(feed(2, 1))
     assert batcher.calls == 1
+
+
+def test_a_case_that_another_one_took_along_waits_while_a_lane_is_free(
+    tiny_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken out of the queue and not done: the queue may be empty then, and it must not take a lane for itself."""
+    batcher = Batcher(Predictor(tiny_bundle(), 1).engine, most=16, budget=60.0, lanes=2)
+    held = Held(monkeypatch)
+    with ThreadPoolExecutor(2) as threads:
+        with batcher.on_its_way():  # the first one waits for company
+            first = threads.submit(batcher.run, feed(1, 1))
+            until(lambda: batcher.waiting == 1)
+            second = threads.submit(batcher.run, feed(1, 2))
+            until(lambda: batcher.waiting == 2)
+        until(lambda: held.seen == [2])
+        batcher._look_again()  # what wakes it: another case's coming, or its client's going away
+        assert not second.done()
+        held.go.set()
+        assert len(first.result(60).logits) == len(second.result(60).logits) == 1
+    assert held.seen == [2]

@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from insula.serve.api.cursor import After, Limit, Page, following, seen
 from insula.serve.api.guard import SELF, Acting, Routes
-from insula.serve.api.shapes import (
+from insula.serve.api.shapes import Id
+from insula.serve.api.shapes_people import (
     GlassReason,
-    Id,
     Key,
     MadeKey,
     NewKey,

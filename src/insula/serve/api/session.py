@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from insula.serve.api.guard import SELF, Acting, Routes
-from insula.serve.api.shapes import LogIn, Me, NewPassword, Session
+from insula.serve.api.shapes_people import LogIn, Me, NewPassword, Session
 from insula.serve.faults import RequestError
 from insula.serve.models.limit import ClientLimit
 from insula.serve.people import log_in, oidc, sessions, user, users

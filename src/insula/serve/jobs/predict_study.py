@@ -23,6 +23,7 @@ from insula.serve.models.loaded import Loaded, Result
 from insula.serve.models.pool import Pool
 from insula.serve.monitor import metrics
 from insula.serve.monitor.kept import monitored
+from insula.serve.monitor.traces import span
 from insula.serve.people import user
 from insula.serve.scans_of import scans_of
 from insula.serve.service import Service
@@ -85,7 +86,8 @@ def handler(service: Service, load: Callable[[str], Loaded] | None = None) -> Ha
                 if cancelled():
                     raise GivenUpError
                 report(0.2 + 0.7 * number / len(arms), "reading and predicting")
-                done.append(_predicted(service, opened(arm.bundle_id), arm, by_role, known, job, home))
+                with span("predict", model=arm.name, arm=arm.arm, attempt=job.attempts, files=len(named)):
+                    done.append(_predicted(service, opened(arm.bundle_id), arm, by_role, known, job, home))
         report(0.95, "storing")
         return lambda connection: _store(service, connection, job, done)
 

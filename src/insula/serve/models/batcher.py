@@ -132,7 +132,8 @@ class Batcher(Engine):
             self._queue.append(mine)
             self._turn.notify_all()  # one that waits for company may have it now
             try:
-                while not mine.done and (self._at_work >= self.lanes or self._queue[0] is not mine):
+                # another one may have taken this case out of the queue and not be done with it
+                while not mine.done and (self._at_work >= self.lanes or self._queue[:1] != [mine]):
                     self._leave_if_given_up(mine)
                     self._turn.wait()
                 if mine.done:

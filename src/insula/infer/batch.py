@@ -14,7 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from insula.bundle.types import Bundle
 from insula.core.errors import InsulaError, LimitError, ScanError, UnsuitableScanError
 from insula.core.recipe_policy import Source
 from insula.core.types import FloatArray
@@ -22,9 +21,10 @@ from insula.infer import batch_record, batch_rows
 from insula.infer.batch_items import Item
 from insula.infer.batch_record import Counts, Known, Watch
 from insula.infer.batch_rows import Row
+from insula.infer.blas import one_thread
 from insula.infer.decide import decide
 from insula.infer.predict import Predictor
-from insula.infer.uncertainty import SOURCES
+from insula.infer.uncertainty import asked
 
 _AHEAD = 2  # cases on their way for each reader
 _LASTING = (ScanError, UnsuitableScanError)
@@ -37,12 +37,6 @@ class _Ready:
     views: dict[str, tuple[FloatArray, ...]]
     cautions: tuple[str, ...]
     known: dict[str, str]
-
-
-def asked(bundle: Bundle, ask: Collection[Source]) -> tuple[Source, ...]:
-    """The sources of uncertainty that are drawn: those asked for, and those by which the policy decides."""
-    needed = bundle.recipe.policy.refer.sources
-    return tuple(source for source in SOURCES if source in ask or source in needed)
 
 
 def batch(
@@ -61,6 +55,7 @@ def batch(
     root: under which the items' files lie. readers: cases that are read and prepared at once. A row whose failure may
     be the machine's (memory, a disk) is tried again by the next run. Raises as `batch_record.opened`.
     """
+    one_thread()
     sources = asked(predictor.bundle, ask)
     with batch_record.opened(out, predictor.bundle, sources, passes, root.name, watch) as record:
         for item, row in rows(predictor, items, root, record.known, sources, passes, readers):

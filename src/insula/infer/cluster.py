@@ -22,10 +22,11 @@ from insula.bundle.types import Bundle
 from insula.core.errors import ScanError
 from insula.core.recipe_policy import Source
 from insula.core.types import Case, Cohort, Scan
-from insula.infer import archive_store, batch, batch_items, batch_record, batch_rows
+from insula.infer import archive_store, batch, batch_items, batch_record, batch_rows, uncertainty
 from insula.infer.batch_items import Item
 from insula.infer.batch_record import Counts, Known, Watch
 from insula.infer.batch_rows import Row
+from insula.infer.blas import one_thread
 from insula.infer.predict import Predictor
 from insula.scans import cluster_pool
 from insula.scans.sandbox import Sandbox
@@ -61,7 +62,7 @@ def cluster(
     for each CPU of the cluster unless told. Raises MissingPartError without Ray, otherwise as `batch.batch`.
     """
     where = archive.root if isinstance(archive, Cohort) else archive
-    job = Job(where, batch.asked(bundle, ask), passes)
+    job = Job(where, uncertainty.asked(bundle, ask), passes)
     units = _of_cohort(archive) if isinstance(archive, Cohort) else _of_archive(archive, bundle)
     name = Path(where.rstrip("/")).name
     with batch_record.opened(out, bundle, job.sources, passes, name, watch) as record:
@@ -127,6 +128,7 @@ class Worker:
     """What does the units, on one machine or as an actor. known: of the record."""
 
     def __init__(self, bundle: Bundle, known: Known, job: Job) -> None:
+        one_thread()
         self._pool = Sandbox(1).start()
         self._predictor = Predictor(bundle, job.threads, self._pool.read_files)
         self._known = known

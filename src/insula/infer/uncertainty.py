@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, get_args
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 from scipy.stats import t
 
+from insula.bundle.types import Bundle
 from insula.core.recipe_policy import Source
 from insula.core.types import Uncertainty
 from insula.metrics.probabilities import Kind, exclusive
@@ -63,3 +65,9 @@ def interval(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], N
     half = float(t.ppf(0.5 + LEVEL / 2, n - 1)) * x.std(axis=0, ddof=1) * np.sqrt(1.0 + 1.0 / n)
     middle = x.mean(axis=0)
     return expit(middle - half), expit(middle + half)
+
+
+def asked(bundle: Bundle, ask: Collection[Source]) -> tuple[Source, ...]:
+    """The sources of uncertainty that are drawn: those asked for, and those by which the policy decides."""
+    needed = bundle.recipe.policy.refer.sources
+    return tuple(source for source in SOURCES if source in ask or source in needed)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
 from insula.scans import attributes
 from insula.scans.regrid import UPRIGHT
+
+if TYPE_CHECKING:  # pydicom takes half a second to come, and not everybody who reads a NIfTI file has use for it
+    from pydicom.dataset import Dataset
 
 DOUBT = "doubtful header: "
 SMALLEST_MM, LARGEST_MM = 1e-4, 2000.0  # microscopes and scouts, whose slice is as thick as the body, lie within

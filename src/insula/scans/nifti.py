@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from insula.core.errors import InsulaError, LimitError, ScanError
 from insula.core.types import Units, Volume
-from insula.scans import doubt, limits
+from insula.scans import limits
 from insula.scans.limits import LIMITS, Limits
 from insula.scans.orient import to_lps
 
@@ -83,6 +83,8 @@ def read(path: Path, allowed: Limits = LIMITS) -> Volume:
 
 
 def _read(path: Path, allowed: Limits) -> Volume:
+    from insula.scans import doubt  # with pydicom, which only those who read a scan need
+
     header, oddities = _header(head(path), path)
     sides = _dimensions(header, path, allowed)
     dtype = header.get_data_dtype()
@@ -226,6 +228,8 @@ def _scaled(raw: NDArray[Any], header: Any) -> NDArray[np.float32]:
 
 
 def _affine(header: Any, name: str, notes: list[str]) -> NDArray[np.float64]:
+    from insula.scans import doubt  # with pydicom, which only those who read a scan need
+
     if int(header["qform_code"]) == 0 and int(header["sform_code"]) == 0:
         notes.append("no orientation in the header: left and right not certain")
     affine = np.asarray(header.get_best_affine(), dtype=np.float64)

@@ -20,7 +20,6 @@ from insula.serve.model import line_of, needed, pool_of
 from insula.serve.models.limit import ClientLimit
 from insula.serve.models.line import Line
 from insula.serve.models.loaded import Loaded
-from insula.serve.service import keeps_records, open_service
 from insula.serve.settings import Settings, check
 from insula.serve.shield import Shield
 from insula.serve.upload import MOST_FILES, files_of, flag, form_of
@@ -55,8 +54,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(Shield, settings=settings)
     _add_handlers(app)
-    if keeps_records(settings):
-        from insula.serve.full import add_records
+    if settings.database:
+        from insula.serve.full import add_records  # a second of imports that the plain service does without
+        from insula.serve.service import open_service
 
         add_records(app, open_service(settings, pool, line, limit), stack)
     else:

@@ -12,9 +12,9 @@ from insula.bundle.types import Bundle
 from insula.core.errors import ScanError, UnsuitableScanError
 from insula.core.recipe_policy import Source
 from insula.core.types import Case, Scan
-from insula.infer.batch import asked
 from insula.infer.decide import decide
 from insula.infer.predict import Predictor
+from insula.infer.uncertainty import asked
 from insula.infer.writers import as_dict
 from insula.serve.faults import RequestError
 from insula.serve.models.loaded import Loaded

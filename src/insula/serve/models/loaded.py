@@ -15,11 +15,12 @@ from insula.bundle.types import Bundle
 from insula.core.errors import InsulaError
 from insula.core.recipe_policy import Source
 from insula.core.types import Case, Decision, Prediction, Scan, Volume
-from insula.infer.batch import asked
+from insula.infer.blas import one_thread
 from insula.infer.decide import decide, withheld
 from insula.infer.feed import Views
 from insula.infer.predict import Predictor
 from insula.infer.providers import RUNTIME
+from insula.infer.uncertainty import asked
 from insula.infer.writers import named
 from insula.scans import sandbox
 from insula.scans.limits import Limits
@@ -54,6 +55,7 @@ class Loaded:
     """
 
     def __init__(self, bundle: Bundle | Path, threads: int = 0, budget: float = 0.0) -> None:
+        one_thread()
         pool = sandbox.shared().start()  # uploads are decoded in processes of their own, which wake up meanwhile
         self.bundle = load(bundle) if isinstance(bundle, Path) else bundle
         self.predictor = Predictor(self.bundle, threads or None, _read)

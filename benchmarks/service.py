@@ -278,6 +278,7 @@ def met(name: str, value: float) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="a few requests of each kind, and no judgement")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="the page of docs/results")
     given = parser.parse_args()
     from machine import described
 
@@ -300,7 +301,43 @@ def main() -> int:
     rounded = {encoder: {name: round(value, 3) for name, value in one.items()} for encoder, one in figures.items()}
     told = {"bench": "service", "machine": described(cores), "load": before, "quick": given.quick}
     print(json.dumps({**told, "figures": rounded, "goals": GOALS, "holds": holds}))
+    if given.write:
+        given.write.write_text(page(figures, f"{described(cores)}; load before {before:.1f}"), encoding="utf-8")
     return 0 if holds or given.quick else 1
+
+
+SAID = {
+    "throughput": f"cases a second over HTTP, {CLIENTS} clients, of the bare loop (read, prepare, run)",
+    "p99_at_half": "99th percentile at half that load, in turns of the bare loop",
+    "p99_of_engine_alone": "the same, in runs of the engine alone",
+    "single": "one request with map and 30 dropout passes, in turns of the bare loop",
+    "times_usual": "cases a second, of Flask, gunicorn, eager PyTorch, gradient map and 30 full passes",
+    "ready_s": "seconds from the start until it listens, beyond loading and warming the model",
+    "requests_a_second": f"cases a second, {CLIENTS} clients",
+    "turn_ms": "ms of a turn of the bare loop",
+    "engine_ms": "ms of the engine in it",
+    "usual_a_second": "cases a second of the usual way",
+}
+
+
+def page(figures: dict[str, dict[str, float]], machine: str) -> str:
+    """The table of all figures with their goals."""
+    names = list(figures)
+    lines = [
+        "# The service beside the bare engine",
+        "",
+        "Written by `python benchmarks/service.py --write docs/results/service.md`; clients, service and bare loop",
+        f"share one machine: {machine}. Random weights, CT slices of 512² as DICOM, sides in turn in one run.",
+        "",
+        "| | goal | " + " | ".join(names) + " | |",
+        "|---|---|" + "---:|" * len(names) + "---|",
+    ]
+    for name, said in SAID.items():
+        goal = f"{'≥' if name in AT_LEAST else '≤'} {GOALS[name]:g}" if name in GOALS else ""
+        held = all(met(name, figures[n][name]) for n in names) if name in GOALS else None
+        word = "" if held is None else "met" if held else "missed"
+        lines.append(f"| {said} | {goal} | " + " | ".join(f"{figures[n][name]:.2f}" for n in names) + f" | {word} |")
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":

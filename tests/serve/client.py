@@ -27,7 +27,12 @@ def client(bundle: Bundle | None, **options: Any) -> TestClient:
 
 
 def dicom(
-    modality: str = "CT", number: int = 1, series: str = "1.2.3.4", seed: int = 0, name: str = "Doe^Jane"
+    modality: str = "CT",
+    number: int = 1,
+    series: str = "1.2.3.4",
+    seed: int = 0,
+    name: str = "Doe^Jane",
+    patient: str = "ID-4711",
 ) -> bytes:
     """One slice of noise as a DICOM file that names a patient."""
     meta = FileMetaDataset()
@@ -36,7 +41,7 @@ def dicom(
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     file = FileDataset("x", {}, file_meta=meta, preamble=b"\0" * 128)
     file.SOPClassUID, file.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    file.PatientName, file.PatientID = name, "ID-4711"
+    file.PatientName, file.PatientID = name, patient
     file.StudyInstanceUID, file.SeriesInstanceUID = "1.2.3", series
     file.Modality = modality
     file.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]

@@ -30,24 +30,24 @@ def zipped(**members: bytes) -> bytes:
 
 
 def test_a_series_is_one_scan_with_its_facts() -> None:
-    with taken({"": [upload(dicom(number=n)) for n in (1, 2, 3)]}) as found:
+    with taken({"scan": [upload(dicom(number=n)) for n in (1, 2, 3)]}) as found:
         (scan,) = found.facts["scan"]["scans"]
         assert (scan["modality"], scan["slices"], scan["rows"], scan["spacing_mm"]) == ("CT", 3, 24, [1, 1, 3])
-        assert [f.role for f in found.files] == ["", "", ""]
+        assert [f.role for f in found.files] == ["scan"] * 3
         assert all(f.path.is_file() for f in found.files)
         held = found.files[0].path
     assert not held.exists()
 
 
 def test_no_name_of_a_patient_stands_in_the_facts() -> None:
-    with taken({"": [upload(dicom(number=n)) for n in (1, 2)]}) as found:
+    with taken({"scan": [upload(dicom(number=n)) for n in (1, 2)]}) as found:
         assert "Doe" not in str(found.facts)
         assert "4711" not in str(found.facts)
 
 
 def test_two_series_are_told_apart() -> None:
     sent = [upload(dicom(number=n, series=s)) for s in ("1.2.3.4", "1.2.3.5") for n in (1, 2)]
-    with taken({"": sent}) as found:
+    with taken({"scan": sent}) as found:
         assert [one["series"] for one in found.facts["scan"]["scans"]] == [1, 2]
 
 
@@ -71,13 +71,29 @@ def test_scans_by_role_and_a_zip_of_a_series() -> None:
     ids=["empty", "text", "cut", "cut-png", "zeros", "bomb"],
 )
 def test_rubbish_is_refused_with_its_reason_and_without_our_folder(data: bytes, said: str) -> None:
-    with pytest.raises(InsulaError, match=said) as caught, taken({"": [upload(data)]}):
+    with pytest.raises(InsulaError, match=said) as caught, taken({"scan": [upload(data)]}):
         raise AssertionError("nothing is taken")
     assert "/tmp" not in str(caught.value)
     assert "insula-" not in str(caught.value)
 
 
 def test_names_that_lead_elsewhere_lead_nowhere(tmp_path: Path) -> None:
-    with taken({"": [upload(dicom(), "../../../etc/passwd")]}) as found:
+    with taken({"scan": [upload(dicom(), "../../../etc/passwd")]}) as found:
         assert found.files[0].name == "passwd"
         assert found.files[0].path.name == "upload-1"
+
+
+def test_two_patients_are_not_one_study() -> None:
+    with (
+        pytest.raises(InsulaError, match="name 2 patients") as caught,
+        taken({"ct": [upload(dicom())], "scan": [upload(dicom(number=2, patient="OTHER-7"))]}),
+    ):
+        raise AssertionError("nothing is taken")
+    assert "OTHER-7" not in str(caught.value)
+
+
+def test_the_series_of_a_zip_file_are_files_of_their_own() -> None:
+    members = {f"s{s}_{n}": dicom(number=n, series=f"1.2.3.{s}") for s in (4, 5) for n in (1, 2)}
+    with taken({"scan": [upload(zipped(**members, readme_txt=b"hello"), "a.zip")]}) as found:
+        assert len(found.files) == 4
+        assert [one["series"] for one in found.facts["scan"]["scans"]] == [1, 2]

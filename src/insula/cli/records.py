@@ -58,8 +58,15 @@ def upgrade(as_json: bool) -> None:
 @json_option
 def check(as_json: bool) -> None:
     """Say where the records stand, and change nothing; the exit code is 34 where an upgrade is needed."""
+    from pathlib import Path
+
+    from insula.core.errors import UsageError
+    from insula.serve.settings import Settings
     from insula.serve.store import migrate
 
+    kind, _, place = Settings().database.partition(":///")
+    if kind == "sqlite" and not Path(place).is_file():
+        raise UsageError(f"There is no file '{place}', which INSULA_DATABASE names; insula records upgrade makes it.")
     with _engine() as engine:
         state = migrate.check(engine)
     said = f"The records are of migration {state.found or 'none'}, this program needs {state.needed}."

@@ -33,6 +33,10 @@ def create_app(settings: Settings) -> FastAPI:
     TrailError for records that cannot be gone on with.
     """
     check(settings)
+    if settings.database:
+        from insula.serve.service import check_records
+
+        check_records(settings)
     pool, line = pool_of(settings), line_of(settings)
     limit = ClientLimit(settings.per_minute, settings.burst)
     stack = ExitStack()

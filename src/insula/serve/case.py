@@ -34,6 +34,7 @@ from insula.serve.jobs.predict_study import VIEW
 from insula.serve.models import choose
 from insula.serve.narrative.record import CaseRecord, Hottest, Reviewed, Scanned
 from insula.serve.narrative.written import record_of
+from insula.serve.people.user import find
 from insula.serve.service import Service
 from insula.serve.store import predictions, reviews, studies
 from insula.serve.store.predictions import StoredPrediction
@@ -47,7 +48,7 @@ _VERDICTS = {"agree": "agree", "override": "disagree", "cannot_tell": "undecided
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """All rows that tell of one prediction. recipe and thresholds: of the model that made it, loaded or not."""
+    """All rows that tell of one prediction. readers: id → log-in name. The model need not be loaded."""
 
     prediction: StoredPrediction
     study: studies.Study
@@ -55,6 +56,7 @@ class CaseFacts:
     recipe: Recipe
     reviews: tuple[Read, ...]
     views: Mapping[str, View]
+    readers: Mapping[str, str]
 
 
 def facts_of(connection: Connection, service: Service, prediction: StoredPrediction) -> CaseFacts:
@@ -69,6 +71,7 @@ def facts_of(connection: Connection, service: Service, prediction: StoredPredict
         choose.recipe_of(model),
         tuple(one for one in said if one.prediction_id in (None, prediction.id)),
         {one.role: view.unpack(service.files.get(one.sha256)) for one in kept},
+        {one.reviewer_id: find(connection, one.reviewer_id).name for one in said if one.reviewer_id},
     )
 
 
@@ -129,7 +132,7 @@ def report(facts: CaseFacts, language: Language, summary: Summary | None) -> Cas
         further=tuple(_further(stored.answer["also"], recipe)),
         summary=summary,
         notes=(facts.study.note,) if facts.study.note else (),
-        review=None if said is None else _review(said),
+        review=None if said is None else _review(said, facts.readers),
     )
 
 
@@ -183,6 +186,8 @@ def _labels(facts: CaseFacts) -> tuple[str, ...]:
     if target.kind == "multiclass" or facts.prediction.action == "reject":
         return ()
     held = facts.prediction.answer["probabilities"].items()
+    if target.any_of_the_others and not facts.prediction.answer["positive"]:
+        return ()  # a kind without the finding itself would contradict the answer
     return tuple(name for name, p in held if p is not None and p >= thresholds.get(name, 2.0))
 
 
@@ -227,5 +232,6 @@ def _measured(written: Sequence[Mapping[str, Any]]) -> Sequence[Measured]:
     return found
 
 
-def _review(said: Read) -> Review:
-    return Review(said.verdict, said.signature, said.created_at, said.label or "", said.comment)
+def _review(said: Read, readers: Mapping[str, str]) -> Review:
+    account = readers.get(said.reviewer_id or "", "an account that is gone")
+    return Review(said.verdict, f"{said.signature} ({account})", said.created_at, said.label or "", said.comment)

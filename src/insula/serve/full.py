@@ -92,8 +92,16 @@ def _plain(service: Service) -> Any:
 
 
 def _in_charge(service: Service) -> Loaded | None:
-    """The model of the plain endpoints: that of the settings, or the first one that is loaded."""
-    return service.pool.first()
+    """The model of the plain endpoints: the active one of the name that the settings' bundle has, or the only one.
+
+    None where no model is active, so that one which was retired answers nowhere.
+    """
+    with reading(service.records) as connection:
+        active = {one.bundle_id: one.name for one in choose.models(connection) if one.state == "active"}
+    serving = [one for one in service.pool.all() if one.bundle.id in active]
+    first = service.pool.first()
+    same = [one for one in serving if first is not None and active[one.bundle.id] == first.bundle.recipe.name]
+    return same[0] if same else serving[0] if len(serving) == 1 else None
 
 
 def _take_in(service: Service) -> None:

@@ -6,6 +6,8 @@ its number in the request, and nothing of the request stays.
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,8 +19,9 @@ from starlette.datastructures import UploadFile
 
 from insula.core.errors import InsulaError, ScanError
 from insula.core.types import Volume
-from insula.scans import catalogue, sandbox
+from insula.scans import archive, catalogue, header, sandbox
 from insula.scans import read as scans
+from insula.serve.faults import RequestError
 from insula.serve.model import LIMITS
 from insula.serve.upload import mend, put_down, shown_name
 
@@ -64,12 +67,54 @@ def taken(parts: Mapping[str, Sequence[UploadFile]]) -> Iterator[Intake]:
             for number, (role, sent) in enumerate(parts.items()):
                 folder = home / f"part-{number}"
                 folder.mkdir()
-                paths = put_down(sent, folder)
-                files += [Taken(p, role, shown_name(f)) for p, f in zip(paths, sent, strict=True)]
-                facts[role] = describe(folder, paths)
+                named = zip(put_down(sent, folder), map(shown_name, sent), strict=True)
+                here = [one for path, shown in named for one in _members(path, shown, folder)]
+                files += [Taken(path, role, shown) for path, shown in here]
+                facts[role] = describe(folder, [path for path, _ in here])
+            _check_one_patient([one.path for one in files])
         except InsulaError as error:
             raise mend(error, home) from error
         yield Intake(tuple(files), facts)
+
+
+def _members(path: Path, shown: str, folder: Path) -> list[tuple[Path, str]]:
+    """A file and its name; of a zip file the scans in it, so that each can be told apart and chosen later.
+
+    Raises ScanError for a zip file that holds no scan.
+    """
+    if scans.sniff(path) != "zip":
+        return [(path, shown)]
+    found: list[tuple[Path, str]] = []
+    strangers: list[ScanError] = []
+    with archive.unpacked(path, LIMITS) as inside:
+        for member in scans.files_below(inside, LIMITS):
+            try:
+                if scans.sniff(member) == "dicomdir":  # an index of files that are here themselves
+                    continue
+            except ScanError as error:
+                strangers.append(error)
+                continue
+            target = folder / f"{path.name}-{len(found) + 1}"
+            shutil.copyfile(member, target)
+            found.append((target, member.name))
+    path.unlink()
+    if not found:
+        raise strangers[0] if strangers else ScanError(f"'{shown[:60]}' holds no file; pack it again.")
+    return found
+
+
+def _check_one_patient(paths: Sequence[Path]) -> None:
+    """Raise RequestError where the headers of DICOM files name more than one patient; their ids are not repeated."""
+    ids = set()
+    for path in paths:
+        if scans.sniff(path) == "dicom":
+            with contextlib.suppress(InsulaError):  # what cannot be read was told before
+                ids.add(header.read(path, LIMITS).attributes.get("patient_id", ""))
+    ids.discard("")
+    if len(ids) > 1:
+        raise RequestError(
+            422, "several_patients", f"The files' headers name {len(ids)} patients; send one study for each patient."
+        )
 
 
 def describe(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:

@@ -72,16 +72,25 @@ def keeps_records(settings: Settings) -> bool:
     return bool(settings.database)
 
 
+def check_records(settings: Settings) -> None:
+    """Refuse settings of records that cannot be, before a model is loaded for nothing. Raises UsageError."""
+    if not settings.files:
+        raise UsageError(
+            "INSULA_DATABASE is set and INSULA_FILES is not; name a folder for the files, or s3://BUCKET/FOLDER."
+        )
+    trail_key(settings)
+    read_people_settings(settings.host)
+    read_monitor_settings()
+    endpoint_of(settings)
+
+
 def open_service(settings: Settings, pool: Pool, line: Line, limit: ClientLimit) -> Service:
     """Open records, files and the trail; the records are brought to this version first.
 
     Raises UsageError for a setting that is missing or wrong, RecordsError and TrailError for records and a trail that
     cannot be gone on with.
     """
-    if not settings.files:
-        raise UsageError(
-            "INSULA_DATABASE is set and INSULA_FILES is not; name a folder for the files, or s3://BUCKET/…."
-        )
+    check_records(settings)
     key = trail_key(settings)
     people = read_people_settings(settings.host)
     records = connect(settings.database)

@@ -62,6 +62,11 @@ def test_a_second_version_runs_along_unseen_then_takes_a_share_then_takes_over(t
     assert admin.put(f"{HERE}/{second}/state", json={"state": "active"}).json()["state"] == "active"
     assert [one["state"] for one in admin.get(HERE).json()] == ["retired", "active"]
     assert made.predicted(patient="S-2")["bundle_id"] == second
+    assert client.get("/model_info").json()["bundle_id"] == second, "the plain endpoints as well"
+    assert admin.put(f"{HERE}/{second}/state", json={"state": "retired"}).json()["state"] == "retired"
+    assert client.get("/model_info").status_code == 503
+    assert client.get("/health").json()["model_loaded"] is False
+    assert admin.put(f"{HERE}/{second}/state", json={"state": "active"}).status_code == 200
     asked = client.post(f"/api/v1/studies/{found['study_id']}/predictions", json={"model": first})
     assert (asked.status_code, asked.json()["code"]) == (409, "not_serving")
 

@@ -106,6 +106,8 @@ def test_reviews_the_queue_and_what_the_trail_tells(made: Made) -> None:
     }
     where = f"/api/v1/studies/{found['study_id']}/reviews"
     assert made.client("reader").post(where, json=body).status_code == 403
+    other = client.post(where, json={**body, "target": "banana"})
+    assert (other.status_code, other.json()["code"]) == (422, "bad_target")
     said = client.post(where, json=body)
     assert said.status_code == 201, said.text
     assert client.get(f"{HERE}/{found['id']}").json()["reviewed"] is True

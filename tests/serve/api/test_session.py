@@ -16,6 +16,7 @@ def test_a_session_begins_with_a_cookie_that_no_script_reads_and_ends_for_good(m
     assert cookie.startswith("__Host-insula=")
     assert {"HttpOnly", "Secure", "SameSite=Strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
     assert client.get(HERE).json()["name"] == "reader"
+    assert client.get(HERE).json()["csrf"] == answer.json()["csrf"]
     secret = client.cookies["__Host-insula"]
     assert client.delete(HERE).status_code == 403, "without its token"
     assert client.delete(HERE, headers={"X-CSRF-Token": answer.json()["csrf"]}).status_code == 204

@@ -200,6 +200,9 @@ def _status(report: CaseReport) -> str:
 def _conclusion(report: CaseReport, t: dict[str, str]) -> str:
     given = report.answer
     said = [t["limits"], say.headline(report, t), t[given.action], *given.reasons]
+    if report.review is not None:  # who has read it has the first word
+        read = [f"{t['review']}: {report.review.verdict}", report.review.label]
+        said = [t["limits"], ", ".join(part for part in read if part), *said[1:]]
     return _text(" ".join(words.sentence(part) for part in said if part))
 
 

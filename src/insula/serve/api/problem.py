@@ -17,10 +17,10 @@ MEDIA = "application/problem+json"
 class Problem(BaseModel):
     """Why a request was refused.
 
-    type: a name of the rule, under the address of the documentation. code: the same rule as one word, to branch on.
+    type: a name of the rule. code: the same rule as one word, to branch on.
     """
 
-    type: str = Field(examples=["/docs/problems#unreadable_scan"])
+    type: str = Field(examples=["urn:insula:problem:unreadable_scan"])
     title: str = Field(examples=["Unprocessable Content"])
     status: int = Field(examples=[422])
     code: str = Field(examples=["unreadable_scan"])
@@ -30,7 +30,7 @@ class Problem(BaseModel):
 def response(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """One problem."""
     body = Problem(
-        type=f"/docs/problems#{code}", title=HTTPStatus(status).phrase, status=status, code=code, detail=detail
+        type=f"urn:insula:problem:{code}", title=HTTPStatus(status).phrase, status=status, code=code, detail=detail
     )
     return JSONResponse(body.model_dump(), status, dict(headers or {}), media_type=MEDIA)
 

@@ -14,6 +14,7 @@ from insula.serve.api.guard import Acting, Routes
 from insula.serve.api.predictions import predictions_of, visible_prediction
 from insula.serve.api.shapes import Id, NewReview, Review, Waiting
 from insula.serve.faults import RequestError
+from insula.serve.models import choose
 from insula.serve.people.visible import require_project, studies_of
 from insula.serve.service import Service
 from insula.serve.store import review_queue, reviews, studies
@@ -39,12 +40,14 @@ def routes(service: Service) -> APIRouter:
                 return earlier
             study = studies.get(connection, study_id, studies_of(acting.caller))
             require_project(acting.caller, study.project_id)
+            bundle_id = None
             if asked.prediction is not None:
                 of = visible_prediction(connection, acting.caller, asked.prediction)
                 if of.study_id != study_id:
                     raise RequestError(422, "other_study", "The prediction is of another study; name one of this.")
+                bundle_id = of.bundle_id
             said = Said(asked.target, asked.verdict, asked.signature, asked.label, asked.comment)
-            known = _labels(service, connection, asked)
+            known = _labels(connection, asked, bundle_id)
             name = reviews.write(connection, study_id, acting.caller.user_id, said, asked.prediction, known)
             (found,) = (one for one in reviews.shown(connection, study_id, acting.caller.user_id) if one.id == name)
             acting.told(review=name)
@@ -90,12 +93,20 @@ def routes(service: Service) -> APIRouter:
     return made.router
 
 
-def _labels(service: Service, connection: Connection, asked: NewReview) -> tuple[str, ...] | None:
-    """The labels that a target has in a loaded model with a target of its name; None where none is loaded."""
-    for model in service.pool.all():
-        if asked.target in model.bundle.recipe.targets:
-            return tuple(model.bundle.recipe.targets[asked.target].classes) or None
-    return None
+def _labels(connection: Connection, asked: NewReview, bundle_id: str | None) -> tuple[str, ...] | None:
+    """The labels that a target has: of the prediction's model, or of any that is registered; None where there is none.
+
+    Raises RequestError 422 for a target that is no question of theirs: such a review would count nowhere.
+    """
+    models = [one for one in choose.models(connection) if bundle_id in (None, one.bundle_id)]
+    targets = {name: target for one in models for name, target in choose.recipe_of(one).targets.items()}
+    if not targets:  # people label from scratch where there is no model yet
+        return None
+    if asked.target not in targets:
+        raise RequestError(
+            422, "bad_target", f"There is no question '{asked.target[:40]}'; choose of {', '.join(targets)}."
+        )
+    return tuple(targets[asked.target].classes) or None
 
 
 def _place(after: str | None) -> Place | None:

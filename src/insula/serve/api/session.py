@@ -56,7 +56,9 @@ def routes(service: Service) -> APIRouter:
     @made.get("", SELF, quiet=True)
     def me(acting: Acting) -> Me:
         """Who you are and what you may do."""
-        return _me(acting.caller)
+        me = _me(acting.caller)
+        secret = _shown(acting.request, service) if acting.caller.how == "session" else ""
+        return me.model_copy(update={"csrf": sessions.csrf_of(secret)}) if secret else me
 
     @made.delete("", SELF, status_code=204)
     def end(acting: Acting) -> Response:
@@ -116,7 +118,7 @@ def _begun(service: Service, started: Started) -> Response:
         who = user.find(connection, started.user_id)
         projects = ids_of(connection, who.id)
     caller = Caller(who.id, who.name, who.role, projects, "session", session_id=started.id)
-    body = Session(**_me(caller).model_dump(), csrf=started.csrf, ends_at=started.ends_at)
+    body = Session(**{**_me(caller).model_dump(), "csrf": started.csrf, "ends_at": started.ends_at})
     return JSONResponse(
         body.model_dump(mode="json"), headers={"Set-Cookie": session_cookie(started.secret, service.people)}
     )

@@ -19,7 +19,7 @@ class LogIn(Asked):
 
 
 class Me(BaseModel):
-    """Who the caller is, and what he may do."""
+    """Who the caller is, and what he may do. csrf: of a session, to be sent as X-CSRF-Token."""
 
     id: str
     name: str
@@ -27,6 +27,7 @@ class Me(BaseModel):
     permissions: list[Permission]
     projects: list[str]
     how: Literal["session", "key", "token", "local"]
+    csrf: str | None = None
 
 
 class Session(Me):

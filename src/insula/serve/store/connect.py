@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,7 @@ def _sqlite(database: str) -> Engine:
     if database in ("", ":memory:"):
         raise UsageError("INSULA_DATABASE names no file; write sqlite:////PATH/insula.db.")
     Path(database).parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))  # names of patients: for its owner alone
     engine = create_engine(f"sqlite:///{database}", connect_args={"timeout": 30}, pool_size=20, max_overflow=20)
 
     @event.listens_for(engine, "connect")

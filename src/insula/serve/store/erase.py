@@ -85,7 +85,8 @@ def export_patient(connection: Connection, files: Files, patient_id: str, target
     """
     held = _held(connection, patient_id)
     try:
-        with target.open("xb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        target.touch(0o600, exist_ok=False)  # all of a patient: for its owner alone
+        with target.open("wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
             for kind, row in _stored_rows(held):
                 row["path"] = f"{kind}/{row['seq']:08d}-{row['role'] or row.get('kind', '')}"
                 with files.open(row["sha256"]) as source, archive.open(row["path"], "w", force_zip64=True) as inside:

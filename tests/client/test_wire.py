@@ -71,7 +71,11 @@ def test_without_such_a_time_pauses_grow_and_tries_end() -> None:
     assert [0.5 * 2**n / 2 <= pause <= 0.5 * 2**n for n, pause in enumerate(slept)] == [True] * 3
 
 
-@pytest.mark.parametrize("wanted", ["3600", format_datetime(datetime.now(UTC) + timedelta(days=2), usegmt=True)])
+@pytest.mark.parametrize(
+    "wanted",
+    ["3600", format_datetime(datetime.now(UTC) + timedelta(days=2), usegmt=True)],
+    ids=["seconds", "date"],
+)
 def test_a_time_beyond_the_bound_ends_it_at_once(wanted: str) -> None:
     slept: list[float] = []
     with pytest.raises(RemoteError, match="503"):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from insula.cli.account import account
 from insula.cli.output import emit, json_option
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def export(
     count = 0
     with _records(settings) as engine:
         with writing(engine) as connection:
-            append(connection, key, actor=_who(), action="trail.export", detail={"format": form})
+            append(connection, key, actor=account(), action="trail.export", detail={"format": form})
         part = out.with_name(f"{out.name}.part")
         with reading(engine) as connection, part.open("w", encoding="utf-8", newline="") as file:
             for line in (csv_lines if form == "csv" else json_lines)(matching(connection, wanted)):
@@ -203,14 +202,6 @@ def _records(settings: Settings) -> Iterator[Engine]:
         ) from error
     finally:
         engine.dispose()
-
-
-def _who() -> str:
-    """The account of this process, which, unlike LOGNAME, nobody sets."""
-    try:
-        return f"local:{pwd.getpwuid(os.getuid()).pw_name}"
-    except KeyError:
-        return f"local:{os.getuid()}"
 
 
 def _utc(at: datetime | None) -> datetime | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from insula.cli.account import account
 from insula.cli.output import emit, json_option
 
 if TYPE_CHECKING:
@@ -191,13 +192,11 @@ def _applied(engine: Engine, files: Files, project: str) -> Gone:
 
 def _entry(connection: Connection, action: str, subject: str, detail: Mapping[str, object] | None = None) -> None:
     """What was done, in the trail and in the transaction that does it."""
-    import getpass
-
     from insula.serve.trail.append import append
     from insula.serve.trail.keys import trail_key
 
     key = trail_key(_settings())
-    append(connection, key, actor=f"local:{getpass.getuser()}", action=action, subject=subject, detail=detail or {})
+    append(connection, key, actor=account(), action=action, subject=subject, detail=detail or {})
 
 
 def _project(engine: Engine, project: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from insula.cli.account import account
 from insula.cli.output import emit, json_option
 from insula.serve.people.roles import PERMISSIONS, ROLES, Role
 
@@ -181,7 +181,7 @@ class _Change:
     def tell(self, action: str, subject: str, **detail: object) -> None:
         from insula.serve.trail.append import append
 
-        append(self.connection, self.key, actor=_account(), action=action, subject=subject, detail=detail)
+        append(self.connection, self.key, actor=account(), action=action, subject=subject, detail=detail)
 
 
 @contextmanager
@@ -254,11 +254,3 @@ def _shown(found: User) -> dict[str, Any]:
 def _log_in(found: User) -> str:
     ways = [way for way, there in (("password", found.has_password), ("issuer", found.issuer)) if there]
     return "+".join(ways) or "none"
-
-
-def _account() -> str:
-    """The account of this process, which, unlike LOGNAME, nobody sets."""
-    try:
-        return f"local:{pwd.getpwuid(os.getuid()).pw_name}"
-    except KeyError:
-        return f"local:{os.getuid()}"

@@ -29,13 +29,13 @@ def worker(bundle: Path | None, threads: int, until_idle: bool, json_logs: bool,
     from insula.serve.jobs.worker import work
     from insula.serve.model import line_of, pool_of
     from insula.serve.models.limit import ClientLimit
-    from insula.serve.service import keeps_records, open_service
+    from insula.serve.service import open_service
     from insula.serve.settings import read_settings
     from insula.serve.work import at_work, handlers, worker_name
 
     configure(json_lines=json_logs)
     settings = read_settings(bundle=bundle)
-    if not keeps_records(settings):
+    if not settings.database:
         raise UsageError("No records are named; set INSULA_DATABASE, INSULA_FILES and INSULA_TRAIL_KEY as the service.")
     service = open_service(settings, pool_of(settings), line_of(settings), ClientLimit(0.0, 1))
     if until_idle:

@@ -67,11 +67,6 @@ class Service:
         return found
 
 
-def keeps_records(settings: Settings) -> bool:
-    """Whether the service keeps records, and so has people, jobs and the trail."""
-    return bool(settings.database)
-
-
 def check_records(settings: Settings) -> None:
     """Refuse settings of records that cannot be, before a model is loaded for nothing. Raises UsageError."""
     if not settings.files:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -55,12 +53,6 @@ def routes(service: Service) -> APIRouter:
             "Content-Disposition": 'attachment; filename="cohort.zip"',
             "Content-Length": str(job.result["size"]),
         }
-        return StreamingResponse(_blocks(service, job.result["sha256"]), 200, headers, "application/zip")
+        return StreamingResponse(service.files.blocks(job.result["sha256"]), 200, headers, "application/zip")
 
     return made.router
-
-
-def _blocks(service: Service, sha256: str) -> Iterator[bytes]:
-    with service.files.open(sha256) as stream:
-        while block := stream.read(1 << 20):
-            yield block

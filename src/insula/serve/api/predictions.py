@@ -22,7 +22,7 @@ from insula.serve.jobs.arms import arms_for
 from insula.serve.jobs.queue import Wanted
 from insula.serve.models.choose import SHADOW
 from insula.serve.people.caller import Caller
-from insula.serve.people.visible import require_project, scope, studies_of
+from insula.serve.people.visible import require_project, rows_of, studies_of
 from insula.serve.service import Service
 from insula.serve.store import history, predictions, studies
 from insula.serve.store.history import Filters
@@ -37,7 +37,7 @@ _LONGEST_WAIT = 60
 
 def predictions_of(caller: Caller) -> Visible:
     """Which predictions a caller may see."""
-    return scope(caller, table.c.project_id, table.c.study_id)
+    return rows_of(caller, table)
 
 
 def routes(service: Service) -> APIRouter:

@@ -15,9 +15,9 @@ from insula.serve.api.predictions import predictions_of, visible_prediction
 from insula.serve.api.shapes import Id, NewReview, Review, Waiting
 from insula.serve.faults import RequestError
 from insula.serve.models import choose
-from insula.serve.people.visible import require_project, studies_of
+from insula.serve.people.visible import require_project, rows_of, studies_of
 from insula.serve.service import Service
-from insula.serve.store import review_queue, reviews, studies
+from insula.serve.store import review_queue, reviews, schema, studies
 from insula.serve.store.review_queue import After as Place
 from insula.serve.store.reviews import Said
 
@@ -87,7 +87,7 @@ def routes(service: Service) -> APIRouter:
     def unlabelled(acting: Acting, limit: Limit = 50, after: After = None) -> Page[str]:
         """Ids of studies that have neither a prediction nor a label, the newest first."""
         with acting.read("queue.read") as connection:
-            found = review_queue.unlabelled(connection, studies_of(acting.caller), seen(after), limit)
+            found = review_queue.unlabelled(connection, rows_of(acting.caller, schema.studies), seen(after), limit)
         return Page(items=list(found.rows), next=None if found.before is None else cursor(found.before))
 
     return made.router

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,16 +24,15 @@ from insula.serve.api.guard import Act, Acting, Routes
 from insula.serve.api.shapes import Id, Join, Study, StudyChange, StudyFile, StudyWithFiles
 from insula.serve.faults import RequestError
 from insula.serve.intake import Intake
-from insula.serve.people.visible import patients_of, require_project, studies_of
+from insula.serve.people.visible import patients_of, require_project, rows_of, studies_of
 from insula.serve.service import Service
-from insula.serve.store import patients, studies
+from insula.serve.store import patients, schema, studies
 from insula.serve.store.erase import erase_patient, export_patient, forget
 from insula.serve.store.files import Stored
 from insula.serve.upload import MOST_FILES, form_of
 
 _ROLE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}(\.[1-9][0-9]{0,3})?")
 _FIELDS: Final = frozenset({"project", "patient", "patient_name", "title", "note", "attributes"})
-_BLOCK: Final = 1 << 20
 _ZIP: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"application/zip": {}}, "description": "The zip file."}
 }
@@ -89,7 +88,7 @@ def routes(service: Service) -> APIRouter:
     def listed(acting: Acting, limit: Limit = 50, after: After = None, patient: Id | None = None) -> Page[Study]:
         """Studies that you may see, the newest first."""
         with acting.read("study.list", patient or "") as connection:
-            found = studies.page(connection, studies_of(acting.caller), seen(after), limit, patient)
+            found = studies.page(connection, rows_of(acting.caller, schema.studies), seen(after), limit, patient)
             acting.told(rows=len(found.rows))
         return Page(
             items=[Study.model_validate(one) for one in found.rows],
@@ -165,7 +164,7 @@ def routes(service: Service) -> APIRouter:
             "Content-Disposition": 'attachment; filename="scan.bin"',
             "ETag": f'"{found[0].sha256}"',
         }
-        return StreamingResponse(_blocks(service, found[0].sha256), 200, headers, "application/octet-stream")
+        return StreamingResponse(service.files.blocks(found[0].sha256), 200, headers, "application/octet-stream")
 
     return made.router
 
@@ -334,9 +333,3 @@ def _version(request: Request) -> int:
 def _whole(found: studies.Study, files: Sequence[studies.StudyFile]) -> StudyWithFiles:
     plain = Study.model_validate(found).model_dump()
     return StudyWithFiles(**plain, files=[StudyFile.model_validate(one) for one in files])
-
-
-def _blocks(service: Service, sha256: str) -> Iterator[bytes]:
-    with service.files.open(sha256) as stream:
-        while block := stream.read(_BLOCK):
-            yield block

@@ -69,10 +69,3 @@ def require_project(caller: Caller, project_id: str) -> None:
     """Refuse to work in a project that is not the caller's. Raises RequestError 404, whether it is there or not."""
     if project_id not in caller.projects:
         raise RequestError(404, "no_project", f"There is no project '{project_id[:40]}' among yours.")
-
-
-def scope(
-    caller: Caller, project: ColumnElement[Any], study: ColumnElement[Any]
-) -> frozenset[str] | ColumnElement[bool]:
-    """As `visible`, as the pages of `store` want it: ids of projects, which they ask one by one, where that is all."""
-    return visible(caller, project, study) if caller.opened else caller.projects

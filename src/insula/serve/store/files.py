@@ -90,6 +90,12 @@ class Files:
             copy.seek(0)
             yield copy
 
+    def blocks(self, sha256: str) -> Iterator[bytes]:
+        """The file's bytes in pieces of a megabyte, verified before the first is given. Raises as `open`."""
+        with self.open(sha256) as stream:
+            while block := stream.read(_BLOCK):
+                yield block
+
     def get(self, sha256: str) -> bytes:
         """The file's bytes, verified; for files that fit in memory. Raises as `open`."""
         with self.open(sha256) as stream:

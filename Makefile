@@ -4,7 +4,10 @@ BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 FILES := pyproject.toml constraints.txt
 
-.PHONY: help demo test test-fast test-slow lint format bench bench-% clean
+BUILT := src/insula/serve/web/built
+SCRIPTS := $(shell find web/src -name '*.ts')
+
+.PHONY: help demo test test-browser test-fast test-slow lint format bench bench-% clean web
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -20,7 +23,11 @@ lint: .venv/.test
 	$(BIN)/lint-imports
 
 test-fast: .venv/.test  # one thread a process: two test processes on two cores would wait for each other's threads
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not browser" -n 2 --dist loadfile
+
+test-browser: .venv/.test $(BUILT)/main.js  ## The pages in a real browser: Debian's Chromium.
+	scripts/system-packages browser
+	$(BIN)/python -m pytest -m browser tests/browser
 
 test-slow: .venv/.test  ## Checks that take minutes: the whole demo among them.
 	$(BIN)/python -m pytest -m slow
@@ -46,6 +53,14 @@ bench-service: .venv/.bench  ## HTTP beside the bare engine, and the usual way t
 bench-%: .venv/.test
 	$(BIN)/python benchmarks/$(subst -,_,$*).py
 
+web: $(BUILT)/main.js  ## Build the scripts of the dashboard's pages (TypeScript, by Vite).
+
+$(BUILT)/main.js: web/package.json web/vite.config.ts web/tsconfig.json $(SCRIPTS)
+	scripts/system-packages node
+	@echo "Building the pages' scripts"
+	cd web && npm install --silent --no-progress && npm run --silent check && npm run --silent build -- --logLevel warn
+	@touch $@
+
 docs/reading.md: .venv/.test scripts/reading_table.py
 	$(BIN)/python scripts/reading_table.py
 
@@ -59,7 +74,7 @@ docs/models.md: .venv/.test scripts/models_table.py
 	$(BIN)/python scripts/models_table.py
 
 clean:  ## Remove everything that these targets made.
-	rm -rf .venv runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv runs $(BUILT) web/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/uv: | constraints.txt
 	scripts/system-packages python

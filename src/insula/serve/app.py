@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from insula import __version__
@@ -105,26 +106,37 @@ def _add_plain(app: FastAPI, settings: Settings, model: Loaded | None, line: Lin
 
 
 def _add_handlers(app: FastAPI) -> None:
-    async def ours(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, InsulaError)  # noqa: S101 - registered for this type alone
-        request.state.fault = faults.fault(error)["code"]
-        return problem.of_path(request.url.path, error)
+    async def refused(
+        request: Request, status: int, code: str, message: str, headers: Mapping[str, str] | None
+    ) -> Response:
+        request.state.fault = code
+        as_page = getattr(app.state, "page_refusal", None)  # where there are pages, a browser is told in one
+        if as_page is not None and faults.wants_page(request):
+            made: Response = await run_in_threadpool(
+                as_page, request, app.state.service, status, code, message, headers
+            )
+            return made
+        return problem.at(request.url.path, status, code, message, headers)
 
-    async def http(request: Request, error: Exception) -> JSONResponse:
+    async def ours(request: Request, error: Exception) -> Response:
+        assert isinstance(error, InsulaError)  # noqa: S101 - registered for this type alone
+        said = faults.fault(error)
+        headers = error.headers if isinstance(error, faults.RequestError) else {}
+        return await refused(request, faults.status_of(error), said["code"], said["message"], headers)
+
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type alone
         said = {404: ("not_found", "There is no such address; see /openapi.json."),
                 405: ("method", "This address does not take that method; see /openapi.json.")}  # fmt: skip
         code, message = said.get(error.status_code, ("http", str(error.detail)[:200]))
-        request.state.fault = code
-        return problem.at(request.url.path, error.status_code, code, message, error.headers)
+        return await refused(request, error.status_code, code, message, error.headers)
 
-    async def invalid(request: Request, error: Exception) -> JSONResponse:
+    async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type alone
-        request.state.fault = "invalid"
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])[:120]  # where, and nothing of what was sent
         said = f"The request's '{place}' is refused: {str(first['msg'])[:200]}; see /openapi.json."
-        return problem.at(request.url.path, 422, "invalid", said)
+        return await refused(request, 422, "invalid", said, None)
 
     app.add_exception_handler(InsulaError, ours)
     app.add_exception_handler(HTTPException, http)

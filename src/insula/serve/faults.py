@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from insula.core.errors import (
@@ -78,3 +79,9 @@ def of_error(error: InsulaError) -> JSONResponse:
     headers = error.headers if isinstance(error, RequestError) else {}
     said = fault(error)
     return response(status_of(error), said["code"], said["message"], headers)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser asks for a page: not below `/api`, and text/html is named in `Accept`."""
+    path = request.url.path
+    return not path.startswith("/api/") and "text/html" in request.headers.get("accept", "")

@@ -24,6 +24,8 @@ from insula.serve.monitor import traces
 from insula.serve.service import Service
 from insula.serve.store.connect import reading, writing
 from insula.serve.watch import Watch
+from insula.serve.web import errors as page_errors
+from insula.serve.web import routes as web
 from insula.serve.work import at_work
 
 _DESCRIPTION: Final = "/openapi.json"
@@ -35,6 +37,7 @@ def add_records(app: FastAPI, service: Service, stack: ExitStack) -> None:
     stack: what is entered when the service starts and left when it ends: the workers of this process.
     """
     app.state.service = service
+    app.state.page_refusal = page_errors.refused
     _take_in(service)
     for router in (
         session.routes(service),
@@ -55,6 +58,7 @@ def add_records(app: FastAPI, service: Service, stack: ExitStack) -> None:
         monitor.routes(service),
         monitor.metrics_routes(service),
         _plain(service),
+        *web.routers(service),
     ):
         app.router.routes.extend(router.routes)  # each by itself, so that `check_routes` sees it as it is served
     check_routes(app, frozenset({_DESCRIPTION}))

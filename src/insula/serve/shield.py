@@ -22,6 +22,8 @@ from insula.serve.settings import Settings, is_loopback
 
 OPEN_PATHS = frozenset({"/health"})
 _POLICY = "Content-Security-Policy"
+_CACHE = "Cache-Control"
+_KEPT = "/assets/"  # scripts and style of the pages, which tell of nobody
 HEADERS = {
     _POLICY: (
         "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
@@ -33,7 +35,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Cache-Control": "no-store",
+    _CACHE: "no-store",
 }
 
 
@@ -61,7 +63,8 @@ class Shield:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
-                    if name != _POLICY or name not in headers:  # a report has a stricter one of its own
+                    own = name == _POLICY or (name == _CACHE and scope["path"].startswith(_KEPT))
+                    if not own or name not in headers:  # pages have policies of their own, their scripts may be kept
                         headers[name] = value
             await send(message)
             if message["type"] == "http.response.start":

@@ -90,7 +90,8 @@ class Watch:
 
 def _may_leave(route: BaseRoute | None, state: dict[str, object]) -> bool:
     needs = None if route is None else permission_of(route)
-    return needs in (None, OPEN) or is_quiet(route) or bool(state.get("told"))
+    turned_away = bool(state.get("turned_away"))  # to the log-in page, with nothing seen
+    return needs in (None, OPEN) or is_quiet(route) or turned_away or bool(state.get("told"))
 
 
 def _template(scope: Scope) -> str:

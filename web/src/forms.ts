@@ -1,0 +1,77 @@
+// Forms that speak to the API: <form data-api="POST /api/v1/…" data-next="/…">. Fields go as one JSON object by their
+// names; data-as="number|boolean|list" on a field says what its text means, an empty optional field is left out.
+// data-confirm asks first. data-next: where to go after success ("" stays and tells data-done; "." loads again).
+
+import { ask, Refused, text } from "./send";
+
+export function valuesOf(form: HTMLFormElement): Record<string, unknown> {
+  const made: Record<string, unknown> = {};
+  for (const field of form.elements) {
+    if (!(field instanceof HTMLInputElement || field instanceof HTMLSelectElement || field instanceof HTMLTextAreaElement)) continue;
+    if (!field.name || field.disabled) continue;
+    if (field instanceof HTMLInputElement && field.type === "radio" && !field.checked) continue;
+    const kind = field.dataset["as"] ?? "";
+    if (field instanceof HTMLInputElement && field.type === "checkbox") {
+      if (kind === "list") {
+        const list = (made[field.name] ??= []) as string[];
+        if (field.checked) list.push(field.value);
+      } else made[field.name] = field.checked;
+      continue;
+    }
+    if (field.value === "" && !field.required && field.dataset["empty"] !== "keep") continue;
+    if (kind === "number") made[field.name] = Number(field.value);
+    else if (kind === "boolean") made[field.name] = field.value === "true";
+    else if (kind === "null" && field.value === "") made[field.name] = null;
+    else made[field.name] = field.value;
+  }
+  return made;
+}
+
+export function say(form: ParentNode, words: string, kind: "good" | "bad" | "" = ""): void {
+  let place = form.querySelector<HTMLElement>(".said");
+  if (!place) {
+    place = document.createElement("p");
+    place.className = "said";
+    place.setAttribute("role", "status");
+    form.append(place);
+  }
+  place.className = `said ${kind}`.trim();
+  place.textContent = words;
+  place.hidden = words === "";
+}
+
+async function submitted(form: HTMLFormElement, by: HTMLElement | null): Promise<void> {
+  const [method = "POST", path = ""] = (by?.dataset["api"] ?? form.dataset["api"] ?? "").split(" ");
+  const asked = by?.dataset["confirm"] ?? form.dataset["confirm"];
+  if (asked && !window.confirm(asked)) return;
+  const buttons = [...form.querySelectorAll<HTMLButtonElement>("button")];
+  for (const one of buttons) one.disabled = true;
+  say(form, text("Sent; please wait."));
+  const headers: Record<string, string> = {};
+  if (form.dataset["match"]) headers["If-Match"] = form.dataset["match"];
+  try {
+    const body = method === "GET" || method === "DELETE" ? undefined : valuesOf(form);
+    const found = await ask<unknown>(method, path, body, headers);
+    const heard = new CustomEvent("answered", { detail: found, bubbles: true, cancelable: true });
+    if (!form.dispatchEvent(heard)) return; // a page's own script goes on from here
+    const next = form.dataset["next"] ?? ".";
+    if (next === "") say(form, form.dataset["done"] ?? text("Done."), "good");
+    else if (next === ".") location.reload();
+    else location.assign(next);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    if (error.problem.code === "session_ended") say(form, text("Your session has ended; log in again."), "bad");
+    else say(form, error.problem.detail, "bad");
+  } finally {
+    for (const one of buttons) one.disabled = false;
+  }
+}
+
+export function armForms(): void {
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement) || !form.dataset["api"]) return;
+    event.preventDefault();
+    void submitted(form, event.submitter);
+  });
+}

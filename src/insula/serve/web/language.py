@@ -29,9 +29,9 @@ def chosen(cookie: str, accepted: str) -> Language:
             wishes.append((-float(weight or 1.0), place, tag.partition("-")[0].strip()))
         except ValueError:
             continue
-    for weight, _, tag in sorted(wishes):
+    for order, _, wish in sorted(wishes):
         for name in LANGUAGES:
-            if tag == name and weight < 0:
+            if wish == name and order < 0:
                 return name
     return "en"
 

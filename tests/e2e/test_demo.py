@@ -57,6 +57,7 @@ def test_every_recipe_trains_evaluates_and_explains_its_own_phantoms(
     assert len(table.load(tmp_path / "demo/cohort.parquet").cases) >= 24
 
 
+@pytest.mark.slow
 def test_folds_by_patient_are_honest_and_folds_by_picture_are_called_optimistic(tmp_path: Path) -> None:
     from insula.cohort.index import index
     from insula.cohort.phantom.make import make

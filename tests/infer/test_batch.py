@@ -213,7 +213,7 @@ def test_few_cases_are_on_their_way_at_once(tiny_bundle: Made, cohort: Cohort, t
         done = counts.rows
 
     batch(predictor, items(), root, tmp_path / "t.parquet", readers=1, watch=watch)
-    assert most <= 2
+    assert most <= 3  # one is read, one waits, one is looked for ahead
 
 
 def killed(folder: Path, cohort: Cohort, out: Path, after: int) -> int:

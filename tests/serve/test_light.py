@@ -26,6 +26,8 @@ from insula.serve import run
 from insula.serve.app import create_app
 from insula.serve.settings import Settings
 create_app(Settings(bundle=Path(sys.argv[1]), threads=1))
+late = {"scipy.stats", "scipy.optimize"} & {*sys.modules}  # a second of imports that no prediction needs
+assert not late, late
 print(Predictor(load(Path(sys.argv[1])), 1).path(Path(sys.argv[2]), 5).probabilities.sum())
 """
 

@@ -44,6 +44,7 @@ def alike(one: Path, other: Path) -> None:
         assert a == pytest.approx(b, rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_command_trains_in_two_processes_as_in_one(tmp_path: Path) -> None:
     settings = ("train.epochs=2", *two_processes.STILL)
     made = cohort(tmp_path, 12)

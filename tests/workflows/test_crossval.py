@@ -49,6 +49,7 @@ def test_a_space_that_does_not_fit_is_refused_before_any_work(tmp_path: Path) ->
         tuner(recipe(), tmp_path / "space.yaml", tmp_path / "cache", trials=2)
 
 
+@pytest.mark.slow
 def test_a_control_run_of_folds_is_judged_as_chance(tmp_path: Path) -> None:
     save(cohort(tmp_path, 24), tmp_path / "c.parquet")
     (tmp_path / "r.yaml").write_text(recipes.dump(recipe("train.epochs=1")))

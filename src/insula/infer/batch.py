@@ -73,7 +73,7 @@ def rows(
     readers: int,
 ) -> Iterator[tuple[Item, Row | None]]:
     """Each item with its row, in their order; None for what is set aside, and for what is known already."""
-    with ThreadPoolExecutor(readers, "read") as pool:
+    with ThreadPoolExecutor(readers, "read") as pool, ThreadPoolExecutor(1, "list") as lister:
         waiting: deque[tuple[Item, Future[_Ready] | None]] = deque()
 
         def first() -> tuple[Item, Row | None]:
@@ -81,7 +81,7 @@ def rows(
             return item, None if future is None else _answer(predictor, item, future, sources, passes)
 
         try:
-            for item in items:
+            for item in _one_ahead(items, lister):
                 done = bool(item.aside) or batch_record.same(item, known)
                 waiting.append((item, None if done else pool.submit(_ready, predictor, item, root)))
                 while waiting and (len(waiting) >= readers * _AHEAD or waiting[0][1] is None):
@@ -90,6 +90,14 @@ def rows(
                 yield first()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _one_ahead(items: Iterator[Item], lister: ThreadPoolExecutor) -> Iterator[Item]:
+    """The items, each looked for (headers are read for that) while the network is at work on an earlier one."""
+    coming = lister.submit(next, items, None)
+    while (item := coming.result()) is not None:
+        coming = lister.submit(next, items, None)
+        yield item
 
 
 def _ready(predictor: Predictor, item: Item, root: Path) -> _Ready:

@@ -66,7 +66,7 @@ def after(prepared: FloatArray, rules: Refuse) -> None:
     """
     if rules.varied is None:
         return
-    seen = prepared[..., ::2, ::2]
+    seen = np.ascontiguousarray(prepared[..., ::2, ::2])
     low, high = seen.min(), seen.max()
     if low == high:
         raise NoSuchScanError(
@@ -74,7 +74,10 @@ def after(prepared: FloatArray, rules: Refuse) -> None:
             f"The prepared scan is blank: every pixel is {float(low):g} after the recipe's steps; give a scan of what "
             "the recipe asks for.",
         )
-    share = float(((seen > low) & (seen < high)).any(axis=1).mean())
+    between = np.zeros((len(seen), *seen.shape[2:]), np.bool_)
+    for channel in np.moveaxis(seen, 1, 0):
+        between |= (channel > low) & (channel < high)
+    share = float(between.mean())
     if share < rules.varied:
         raise NoSuchScanError(
             "saturated",

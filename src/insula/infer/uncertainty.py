@@ -7,8 +7,7 @@ from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit
-from scipy.stats import t
+from scipy.special import expit, logit, stdtrit
 
 from insula.bundle.types import Bundle
 from insula.core.recipe_policy import Source
@@ -62,7 +61,7 @@ def interval(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], N
     """
     x = logit(np.clip(probabilities, _LEAST, 1.0 - _LEAST))
     n = len(x)
-    half = float(t.ppf(0.5 + LEVEL / 2, n - 1)) * x.std(axis=0, ddof=1) * np.sqrt(1.0 + 1.0 / n)
+    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * x.std(axis=0, ddof=1) * np.sqrt(1.0 + 1.0 / n)
     middle = x.mean(axis=0)
     return expit(middle - half), expit(middle + half)
 

@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -184,6 +185,22 @@ def usual(encoder: str) -> Iterator[int]:
         yield port
 
 
+@contextmanager
+def empty() -> Iterator[int]:
+    """The same server with nothing behind it."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "service_empty:app", "--port", str(port), "--log-level", "critical"]
+    with started([*command, "--no-access-log"], {}, cwd=HERE):
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60).read()
+            except urllib.error.HTTPError:
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield port
+
+
 def free_port() -> int:
     import socket
 
@@ -243,6 +260,9 @@ def measure(bundle: Path, encoder: str, files: Sequence[Path], size: Size) -> di
         turn = statistics.median(turns)
         ours = load(port, files, "/predict?uncertainty=true", 4, requests=size.usual * 10)
         print(f"{encoder}: {len(half)} requests at half load", file=sys.stderr)
+    with empty() as port:
+        load(port, files, "/predict", CLIENTS, seconds=1.0)
+        nothing = statistics.median(load(port, files, "/predict", 1, requests=size.single)["seconds"])
     with usual(encoder) as port:
         load(port, files, "/predict", 2, requests=2)
         theirs = load(port, files, "/predict", 4, requests=size.usual)
@@ -251,6 +271,7 @@ def measure(bundle: Path, encoder: str, files: Sequence[Path], size: Size) -> di
         "p99_at_half": float(np.quantile(half, 0.99)) / turn,
         "p99_of_engine_alone": float(np.quantile(half, 0.99)) / statistics.median(engines),
         "single": statistics.median(alone),
+        "single_floor": (turn + nothing) / turn,
         "times_usual": (len(ours["seconds"]) / ours["took"]) / (len(theirs["seconds"]) / theirs["took"]),
         "ready_s": statistics.median(ready),
         "requests_a_second": statistics.median(rates),
@@ -311,6 +332,7 @@ SAID = {
     "p99_at_half": "99th percentile at half that load, in turns of the bare loop",
     "p99_of_engine_alone": "the same, in runs of the engine alone",
     "single": "one request with map and 30 dropout passes, in turns of the bare loop",
+    "single_floor": "a turn and, beside it, one request to the same server with nothing behind it, in turns",
     "times_usual": "cases a second, of Flask, gunicorn, eager PyTorch, gradient map and 30 full passes",
     "ready_s": "seconds from the start until it listens, beyond loading and warming the model",
     "requests_a_second": f"cases a second, {CLIENTS} clients",

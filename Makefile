@@ -55,10 +55,9 @@ bench-%: .venv/.test
 
 web: $(BUILT)/main.js  ## Build the scripts of the dashboard's pages (TypeScript, by Vite).
 
-$(BUILT)/main.js: web/package.json web/vite.config.ts web/tsconfig.json $(SCRIPTS)
-	scripts/system-packages node
+$(BUILT)/main.js: web/package.json web/vite.config.ts web/tsconfig.json $(SCRIPTS) | .venv/.test
 	@echo "Building the pages' scripts"
-	cd web && npm install --silent --no-progress && npm run --silent check && npm run --silent build -- --logLevel warn
+	cd web && export PATH="$(abspath $(BIN)):$$PATH" && npm install --silent --no-progress && npm run --silent check && npm run --silent build -- --logLevel warn
 	@touch $@
 
 docs/reading.md: .venv/.test scripts/reading_table.py

@@ -1,8 +1,9 @@
 """How long a page of the history takes among 1,000,000 predictions (make bench-history; another number: an argument).
 
 SQLite, as the service has it. Each filter is asked for its first, a middle and its last page, of 50 rows, by a caller
-who sees three of four projects; all pages take turns in each round. The rows are made, the tables and indices are the
-service's own.
+who sees three of four projects; all pages take turns in each round. The pages of the dashboard (`/history` with each
+filter, `/queue`) are asked for through the whole application, by a reviewer's session: what is seen is told to the
+trail, and the page is rendered. The rows are made, the tables and indices are the service's own.
 """
 
 from __future__ import annotations
@@ -17,15 +18,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine, insert
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+from sqlalchemy import Engine, insert
 
-from insula.serve.store import history, review_queue, schema
+from insula.serve.app import create_app
+from insula.serve.people import users
+from insula.serve.settings import Settings
+from insula.serve.store import history, migrate, review_queue, schema
 from insula.serve.store.connect import connect, reading, writing
 from insula.serve.store.history import Filters
 from insula.serve.store.review_queue import After
@@ -49,7 +56,7 @@ class Page:
 
     name: str
     which: str
-    ask: Callable[[Connection], int]
+    ask: Callable[[], int]
 
 
 def rows_of(count: int) -> Iterator[tuple[sqlalchemy.Table, list[dict[str, Any]]]]:
@@ -92,7 +99,7 @@ def rows_of(count: int) -> Iterator[tuple[sqlalchemy.Table, list[dict[str, Any]]
 
 def made(engine: Engine, count: int) -> str:
     """Fill the tables, and make their indices afterwards; the key of one patient in the middle."""
-    schema.metadata.create_all(engine)
+    migrate.upgrade(engine)
     tables = (schema.patients, schema.studies, schema.predictions, schema.reviews)
     with writing(engine) as connection:
         for table in tables:
@@ -112,7 +119,7 @@ def made(engine: Engine, count: int) -> str:
     return key
 
 
-def pages(count: int, key: str) -> list[Page]:
+def pages(engine: Engine, count: int, key: str) -> list[Page]:
     """Each filter's first, middle and last page, and those of the queue of reviews."""
     middle = START + timedelta(days=DAYS // 2)
     filters = {
@@ -123,6 +130,8 @@ def pages(count: int, key: str) -> list[Page]:
         "label other (rare)": Filters(label="other"),
         "bundle of the first year": Filters(bundle_id="b0"),
         "disagreed": Filters(disagreed=True),
+        "read": Filters(reviewed=True),
+        "not read": Filters(reviewed=False),
         "reader of most": Filters(reviewer_id=READERS[1]),
         "reader of few": Filters(reviewer_id=READERS[2]),
         "reader of old ones only": Filters(reviewer_id=READERS[0]),
@@ -136,16 +145,56 @@ def pages(count: int, key: str) -> list[Page]:
     }
     visible = set(PROJECTS[:3])
 
-    def asked(filters: Filters, before: int | None) -> Callable[[Connection], int]:
-        return lambda connection: len(history.page(connection, visible, filters, before, LIMIT).rows)
+    def asked(filters: Filters, before: int | None, reader: str | None = None) -> Callable[[], int]:
+        def ask() -> int:
+            with reading(engine) as connection:
+                return len(history.page(connection, visible, filters, before, LIMIT, reader).rows)
 
-    def queued(after: After | None) -> Callable[[Connection], int]:
-        return lambda connection: len(review_queue.first(connection, visible, after, LIMIT))
+        return ask
+
+    def queued(after: After | None) -> Callable[[], int]:
+        def ask() -> int:
+            with reading(engine) as connection:
+                return len(review_queue.first(connection, visible, after, LIMIT))
+
+        return ask
 
     places: dict[str, int | None] = {"first": None, "middle": count // 2, "last": LIMIT * 2}
     found = [Page(name, which, asked(f, before)) for name, f in filters.items() for which, before in places.items()]
+    blinded = Filters(disagreed=True)
+    found += [Page("disagreed, for a reader", which, asked(blinded, at, READERS[1])) for which, at in places.items()]
     ends = {"first": None, "middle": After(0.345, count // 2), "last": After(None, LIMIT * 40)}
     return found + [Page("queue of reviews", which, queued(after)) for which, after in ends.items()]
+
+
+def routes(place: Path, key: str, stack: ExitStack) -> list[Page]:
+    """The dashboard's pages, through the application, as a reviewer of three projects asks for them."""
+    engine = connect(f"sqlite:///{place}")
+    word = "a long enough phrase"
+    with writing(engine) as connection:
+        users.create(connection, "bench", "reviewer", datetime.now(UTC), password=word, projects_in=PROJECTS[:3])
+    engine.dispose()
+    files, trail_key = str(place.parent / "files"), SecretStr("k" * 40)
+    app = create_app(Settings(database=f"sqlite:///{place}", files=files, trail_key=trail_key, per_minute=0.0, jobs=0))
+    stack.callback(app.state.service.records.dispose)
+    client = stack.enter_context(TestClient(app, base_url="https://127.0.0.1"))
+    client.post("/api/v1/session", json={"name": "bench", "password": word}).raise_for_status()
+
+    def asked(address: str) -> Callable[[], int]:
+        def ask() -> int:
+            answer = client.get(address, headers={"Accept": "text/html"})
+            answer.raise_for_status()
+            return answer.text.count("<tr>") - 1  # one is the head
+
+        return ask
+
+    middle = f"{START + timedelta(days=DAYS // 2):%Y-%m-%d}"
+    addresses = [
+        "/history", "/history?action=refer", "/history?label=stroke", "/history?model=b0", "/history?reviewed=true",
+        "/history?reviewed=false", "/history?disagreed=true", f"/history?reviewer={READERS[1]}",
+        f"/history?since={middle}&until={middle}", f"/history?patient={key[2:8]}", "/queue", "/queue?second=true",
+    ]  # fmt: skip
+    return [Page(address[:27], "whole", asked(address)) for address in addresses]
 
 
 def main() -> int:
@@ -154,21 +203,20 @@ def main() -> int:
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, SQLite "
         f"{sqlite3.sqlite_version}, SQLAlchemy {sqlalchemy.__version__}; load {os.getloadavg()[0]:.1f}"
     )
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         place = Path(folder) / "insula.db"
         engine = connect(f"sqlite:///{place}")
         start = time.perf_counter()
         key = made(engine, count)
         seconds, size = time.perf_counter() - start, place.stat().st_size / 1e6
         print(f"{count:,} predictions made in {seconds:.0f} s, {size:.0f} MB; pages of {LIMIT}, {ROUNDS} rounds\n")
-        wanted = pages(count, key)
+        wanted = pages(engine, count, key) + routes(place, key, stack)
         times: dict[tuple[str, str], list[float]] = {(one.name, one.which): [] for one in wanted}
         rows = dict.fromkeys(times, 0)
         for number in range(ROUNDS + 1):
             for one in wanted:
                 start = time.perf_counter()
-                with reading(engine) as connection:
-                    rows[one.name, one.which] = one.ask(connection)
+                rows[one.name, one.which] = one.ask()
                 if number:  # the first round warms up
                     times[one.name, one.which].append(1000 * (time.perf_counter() - start))
         engine.dispose()

@@ -51,17 +51,17 @@ def weights(channels: int, classes: int, seed: int = 1) -> Weights:
     )
 
 
-def model_graph(w: Weights, role: str = "ct") -> bytes:
-    """model.onnx: `<role>` (N, S, C, 16, 16) and `<role>_mask` (N, B, S), with B = 1, to its outputs."""
-    e, c = w.filters.shape[:2]
+def model_graph(w: Weights, role: str = "ct", size: int = SIZE) -> bytes:
+    """model.onnx: `<role>` (N, S, C, size, size) and `<role>_mask` (N, B, S), with B = 1, to its outputs."""
+    e, c, kernel = w.filters.shape[:3]
     k = len(w.head)
-    side = SIZE // KERNEL
+    side = size // kernel
     constants: dict[str, NDArray[Any]] = {
         "filters": w.filters,
         "bias": w.bias,
         "head_t": np.ascontiguousarray(w.head.T),
         "offset": w.offset,
-        "flat": np.array([-1, c, SIZE, SIZE], np.int64),
+        "flat": np.array([-1, c, size, size], np.int64),
         "tail": np.array([e, side, side], np.int64),
         "two": np.array([2], np.int64),
         "last": np.array([-1], np.int64),
@@ -77,7 +77,7 @@ def model_graph(w: Weights, role: str = "ct") -> bytes:
     n = helper.make_node
     nodes = [
         n("Reshape", [role, "flat"], ["rows"]),
-        n("Conv", ["rows", "filters", "bias"], ["conv"], strides=[KERNEL, KERNEL]),
+        n("Conv", ["rows", "filters", "bias"], ["conv"], strides=[kernel, kernel]),
         n("Relu", ["conv"], ["features"]),
         n("ReduceMax", [f"{role}_mask", "one"], ["mask"], keepdims=0),
         n("Shape", ["mask"], ["ns"]),
@@ -100,7 +100,7 @@ def model_graph(w: Weights, role: str = "ct") -> bytes:
         n("Relu", ["cam_cell"], ["cam_relu"]),
         n("Transpose", ["cam_relu"], [f"maps_{role}"], perm=[0, 2, 1, 3, 4]),
     ]
-    inputs = [_info(role, ["n", "s", c, SIZE, SIZE]), _info(f"{role}_mask", ["n", "b", "s"])]
+    inputs = [_info(role, ["n", "s", c, size, size]), _info(f"{role}_mask", ["n", "b", "s"])]
     outputs = [
         _info("logits", ["n", k]),
         _info("embedding", ["n", e]),

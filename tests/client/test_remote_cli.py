@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from click.testing import CliRunner, Result
 from tests.client.live import Live, series
 
 from insula.cli.remote import remote
-from insula.client import JobFailedError, RemoteError
+from insula.client import Client, HistoryRow, JobFailedError, RemoteError, Waiting
 from insula.core.errors import UsageError
 from insula.serve.people.roles import Role
 
@@ -120,3 +121,32 @@ def test_what_cannot_be_followed_is_refused_before_anything_is_sent(
     got = run(server, *(word.replace("SCAN", str(scan)) for word in words))
     assert isinstance(got.exception, UsageError)
     assert rule in str(got.exception)
+
+
+def test_a_rejected_scan_has_neither_answer_nor_confidence_in_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts: dict[str, Any] = {
+        "study_id": "s" * 32,
+        "created_at": datetime(2026, 1, 31, 8, tzinfo=UTC),
+        "patient_key": "P-1",
+    }
+    facts |= {"title": "", "bundle_id": "b", "model_name": "m", "arm": "main"}
+    reject: dict[str, Any] = {"action": "reject", "label": "", "confidence": 0.0, "reviewed": False, "disagreed": False}
+    accept: dict[str, Any] = {
+        "action": "accept",
+        "label": "stroke",
+        "confidence": 0.9,
+        "reviewed": True,
+        "disagreed": None,
+    }
+    rows: list[Any] = [HistoryRow("a" * 32, **facts, **reject), HistoryRow("b" * 32, **facts, **accept)]
+    waiting = [Waiting(row.id, row.study_id, row.action, row.label, row.confidence) for row in rows]
+    monkeypatch.setattr(Client, "history", lambda self, **asked: iter(rows))
+    monkeypatch.setattr(Client, "queue", lambda self, second: iter(waiting))
+    environment = {"INSULA_REMOTE": "http://127.0.0.1:9", "INSULA_REMOTE_KEY": f"ins_0123456789_{'x' * 43}"}
+    got = CliRunner().invoke(remote, ["history"], env=environment)
+    rejected, accepted = got.stdout.splitlines()[1:]
+    assert rejected.split() == ["2026-01-31", "08:00", "P-1", "reject", "no", "a" * 32]
+    assert accepted.split()[3:6] == ["stroke", "0.90", "accept"]
+    assert "by another" in accepted, "what the other one said is not told before an own review"
+    got = CliRunner().invoke(remote, ["queue"], env=environment)
+    assert got.stdout.splitlines()[1].split() == ["reject", "s" * 32, "a" * 32]

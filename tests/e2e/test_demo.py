@@ -12,8 +12,10 @@ from insula.core import recipe as recipes
 from insula.core.errors import UsageError
 from insula.workflows.crossval import crossval
 from insula.workflows.demo import SIZES, demo
+from insula.workflows.demo_finished import finished
+from insula.workflows.demo_records import records_of_demo
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.serve]
 FILES = {
     "recipe.yaml",
     "model.onnx",
@@ -55,6 +57,11 @@ def test_every_recipe_trains_evaluates_and_explains_its_own_phantoms(
         demo(name, tmp_path / "other", lines.append)
     assert (tmp_path / "other/mine.txt").read_text() == "precious"
     assert len(table.load(tmp_path / "demo/cohort.parquet").cases) >= 24
+    said: list[str] = []
+    kept = records_of_demo(tmp_path / "demo", name, done.bundle, 0, said.append)
+    assert kept.password
+    assert "1 scans that the model does not take" in said[-1]  # the one of another modality, and no other
+    assert finished(tmp_path / "demo", name) is not None
 
 
 @pytest.mark.slow

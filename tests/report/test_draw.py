@@ -114,3 +114,24 @@ def test_a_strip_shows_where_nought_lies() -> None:
 def test_series_differ_from_each_other() -> None:
     assert len(set(COLOURS.values())) == len(COLOURS)
     assert len(set(DASHES.values())) == len(DASHES)
+
+
+def test_bars_lie_upon_each_other_and_an_empty_one_is_not_drawn() -> None:
+    made = Chart("Bars", Axis(-0.5, 1.5, "day"), Axis(0, 4, "answers"))
+    made.bars((0, 1), (0, 0), (3, 2), "a", "accepted")
+    made.bars((0, 1), (3, 2), (4, 2), "b", "referred", 0.4)
+    found = [
+        {name: float(value) for name, value in re.findall(r' (x|y|width|height)="([\d.]+)"', part)}
+        for part in made.parts
+        if part.startswith("<rect")
+    ]
+    assert len(found) == 3
+    for held, (x, top, bottom) in zip(found, ((0, 3, 0), (1, 2, 0), (0, 4, 3)), strict=True):
+        (left, up), (right, down) = made.place(x - 0.4, top), made.place(x + 0.4, bottom)
+        want = {"x": left, "y": up, "width": right - left, "height": down - up}
+        assert held == pytest.approx(want, abs=0.1)
+    assert [key.text for key in made.legend] == ["accepted", "referred"]
+
+
+def test_an_axis_can_say_names_in_place_of_numbers() -> None:
+    assert Axis(0, 2, "month", (0.0, 2.0), said=("2026-01", "2026-03")).marks() == ((0.0, "2026-01"), (2.0, "2026-03"))

@@ -63,9 +63,9 @@ def test_scans_by_role_and_a_zip_of_a_series() -> None:
     [
         (b"", "is empty"),
         (b"hello, I am a text", "scan"),
-        (dicom()[:600], "scan|cut|short|upload-1"),
-        (png()[:40], "upload-1"),
-        (gzip.compress(b"\0" * (1 << 20)), "upload-1|inflate|scan"),
+        (dicom()[:600], "'a.dcm' holds"),
+        (png()[:40], "'a.dcm' is no readable"),
+        (gzip.compress(b"\0" * (1 << 20)), "'a.dcm' is gzip"),
         (zipped(a_dcm=b"\0" * (64 << 20)), "zip|inflate|scan|more than"),
     ],
     ids=["empty", "text", "cut", "cut-png", "zeros", "bomb"],

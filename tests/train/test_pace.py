@@ -196,3 +196,16 @@ def test_patience_counts_in_the_last_stage_alone(tmp_path: Path) -> None:
 def test_what_freezes_parts_is_told() -> None:
     assert several_parts(plan(Train.model_validate(ALL)))
     assert not several_parts(plan(Train()))
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {},
+        {"epochs": 4, "hard_negatives": {"rounds": 2, "epochs": 3}},
+        {"epochs": 9, "stages": [{"train": "head", "epochs": 2}, {"train": "all", "epochs": 5}]},
+    ],
+)
+def test_the_recipe_counts_its_epochs_as_the_plan_does(section: dict[str, Any]) -> None:
+    made = Train.model_validate(section)
+    assert total_epochs(made) == made.total_epochs == plan(made)[-1].stop

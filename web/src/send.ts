@@ -18,6 +18,33 @@ export function csrf(): string {
 
 /** The answer of one request; throws Refused for anything but success, and when no answer came. */
 export async function send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Response> {
+  try {
+    return await sendOnce(method, path, body, headers);
+  } catch (error) {
+    // the reader has logged in again in another tab: the page's token is that of the session before
+    if (!(error instanceof Refused) || error.problem.code !== "csrf") throw error;
+    await renew();
+    return sendOnce(method, path, body, headers);
+  }
+}
+
+/** Whether a refusal says that nobody is logged in any more, on a page that was made for somebody who was. */
+export function hasEnded(problem: Problem): boolean {
+  return problem.code === "session_ended" || (problem.code === "unauthorised" && reader() !== "");
+}
+
+function reader(): string {
+  return document.querySelector<HTMLMetaElement>('meta[name="reader"]')?.content ?? "";
+}
+
+export async function renew(): Promise<void> {
+  const me = (await (await sendOnce("GET", "/api/v1/session")).json()) as { id: string; csrf: string | null };
+  const detail = text("Somebody else has logged in in this browser meanwhile; nothing was sent. Load this page again before you go on.");
+  if (me.id !== reader()) throw new Refused({ status: 403, code: "other_reader", detail });
+  document.querySelector<HTMLMetaElement>('meta[name="csrf"]')!.content = me.csrf ?? "";
+}
+
+async function sendOnce(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Response> {
   const sent: Record<string, string> = { Accept: "application/json", ...headers };
   if (method !== "GET") sent["X-CSRF-Token"] = csrf();
   if (body !== undefined) sent["Content-Type"] = "application/json";

@@ -178,8 +178,7 @@ def history(
     wanted: dict[str, Any] = {**filters, "disagreed": disagreed or None}
     found = list(islice(client.history(since=_zoned(since), until=_zoned(until), **wanted), most))
     rows = [
-        (f"{r.created_at:%Y-%m-%d %H:%M}", r.patient_key, r.label, f"{r.confidence:.2f}", r.action, _read(r), r.id)
-        for r in found
+        (f"{r.created_at:%Y-%m-%d %H:%M}", r.patient_key, r.label, _sure(r), r.action, _read(r), r.id) for r in found
     ]
     head = ("made", "patient", "answer", "confidence", "decision", "read", "prediction")
     emit(as_json, {"predictions": [_plain(r) for r in found]}, _table(head, rows))
@@ -220,7 +219,7 @@ def review(client: Client, study: str, as_json: bool, **said: Any) -> None:
 def queue(client: Client, second: bool, most: int, as_json: bool) -> None:
     """List what waits to be read, the most uncertain first."""
     found = list(islice(client.queue(second), most))
-    rows = [(w.label, f"{w.confidence:.2f}", w.action, w.study_id, w.id) for w in found]
+    rows = [(w.label, _sure(w), w.action, w.study_id, w.id) for w in found]
     head = ("answer", "confidence", "decision", "study", "prediction")
     emit(as_json, {"waiting": [_plain(w) for w in found]}, _table(head, rows))
 
@@ -322,9 +321,16 @@ def _zoned(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone()
 
 
+def _sure(row: Any) -> str:
+    """The confidence of an answer; a rejected scan has neither."""
+    return "" if row.action == "reject" else f"{row.confidence:.2f}"
+
+
 def _read(row: Any) -> str:
     if not row.reviewed:
         return "no"
+    if row.disagreed is None:
+        return "by another"  # what that one said is told after an own review
     return "disagreed" if row.disagreed else "yes"
 
 

@@ -146,6 +146,37 @@ def disable(name: str, as_json: bool) -> None:
 
 @users.command()
 @click.argument("name")
+@json_option
+def enable(name: str, as_json: bool) -> None:
+    """Switch the user NAME on again, with the password as it was. Keys that were revoked stay so."""
+    with _changing() as change:
+        from insula.serve.people import user
+        from insula.serve.people import users as people
+
+        found = people.change(change.connection, user.named(change.connection, name).id, change.now, active=True)
+        change.tell("user.enable", found.id)
+    emit(as_json, {"user": _shown(found)}, f"User '{found.name}' is switched on, as {found.role}.")
+
+
+@users.command("set-role")
+@click.argument("name")
+@click.argument("role", type=click.Choice(ROLES))
+@json_option
+def set_role(name: str, role: Role, as_json: bool) -> None:
+    """Give the user NAME another ROLE; it counts from the next request on. The last administrator stays one."""
+    with _changing() as change:
+        from insula.serve.people import user
+        from insula.serve.people import users as people
+
+        before = user.named(change.connection, name)
+        found = people.change(change.connection, before.id, change.now, role=role)
+        change.tell("user.role", found.id, role=role, before=before.role)
+    text = f"User '{found.name}' has the role {role}" + (f", no longer {before.role}." if role != before.role else ".")
+    emit(as_json, {"user": _shown(found)}, text)
+
+
+@users.command()
+@click.argument("name")
 @click.option("--label", required=True, help="What the key is for, as lists show it.")
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(PERMISSIONS), help="What it may.")
 @click.option("--days", type=click.IntRange(1, 365), default=90, show_default=True, help="How long it counts.")

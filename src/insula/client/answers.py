@@ -131,7 +131,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model said of a study. answer: all of it, as `insula predict --json` writes it."""
+    """What a model said of a study. answer: all of it, as `insula predict --json` writes it.
+
+    disagreed: None where another has read it and a reviewer who asks has not answered yet.
+    """
 
     id: str
     study_id: str
@@ -143,7 +146,7 @@ class Prediction:
     label: str
     confidence: float
     reviewed: bool
-    disagreed: bool
+    disagreed: bool | None
     answer: Mapping[str, Any] = field(repr=False)
     entropy: float | None = None
     domain_score: float | None = None
@@ -152,7 +155,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One line of the history."""
+    """One line of the history. disagreed: as in a prediction."""
 
     id: str
     study_id: str
@@ -166,7 +169,7 @@ class HistoryRow:
     label: str
     confidence: float
     reviewed: bool
-    disagreed: bool
+    disagreed: bool | None
     entropy: float | None = None
 
 

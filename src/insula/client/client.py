@@ -202,15 +202,17 @@ class Client:
         reviewer: str | None = None,
         disagreed: bool | None = None,
         patient: str | None = None,
+        reviewed: bool | None = None,
     ) -> Iterator[HistoryRow]:
         """Predictions, the newest first; page by page, as they are asked for.
 
         since, until: instants with a time zone. action: accept, refer or reject. model: a bundle's id. patient: a part
         of the patient's key.
         """
+        flags = {"disagreed": disagreed, "reviewed": reviewed}
         asked = {"since": _instant(since), "until": _instant(until), "action": action, "label": label}
         asked |= {"model": model, "reviewer": reviewer, "patient": patient}
-        asked["disagreed"] = None if disagreed is None else _flag(disagreed)
+        asked |= {name: _flag(one) for name, one in flags.items() if one is not None}
         return self._pages(HistoryRow, "/predictions", {k: v for k, v in asked.items() if v is not None})
 
     def report(self, prediction: Prediction | str, format: str = "pdf", language: str = "en") -> bytes:  # noqa: A002

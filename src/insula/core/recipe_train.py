@@ -121,3 +121,9 @@ class Train(Section):
     mixup: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     cutmix: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     distil: Distil = Distil()
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of all stages and hard-negative rounds together."""
+        staged = sum(stage.epochs for stage in self.stages) if self.stages else self.epochs
+        return staged + self.hard_negatives.rounds * self.hard_negatives.epochs

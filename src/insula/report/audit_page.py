@@ -14,7 +14,7 @@ from insula.core import provenance
 from insula.core.errors import EvaluationError
 from insula.core.style import sheet
 from insula.evaluate.outcome import LIMITS
-from insula.report import audit_advice, audit_charts, audit_open, audit_words, words
+from insula.report import audit_advice, audit_charts, audit_open, audit_words, inline, words
 from insula.report.features_page import part as beside
 from insula.report.page import template
 from insula.report.record import Record, parquet
@@ -154,6 +154,15 @@ def _number(x: float) -> str:
     return (f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.2g}").replace("-", "−")
 
 
+def content_policy() -> str:
+    """A Content-Security-Policy under which both pages show as they should, and could fetch or run nothing."""
+    return inline.content_policy(_style())
+
+
+def _style() -> str:
+    return f"{sheet()}\n{beside('audit.css')}"
+
+
 def _shared(record: Record, most: int = 10_000) -> dict[str, Any]:
     return {
         "record": record,
@@ -163,7 +172,7 @@ def _shared(record: Record, most: int = 10_000) -> dict[str, Any]:
         "counted": audit_words.others(record),
         "audited": audit_words.audited(record["facts"], most),
         "say": audit_words,
-        "style": f"{sheet()}\n{beside('audit.css')}",
+        "style": _style(),
     }
 
 

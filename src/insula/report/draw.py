@@ -33,16 +33,22 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 20.0, 10.0, 48.0
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: its ends, its label and where it has ticks. percent: ticks are written as percentages."""
+    """One axis: its ends, its label and where it has ticks.
+
+    percent: ticks are written as percentages. said: what is written at the ticks in place of their numbers.
+    """
 
     low: float
     high: float
     label: str
     ticks: tuple[float, ...] = ()
     percent: bool = False
+    said: tuple[str, ...] = ()
 
     def marks(self) -> tuple[tuple[float, str], ...]:
         """Where the ticks stand and what is written there."""
+        if self.said:
+            return tuple(zip(self.ticks, self.said, strict=True))
         return tuple((t, self._said(t)) for t in self.ticks or round_ticks(self.low, self.high))
 
     def _said(self, tick: float) -> str:
@@ -154,6 +160,27 @@ class Chart:
             f'fill="{COLOURS[s]}" fill-opacity=".12"{_dashed(dash)}/>'
         )
         self._key(name, swatch)
+
+    def bars(
+        self,
+        xs: Sequence[float],
+        low: Sequence[float],
+        high: Sequence[float],
+        s: Series,
+        name: str = "",
+        full: float = 0.85,
+    ) -> None:
+        """Upright bars from low to high, four fifths of a unit wide, the middle at x; none where both ends are one.
+
+        full: how much of their colour they are filled with, so that parts of one bar differ without colour too.
+        """
+        paint = f'class="s-{s} f-{s}" stroke="{COLOURS[s]}" fill="{COLOURS[s]}" fill-opacity="{full:g}"'
+        for x, bottom, top in zip(xs, low, high, strict=True):
+            (left, up), (right, down) = self.place(x - 0.4, self._kept(top)), self.place(x + 0.4, self._kept(bottom))
+            if top > bottom:
+                place = f'x="{left:.1f}" y="{up:.1f}" width="{right - left:.1f}" height="{down - up:.1f}"'
+                self.parts.append(f"<rect {place} {paint}/>")
+        self._key(name, f'<rect x="7" y="1" width="12" height="12" {paint}/>')
 
     def upright(self, x: float, name: str = "") -> None:
         """A dashed line over the whole height at x."""

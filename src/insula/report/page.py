@@ -10,9 +10,10 @@ from typing import Any
 from jinja2 import Template
 
 from insula.core import templates
+from insula.core.style import sheet
 from insula.evaluate.gallery import OUTCOMES
 from insula.evaluate.outcome import LIMITS
-from insula.report import bound, figures, held_back, words
+from insula.report import bound, figures, held_back, inline, words
 from insula.report.checklist import answered
 from insula.report.record import Record
 
@@ -67,6 +68,11 @@ def render(record: Record, pictures: Mapping[str, bytes] | None = None) -> str:
         misses=[(miss, _cases(miss["cases"])) for miss in record["misses"]],
         figure_names=lambda keys: [words.name(key) for key in keys],
     )
+
+
+def content_policy() -> str:
+    """A Content-Security-Policy under which the page shows as it should, and could fetch or run nothing."""
+    return inline.content_policy(sheet())
 
 
 def template(name: str) -> Template:

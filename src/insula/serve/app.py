@@ -107,7 +107,12 @@ def _add_plain(app: FastAPI, settings: Settings, model: Loaded | None, line: Lin
 
 def _add_handlers(app: FastAPI) -> None:
     async def refused(
-        request: Request, status: int, code: str, message: str, headers: Mapping[str, str] | None
+        request: Request,
+        status: int,
+        code: str,
+        message: str,
+        headers: Mapping[str, str] | None,
+        more: Mapping[str, Any] | None = None,
     ) -> Response:
         request.state.fault = code
         as_page = getattr(app.state, "page_refusal", None)  # where there are pages, a browser is told in one
@@ -116,13 +121,14 @@ def _add_handlers(app: FastAPI) -> None:
                 as_page, request, app.state.service, status, code, message, headers
             )
             return made
-        return problem.at(request.url.path, status, code, message, headers)
+        return problem.at(request.url.path, status, code, message, headers, more)
 
     async def ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, InsulaError)  # noqa: S101 - registered for this type alone
         said = faults.fault(error)
         headers = error.headers if isinstance(error, faults.RequestError) else {}
-        return await refused(request, faults.status_of(error), said["code"], said["message"], headers)
+        more = error.more if isinstance(error, faults.RequestError) else {}
+        return await refused(request, faults.status_of(error), said["code"], said["message"], headers, more)
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type alone

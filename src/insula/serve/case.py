@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -59,10 +60,21 @@ class CaseFacts:
     readers: Mapping[str, str]
 
 
-def facts_of(connection: Connection, service: Service, prediction: StoredPrediction) -> CaseFacts:
-    """Look everything up. Raises RequestError 404 for a model that is not registered any more."""
+def facts_of(
+    connection: Connection,
+    service: Service,
+    prediction: StoredPrediction,
+    pictures: bool = True,
+    reader_id: str | None = None,
+) -> CaseFacts:
+    """Look everything up, without views where no pictures are wanted, which takes a fraction of the time.
+
+    reader_id: of somebody who reads studies himself (`Caller.reader_id`) and is shown no other's review before an own
+    one; None for whoever does not. Raises RequestError 404 for a model that is not registered any more.
+    """
     model = choose.get(connection, prediction.bundle_id)
-    said = tuple(one for one in reviews.history(connection, prediction.study_id) if one.replaced_by is None)
+    every = reviews.history if reader_id is None else partial(reviews.shown, reader_id=reader_id)
+    said = tuple(one for one in every(connection, prediction.study_id) if one.replaced_by is None)
     kept = [a for a in predictions.artefacts_of(connection, prediction.id) if a.kind == VIEW]
     return CaseFacts(
         prediction,
@@ -70,7 +82,7 @@ def facts_of(connection: Connection, service: Service, prediction: StoredPredict
         model,
         choose.recipe_of(model),
         tuple(one for one in said if one.prediction_id in (None, prediction.id)),
-        {one.role: view.unpack(service.files.get(one.sha256)) for one in kept},
+        {one.role: view.unpack(service.files.get(one.sha256)) for one in kept if pictures},
         {one.reviewer_id: find(connection, one.reviewer_id).name for one in said if one.reviewer_id},
     )
 
@@ -100,7 +112,7 @@ def record(facts: CaseFacts) -> CaseRecord:
         kinds=answer.get("kinds", ()),
         scans=scans,
         hottest=() if rejected else hottest,
-        labels=_labels(facts),
+        labels=labels_of(facts),
         reviews=said,
         notes=(facts.study.note,) if facts.study.note else (),
     )
@@ -115,7 +127,7 @@ def report(facts: CaseFacts, language: Language, summary: Summary | None) -> Cas
         id=stored.id,
         made_at=now(),
         patient=Patient(facts.study.patient_id, facts.study.patient_name, facts.study.patient_key),
-        study=Study(facts.study.title, _date(facts.study.facts), tuple(_scans(facts.study.facts, facts))),
+        study=Study(facts.study.title, date_in(facts.study.facts), tuple(scans_in(facts.study.facts))),
         question=recipe.question,
         answer=_given(facts),
         model=ModelFacts(
@@ -181,7 +193,8 @@ def _pictures(facts: CaseFacts) -> tuple[Any, ...]:
     return pictures.of_case(made, decision, bags, recipe, 1 if len(facts.views) > 1 else 2, sided)
 
 
-def _labels(facts: CaseFacts) -> tuple[str, ...]:
+def labels_of(facts: CaseFacts) -> tuple[str, ...]:
+    """The labels that stand together at or above their thresholds; none of exclusive classes."""
     target, thresholds = facts.recipe.target, facts.model.info["thresholds"]
     if target.kind == "multiclass" or facts.prediction.action == "reject":
         return ()
@@ -191,7 +204,8 @@ def _labels(facts: CaseFacts) -> tuple[str, ...]:
     return tuple(name for name, p in held if p is not None and p >= thresholds.get(name, 2.0))
 
 
-def _scans(facts: Mapping[str, Any], case: CaseFacts) -> Sequence[ScanFacts]:
+def scans_in(facts: Mapping[str, Any]) -> Sequence[ScanFacts]:
+    """The scans of a study, out of what was found when its files came."""
     found = []
     for role, told in facts.items():
         for one in told.get("scans", ()):
@@ -202,7 +216,8 @@ def _scans(facts: Mapping[str, Any], case: CaseFacts) -> Sequence[ScanFacts]:
     return found
 
 
-def _date(facts: Mapping[str, Any]) -> str:
+def date_in(facts: Mapping[str, Any]) -> str:
+    """The day of a study as its headers have it, as 2026-01-31; "" where they do not say it."""
     for told in facts.values():
         for one in told.get("scans", ()):
             text = str(one["attributes"].get("study_date", ""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -18,15 +18,25 @@ from insula.core.errors import (
     UsageError,
 )
 
+_BY_BROWSER: Final = ("/api/v1/session/at/", "/api/v1/session/back/")  # where a person comes by a link
+
 
 class RequestError(UsageError):
-    """A request that breaks a rule of the service, with its own status."""
+    """A request that breaks a rule of the service, with its own status. more: plain data of what could be chosen."""
 
-    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.fault_code = code
         self.headers = dict(headers or {})
+        self.more = dict(more or {})
 
 
 def busy(seconds: int) -> RequestError:
@@ -82,6 +92,7 @@ def of_error(error: InsulaError) -> JSONResponse:
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser asks for a page: not below `/api`, and text/html is named in `Accept`."""
+    """Whether a browser asks for a page: `Accept` names text/html, not below `/api` but for a log-in elsewhere."""
     path = request.url.path
-    return not path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
+    place = not path.startswith("/api/") or path.startswith(_BY_BROWSER)
+    return place and "text/html" in request.headers.get("accept", "")

@@ -13,9 +13,24 @@ from sqlalchemy import Connection
 from insula.core.errors import InsulaError
 from insula.core.log import get
 from insula.serve import plain
-from insula.serve.api import cohorts, jobs, models, monitor, people, pictures, predictions, reports, reviews, session
+from insula.serve.api import (
+    cohorts,
+    jobs,
+    models,
+    monitor,
+    people,
+    pictures,
+    predictions,
+    reports,
+    reviews,
+    scans,
+    session,
+    similar,
+    worklist,
+)
 from insula.serve.api import studies as studies_api
 from insula.serve.api import trail as trail_api
+from insula.serve.api import training as training_api
 from insula.serve.api.guard import OPEN, Act, admits, check_routes, extra
 from insula.serve.api.openapi import describe
 from insula.serve.models import choose
@@ -47,12 +62,16 @@ def add_records(app: FastAPI, service: Service, stack: ExitStack) -> None:
         people.glass_routes(service),
         studies_api.routes(service),
         studies_api.patient_routes(service),
+        worklist.routes(service),
         predictions.routes(service),
         pictures.routes(service),
+        scans.routes(service),
+        similar.routes(service),
         reports.routes(service),
         reviews.routes(service),
         cohorts.routes(service),
         models.routes(service),
+        training_api.routes(service),
         jobs.routes(service),
         trail_api.routes(service),
         monitor.routes(service),

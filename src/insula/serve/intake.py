@@ -21,6 +21,8 @@ from insula.core.errors import InsulaError, ScanError
 from insula.core.types import Volume
 from insula.scans import archive, catalogue, header, sandbox
 from insula.scans import read as scans
+from insula.scans.catalogue import Entry
+from insula.serve import blame, shown
 from insula.serve.faults import RequestError
 from insula.serve.model import LIMITS
 from insula.serve.upload import mend, put_down, shown_name
@@ -34,6 +36,7 @@ _SHOWN = (
     "body_part",
     "slice_thickness",
 )
+_PACKED = frozenset({"dicom", "dicomdir", "zip", "gzip"})  # kinds of which a file or a folder may hold several series
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class Intake:
 def taken(parts: Mapping[str, Sequence[UploadFile]]) -> Iterator[Intake]:
     """The files of a request by role, `scan` for those that the service tells apart, for as long as the block runs.
 
-    Raises RequestError for empty and unknown files, ScanError and LimitError for what cannot be read.
+    Raises RequestError for empty and unknown files, ScanError and LimitError for what cannot be read; where one file is
+    to blame, it is named as its sender names it (`blame`).
     """
     with tempfile.TemporaryDirectory(prefix="insula-") as name:
         home = Path(name)
@@ -67,10 +71,13 @@ def taken(parts: Mapping[str, Sequence[UploadFile]]) -> Iterator[Intake]:
             for number, (role, sent) in enumerate(parts.items()):
                 folder = home / f"part-{number}"
                 folder.mkdir()
-                named = zip(put_down(sent, folder), map(shown_name, sent), strict=True)
-                here = [one for path, shown in named for one in _members(path, shown, folder)]
-                files += [Taken(path, role, shown) for path, shown in here]
-                facts[role] = describe(folder, [path for path, _ in here])
+                try:
+                    named = zip(put_down(sent, folder), map(shown_name, sent), strict=True)
+                    here = [one for path, shown in named for one in _members(path, shown, folder)]
+                    files += [Taken(path, role, shown) for path, shown in here]
+                    facts[role] = describe(folder, [path for path, _ in here])
+                except InsulaError as error:
+                    raise blame.of_file(error, role, sent) from error
             _check_one_patient([one.path for one in files])
         except InsulaError as error:
             raise mend(error, home) from error
@@ -94,7 +101,7 @@ def _members(path: Path, shown: str, folder: Path) -> list[tuple[Path, str]]:
             except ScanError as error:
                 strangers.append(error)
                 continue
-            target = folder / f"{path.name}-{len(found) + 1}"
+            target = folder / f"{path.name}-{len(found) + 1:05d}"  # the order of names is that of the files
             shutil.copyfile(member, target)
             found.append((target, member.name))
     path.unlink()
@@ -120,27 +127,43 @@ def _check_one_patient(paths: Sequence[Path]) -> None:
 def describe(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
     """What the files of one role are: their series, or the one scan, with size, spacing and warnings.
 
-    Every scan in them is read once, so that what cannot be read is found here. Raises as `scans.read`.
+    Every scan in them is read once, so that what cannot be read is found here. files: how many these facts are about.
+    Series are counted in the order of the files' names. Raises as `scans.read`.
     """
-    kinds = sorted({scans.sniff(path) for path in paths})
-    if kinds == ["slide"]:
-        return {"kinds": kinds, "scans": [_told(sandbox.shared().read_files(paths, LIMITS, "overview"))]}
-    if not {"dicom", "dicomdir", "zip", "gzip"} & set(kinds):
-        return {"kinds": kinds, "scans": [_told(sandbox.shared().read_files(paths, LIMITS))]}
+    return {**_described(folder, paths), "files": len(paths)}
+
+
+def read_scan(folder: Path, paths: Sequence[Path], series: int | None = None) -> Volume:
+    """One scan out of the files of one role, as the facts count them: their only one, or one of their series.
+
+    folder holds the paths and nothing else. Decoded in a process of its own. Raises as `scans.read`.
+    """
+    kinds = {scans.sniff(path) for path in paths}
     where = folder if len(paths) > 1 else paths[0]
-    try:
-        found = catalogue.of(where, LIMITS)
-    except ScanError:
-        found = ()  # a zip file of pictures or of one volume
+    if series is not None:
+        return sandbox.shared().read(where, LIMITS, series=str(series))
+    if kinds == {"slide"}:
+        return sandbox.shared().read_files(paths, LIMITS, "overview")
+    if not _PACKED & kinds:
+        return sandbox.shared().read_files(paths, LIMITS)
+    return sandbox.shared().read(where, LIMITS)
+
+
+def _described(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
+    kinds = sorted({scans.sniff(path) for path in paths})
+    where = folder if len(paths) > 1 else paths[0]
+    found: Sequence[Entry] = ()
+    if _PACKED & set(kinds):
+        with contextlib.suppress(ScanError):  # a zip file of pictures or of one volume
+            found = catalogue.of(where, LIMITS)
     if len(found) < 2:
-        return {"kinds": kinds, "scans": [_told(sandbox.shared().read(where, LIMITS))]}
+        return {"kinds": kinds, "scans": [_told(read_scan(folder, paths))]}
     usable = [entry for entry in found if not entry.aside]
     if not usable:
         raise ScanError(f"The files hold no scan but {catalogue.listed(found)}; send the series of slices.")
-    read = {entry.number: sandbox.shared().read(where, LIMITS, series=str(entry.number)) for entry in usable}
     return {
         "kinds": kinds,
-        "scans": [{"series": number, **_told(volume)} for number, volume in read.items()],
+        "scans": [{"series": one.number, **_told(read_scan(folder, paths, one.number))} for one in usable],
         "aside": [entry.said() for entry in found if entry.aside],
     }
 
@@ -158,4 +181,5 @@ def _told(volume: Volume) -> dict[str, Any]:
         "window": None if volume.window is None else list(volume.window),
         "warnings": list(volume.warnings),
         "attributes": {k: volume.attributes[k] for k in _SHOWN if volume.attributes.get(k)},
+        "shown": shown.facts(volume),
     }

@@ -16,17 +16,19 @@ from insula.serve.store.studies import SORTED
 def scans_of(files: Mapping[str, Sequence[Path]], recipe: Recipe, series: Mapping[str, int]) -> dict[str, list[Path]]:
     """The files of each of a model's inputs, out of those of a study by their roles.
 
-    Files under one of the model's roles (`ct`, `ct.2`) are that scan; others are passed over. Those under `scan` are
-    told apart by the modality in their headers. series: by role, the number of the DICOM series to take where there are
-    several. Raises RequestError 422 where that is left open, or the model's inputs are not there.
+    Files under one of the model's roles (`ct`, `ct.2`) are that scan; others are passed over. Those under `scan`, and
+    under `scan.2` … of joined studies, are told apart by the modality in their headers. series: by role, the number of
+    the DICOM series to take where there are several. Raises RequestError 422 where that is left open, or the model's
+    inputs are not there.
     """
     found: dict[str, list[Path]] = {}
     for role, paths in files.items():
         if (kind := role.partition(".")[0]) in recipe.inputs:
             found[role] = _one(list(paths), role, recipe.inputs[kind], series)
+    mixed = [path for role, paths in files.items() if role.partition(".")[0] == SORTED for path in paths]
     for role, section in recipe.inputs.items():
-        if role not in found and files.get(SORTED):
-            paths = _of_modality(files[SORTED], section, alone=len(recipe.inputs) == 1)
+        if role not in found and mixed:
+            paths = _of_modality(mixed, section, alone=len(recipe.inputs) == 1)
             if paths:
                 found[role] = _one(paths, role, section, series)
     if not found:
@@ -53,6 +55,7 @@ def _one(paths: list[Path], role: str, section: Input, series: Mapping[str, int]
         "several_series",
         f"The study has {len(usable)} series for '{role}' ({catalogue.listed(usable)}); name one in the request's "
         f"'series', as {{\"{role}\": {usable[0].number}}}.",
+        more={"role": role, "series": {str(one.number): one.said() for one in usable}},
     )
 
 

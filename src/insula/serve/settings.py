@@ -21,7 +21,8 @@ class Settings(BaseSettings):
     trail_key: secret of the audit trail. trail_heads: where its signed heads are kept, a file or an address of fsspec.
     summary_url, summary_model: a language model behind an OpenAI-compatible address that may phrase summaries, asked
     only where both are set. summary_timeout: seconds for one summary or question in all. models: the folder below which
-    an administrator may add bundles. jobs: how many jobs this process works on at once, 0 to leave them to workers.
+    an administrator may add bundles. runs: the folder below which training runs lie, to be looked at. jobs: how many
+    jobs this process works on at once, 0 to leave them to workers.
     hosts: the names under which the service answers, separated by commas, where it keeps records.
     """
 
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     trail_key: SecretStr | None = None
     trail_heads: str = ""
     models: Path | None = None
+    runs: Path | None = None
     jobs: Annotated[int, Field(ge=0, le=64)] = 1
     hosts: str = ""
 

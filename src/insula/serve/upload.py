@@ -78,15 +78,16 @@ def scratch(files: Sequence[UploadFile]) -> Path | None:
 
 
 def put_down(files: Sequence[UploadFile], folder: Path) -> list[Path]:
-    """Write the files into a folder as `upload-1`, `upload-2`, …; the sender's names are never used.
+    """Write the files into a folder as `upload-1`, `upload-2`, … (of ten `upload-01`); the sender's names are not used.
 
     Raises RequestError for an empty file (400) and for what is no scan by its content (415).
     """
     paths = []
+    digits = len(str(len(files)))  # so that names sort as the files came, by which series are counted
     for number, file in enumerate(files, start=1):
         if not file.size:
             raise RequestError(400, "empty_file", f"File {number} is empty (0 bytes); send it again from its source.")
-        path = folder / f"upload-{number}"
+        path = folder / f"upload-{number:0{digits}d}"
         with path.open("wb") as stream:
             shutil.copyfileobj(file.file, stream, 1 << 20)
         paths.append(path)

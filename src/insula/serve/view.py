@@ -55,9 +55,14 @@ def of_scan(prepared: FloatArray, heat: Heatmap, classes: tuple[str, ...], volum
     pictures = np.stack([np.round(heatmap.picture(one, colour) * 255.0).astype(np.uint8) for one in prepared])
     whole = section.modality != "SM"  # tiles of a slide have no place in a volume
     affine = prepared_volume(volume, section).affine if whole else np.eye(4)
-    placed = whole and not np.array_equal(volume.affine, np.eye(4))  # pictures do not say how the patient lay
-    sided = placed and not any("left and right" in warning for warning in volume.warnings)
+    sided = whole and sides_known(volume)
     return View(pictures, heat.array[: len(classes)], heat.slices, heat.weights, classes, affine, sided)
+
+
+def sides_known(volume: Volume) -> bool:
+    """Whether the file says where the patient's right is; pictures and slides do not say how the patient lay."""
+    placed = volume.modality != "SM" and not np.array_equal(volume.affine, np.eye(4))
+    return placed and not any("left and right" in warning for warning in volume.warnings)
 
 
 def pack(view: View) -> bytes:

@@ -147,7 +147,7 @@ class Patience(EarlyStopping):
 
 def total_epochs(section: Train) -> int:
     """Epochs of all stages and hard-negative rounds together."""
-    return plan(section)[-1].stop
+    return section.total_epochs
 
 
 def best_weights(checkpoint: dict[str, Any], prefix: str = "network.") -> dict[str, torch.Tensor]:

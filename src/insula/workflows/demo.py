@@ -31,6 +31,7 @@ from insula.prep.cache import build_all
 from insula.prep.check import checked
 from insula.report import folder as reports
 from insula.train.fit import fit
+from insula.workflows.demo_finished import DONE
 from insula.workflows.stages import Stages
 
 FRACTIONS = (0.6, 0.15, 0.25)
@@ -127,7 +128,7 @@ def demo(
         "action": decision.action,
         "reasons": list(decision.reasons),
     }
-    write_json(folder / "demo.json", record(recipe=name, patients=count, seconds=stages.seconds, example=example))
+    write_json(folder / DONE, record(recipe=name, patients=count, seconds=stages.seconds, example=example))
     return Demo(folder, bundle.path, page, report, stages.seconds, example)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from typing import Any
 
 import nibabel as nib
 import pytest
@@ -139,10 +140,44 @@ def test_the_history_is_filtered(made: Made) -> None:
         ({"patient": "FILTER-1", "until": "2020-01-01T00:00:00Z"}, False),
         ({"patient": "FILTER-1", "model": found["bundle_id"], "since": "2020-01-01T00:00:00Z"}, True),
         ({"patient": "FILTER-1", "disagreed": "true"}, False),
+        ({"patient": "FILTER-1", "reviewed": "true"}, False),
+        ({"patient": "FILTER-1", "reviewed": "false"}, True),
     ):
         items = client.get(HERE, params=params).json()["items"]
         assert ([one["id"] for one in items] == [found["id"]]) == hit, params
     assert client.get(HERE, params={"since": "2026-01-01T00:00:00"}).status_code == 422
+
+
+def test_who_reads_second_is_not_told_that_the_first_disagreed(made: Made) -> None:
+    found, first, second = made.predicted(patient="BLIND-1"), made.client("reviewer"), made.client("admin")
+    where, target = f"/api/v1/studies/{found['study_id']}", found["answer"]["target"]
+    said = {"target": target, "verdict": "cannot_tell", "signature": "R", "prediction": found["id"]}
+    other = "normal" if found["label"] != "normal" else "stroke"
+    overridden = {**said, "verdict": "override", "label": other}
+    assert first.post(f"{where}/reviews", json=overridden).status_code == 201
+    key = second.post("/api/v1/keys", json={"name": "r", "scopes": ["study.read", "review.read"], "days": 1}).json()
+    narrow = made.fresh()  # a key that may not review is still of somebody who does
+    narrow.headers["Authorization"] = f"Bearer {key['key']}"
+
+    def told(client: Any) -> list[Any]:
+        (row,) = client.get(HERE, params={"patient": "BLIND-1"}).json()["items"]
+        (one,) = client.get(f"{where}/predictions").json()
+        found_by = client.get(HERE, params={"patient": "BLIND-1", "disagreed": "true"}).json()["items"]
+        alone = client.get(f"{HERE}/{found['id']}").json()
+        seen = client.get(f"{where}/reviews").json()
+        return [row["reviewed"], row["disagreed"], one["disagreed"], alone["disagreed"], len(found_by), len(seen)]
+
+    def reported(client: Any) -> bool:
+        answer = client.get(f"{HERE}/{found['id']}/report", params={"format": "json"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["review"] is not None
+
+    assert told(first) == told(made.client("reader")) == [True, True, True, True, 1, 1]
+    assert told(second) == told(narrow) == [True, None, None, None, 0, 0]
+    assert (reported(first), reported(second), reported(narrow)) == (True, False, False)
+    assert second.post(f"{where}/reviews", json=said).status_code == 201
+    assert told(second) == told(narrow) == [True, True, True, True, 1, 2]
+    assert reported(second)
 
 
 def test_reviewed_studies_become_a_cohort(made: Made) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sqlalchemy import Connection, Engine, select
+from tests.report import made_report
 from tests.serve.models.made_answers import Answers
 from tests.tiny_bundle import make
 
@@ -52,6 +54,19 @@ def test_a_bundle_is_registered_once_as_a_candidate_with_what_it_answers(records
         assert first.name == base.recipe.name
         assert first.info["classes"] == list(base.recipe.target.classes)
         assert len(choose.models(connection)) == 1
+
+
+def test_an_evaluation_that_came_later_is_taken_in_when_the_bundle_is_registered_again(
+    records: Engine, tmp_path: Path
+) -> None:
+    bundle = make(tmp_path)
+    place = bundle.path.with_name(f"{bundle.path.name}.report.json")
+    with writing(records) as connection:
+        assert choose.register(connection, bundle).info["figures"] == []
+        place.write_text(json.dumps({**made_report.record(), "model": {"bundle": bundle.id}}), encoding="utf-8")
+        found = choose.register(connection, bundle)
+    assert {one["key"]: round(one["value"], 3) for one in found.info["figures"]}["sensitivity"] == 0.917
+    assert found.state == "candidate"
 
 
 def test_one_model_of_a_name_is_active_and_the_former_one_can_come_back(records: Engine, base: Bundle) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 from tests.serve.monitor.made_records import BUNDLE, Made
 
 from insula.infer.suitable_statistics import CHOSEN
-from insula.serve.monitor.drift import Channel, channel, drift
+from insula.serve.monitor.drift import Channel, channel, course, courses, drift
 from insula.serve.monitor.kept import Reference
 from insula.serve.monitor.settings import MonitorSettings
 from insula.serve.store.connect import reading, writing
@@ -129,3 +129,17 @@ def test_a_found_drift_stays_found_when_later_cases_are_well_again() -> None:
     assert found.highest >= found.limit > found.statistic
     assert found.found_after is not None
     assert 50 < found.found_after <= 80
+
+
+def test_the_way_of_a_channel_ends_where_it_stands_and_first_reaches_the_limit_where_it_says(records: Engine) -> None:
+    g = np.random.default_rng(1)
+    watch(records, [case(g) for _ in range(100)] + [case(g, light=0.2) for _ in range(60)])
+    with reading(records) as connection:
+        found = {one.channel.name: one for one in courses(connection, KNOWN, SETTINGS)}
+    assert tuple(found) == KNOWN.channels
+    light = found["picture/ct/brightness"]
+    assert len(light.statistic) == light.channel.n == 100
+    assert light.statistic[-1] == pytest.approx(light.channel.statistic)
+    assert light.statistic.max() == pytest.approx(light.channel.highest)
+    assert int(np.flatnonzero(light.statistic >= light.channel.limit)[0]) + 1 == light.channel.found_after
+    assert len(course("x", np.zeros(0), np.zeros(3), np.zeros(3), 1, 0.05).statistic) == 0, "nothing to hold against"

@@ -91,6 +91,42 @@ def test_the_first_administrator_and_what_comes_after(records_address: str) -> N
     engine.dispose()
 
 
+def test_who_was_switched_off_comes_back_with_the_password_and_without_the_keys(records_address: str) -> None:
+    said("create", "root", "--role", "admin")
+    ann = said("create", "ann", "--role", "reader")["user"]
+    key = said("key", "ann", "--label", "night", "--scope", "study.read")["key"]
+    said("disable", "ann")
+    engine = connect(records_address)
+    with writing(engine) as connection:
+        assert isinstance(log_in.log_in(connection, "ann", PASSWORD, NOW, SETTINGS), Refused)
+    assert said("enable", "ANN")["user"] == ann
+    assert run("enable", "ann").stdout == "User 'ann' is switched on, as reader.\n"
+    with writing(engine) as connection:
+        assert isinstance(log_in.log_in(connection, "ann", PASSWORD, NOW, SETTINGS), Started)
+        assert keys.find(connection, key, NOW) is None
+    assert "no user 'eve'" in wrong("enable", "eve")
+    engine.dispose()
+
+
+def test_a_role_is_changed_and_told_and_the_last_administrator_stays(records_address: str) -> None:
+    said("create", "root", "--role", "admin")
+    ann = said("create", "ann", "--role", "reader", "--project", "Heads")["user"]
+    assert said("set-role", "ann", "reviewer")["user"] == {**ann, "role": "reviewer"}
+    assert run("set-role", "ann", "auditor").stdout == "User 'ann' has the role auditor, no longer reviewer.\n"
+    assert "the last active administrator" in wrong("set-role", "root", "reader")
+    assert run("set-role", "ann", "god").exit_code == 2
+    assert "no user 'eve'" in wrong("set-role", "eve", "reader")
+    engine = connect(records_address)
+    with reading(engine) as connection:
+        told = connection.execute(select(schema.trail).where(schema.trail.c.action == "user.role")).all()
+    details = [json.loads(row.detail) for row in told]
+    assert [(row.subject, one["before"], one["role"]) for row, one in zip(told, details, strict=True)] == [
+        (ann["id"], "reader", "reviewer"),
+        (ann["id"], "reviewer", "auditor"),
+    ]
+    engine.dispose()
+
+
 def test_a_new_password_ends_sessions(records_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     said("create", "root", "--role", "admin")
     engine = connect(records_address)

@@ -124,3 +124,5 @@ def test_openings_are_listed_with_the_past_ones(records: Engine) -> None:
         assert [o.study_id for o in first + glass.page(connection, first[0].seq)] == studies
         assert [o.study_id for o in glass.page(connection, user_id=ann.id)] == [studies[0], studies[2]]
         assert [o.user_id for o in glass.page(connection, study_id=studies[1])] == [ben.id]
+        last = glass.newest(connection, limit=2)
+        assert [o.study_id for o in last + glass.newest(connection, last[-1].seq)] == studies[::-1]

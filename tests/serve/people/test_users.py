@@ -83,6 +83,26 @@ def test_pages_follow_each_other_without_gap_or_repeat(records: Engine) -> None:
     assert readers == ["u0", "u8"]
 
 
+def test_people_are_found_by_a_part_of_either_name(records: Engine) -> None:
+    with writing(records) as connection:
+        for name, full in [("ann", "Zoë Quill"), ("ben_1", "Benno 100%"), ("benx1", "")]:
+            users.create(connection, name, "reader", NOW, full_name=full)
+    with reading(records) as connection:
+        found = {
+            text: [one.name for one in user.page(connection, text=text)]
+            for text in ("EN", " quill ", "zoë q", "_", "%", "nobody", "'; --")
+        }
+    assert found == {
+        "EN": ["ben_1", "benx1"],
+        " quill ": ["ann"],
+        "zoë q": ["ann"],
+        "_": ["ben_1"],
+        "%": ["ben_1"],
+        "nobody": [],
+        "'; --": [],
+    }
+
+
 def test_an_unknown_project_is_refused_and_changes_nothing(records: Engine) -> None:
     with writing(records) as connection:
         heads, necks = project(connection, "Heads"), project(connection, "Necks")

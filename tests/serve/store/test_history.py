@@ -78,6 +78,9 @@ CASES: list[tuple[Filters, Any]] = [
     (Filters(bundle_id="b2"), lambda i: i >= 20),
     (Filters(disagreed=True), lambda i: i % 8 == 0),
     (Filters(disagreed=False), lambda i: i % 8 != 0),
+    (Filters(reviewed=True), lambda i: i % 4 == 0),
+    (Filters(reviewed=False), lambda i: i % 4 != 0),
+    (Filters(reviewed=True, disagreed=False), lambda i: i % 8 == 4),
     (Filters(since=START + timedelta(hours=10)), lambda i: i >= 10),
     (Filters(until=START + timedelta(hours=10)), lambda i: i < 10),
     (Filters(since=START + timedelta(hours=3.5), until=START + timedelta(hours=7)), lambda i: 4 <= i < 7),
@@ -131,6 +134,28 @@ def test_a_reviewer_has_his_own_history_without_repeats(records: Engine) -> None
         again = history.page(connection, None, Filters(reviewer_id=made["reader"])).rows
         assert [row.id for row in again] == [row.id for row in line]
         assert history.page(connection, None, Filters(reviewer_id="nobody")).rows == ()
+
+
+def test_a_reader_is_told_of_no_disagreement_before_his_own_answer(records: Engine) -> None:
+    with writing(records) as connection:
+        made, bob = lay(connection), user(connection, "bob")
+
+        def rows(filters: Filters) -> dict[str, bool | None]:
+            found = history.page(connection, None, filters, None, 50, bob).rows
+            return {row.id: row.disagreed for row in found}
+
+        told = rows(Filters())
+        assert [told[name] for name in made["ids"]] == [None if i % 4 == 0 else False for i in range(40)]
+        assert rows(Filters(disagreed=True)) == {}
+        assert set(rows(Filters(disagreed=False))) == {name for i, name in enumerate(made["ids"]) if i % 4}
+        overridden, agreed = made["ids"][8], made["ids"][4]
+        for name in (overridden, agreed):
+            study_id = predictions.get(connection, name, None).study_id
+            reviews.write(connection, study_id, bob, Said("answer", "cannot_tell", "Bob"), name)
+        assert rows(Filters(disagreed=True)) == {overridden: True}
+        assert rows(Filters(reviewed=True, disagreed=False)) == {agreed: False}
+        told = rows(Filters())
+        assert (told[overridden], told[agreed], told[made["ids"][0]]) == (True, False, None)
 
 
 def test_rows_that_came_out_of_order_are_found_by_their_instants(records: Engine) -> None:

@@ -52,6 +52,7 @@ def test_a_dry_run_tells_what_goes_and_then_it_goes(records: Engine, tmp_path: P
         )
         retention.set_rules(connection, a, Rules(files_days=30))
         assert retention.rules_of(connection, a) == Rules(30, None)
+        assert retention.rules_of_all(connection, [a, other]) == {a: Rules(30, None), other: Rules()}
         assert retention.due(connection, a, NOW) == Gone(files=1, artefacts=1)
         assert has(files, old["scan"])
         assert retention.apply(connection, files, a, NOW) == Gone(files=1, artefacts=1, stored=2)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine
 from tests.serve.store.made_records import MADE, files_at, predicted, project, put, study, user
 
 from insula.serve.faults import RequestError
-from insula.serve.store import predictions, review_queue, reviews, studies
+from insula.serve.store import predictions, review_queue, reviews, schema, studies
 from insula.serve.store.connect import writing
 from insula.serve.store.reviews import Said
 
@@ -88,6 +89,38 @@ def test_a_second_reader_sees_the_first_only_after_his_own_answer(records: Engin
         second = reviews.write(connection, one, bob, said(), of)
         assert [row.id for row in reviews.shown(connection, one, bob)] == [first, second]
         assert len(reviews.history(connection, one)) == 3
+
+
+def test_a_second_reader_is_not_told_that_the_first_disagreed(records: Engine) -> None:
+    with writing(records) as connection:
+        one, ada, bob = study(connection, project(connection)), user(connection, "ada"), user(connection, "bob")
+        of, other = predicted(connection, one, 0.9), predicted(connection, one, 0.8)
+        both = [of, other]
+        assert reviews.withheld(connection, both, bob) == set()
+        reviews.write(connection, one, ada, said("override", "normal"), of)
+        assert reviews.withheld(connection, both, bob) == {of}
+        assert reviews.withheld(connection, both, ada) == set()
+        assert reviews.withheld(connection, both, None) == reviews.withheld(connection, [], bob) == set()
+        reviews.write(connection, one, ada, said("cannot_tell", target="stage"), of)
+        reviews.write(connection, one, bob, said(), of)
+        assert reviews.withheld(connection, both, bob) == {of}, "the stage is not answered yet"
+        reviews.write(connection, one, bob, said("override", "late", target="stage"))
+        assert reviews.withheld(connection, both, bob) == set()
+
+
+def test_what_a_reader_wrote_lately(records: Engine) -> None:
+    with writing(records) as connection:
+        one, ada, bob = study(connection, project(connection)), user(connection, "ada"), user(connection, "bob")
+        start = schema.now()
+        for verdict in ("cannot_tell", "override", "cannot_tell"):
+            label = "normal" if verdict == "override" else None
+            reviews.write(connection, one, ada, said(verdict, label, target=verdict))
+        reviews.write(connection, one, bob, said("cannot_tell"))
+        found = reviews.written_by(connection, ada, start, 10)
+        assert len(found) == 2, "the first one was replaced"
+        assert found == sorted(found, reverse=True)
+        assert len(reviews.written_by(connection, ada, start, 1)) == 1
+        assert reviews.written_by(connection, ada, max(found) + timedelta(microseconds=1), 10) == []
 
 
 @pytest.mark.parametrize(

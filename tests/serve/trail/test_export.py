@@ -105,5 +105,5 @@ def test_an_outsider_judges_with_heads_and_the_public_key(records: Engine, twent
     longer = chain(23, OTHER, twenty)  # what an outsider cannot see, and does not vouch for
     found = verify_export(longer, public, place)
     assert found.holds
-    assert "vouch for entries 1 to 20; without the key, 3 after them cannot be judged" in found.said()
+    assert "vouches for entries 1 to 20; without the key, entries 21 to 23 cannot be judged" in found.said()
     assert mark_of(longer[-1]).seq == 23

@@ -12,7 +12,7 @@ from tests.serve.trail.filled import ACTIONS, FIRST
 from insula.core.errors import TrailError, UsageError
 from insula.serve.store.connect import reading
 from insula.serve.trail.entries import Entry
-from insula.serve.trail.search import Filter, matching, page
+from insula.serve.trail.search import Filter, known, matching, page
 
 pytestmark = pytest.mark.serve
 
@@ -55,6 +55,18 @@ def test_each_filter_and_all_together(records: Engine, twenty: list[Entry]) -> N
             assert list(matching(connection, wanted)) == expected
         some += 0 < len(expected) < 20
     assert some > 15
+
+
+def test_the_values_that_there_are(records: Engine, twenty: list[Entry]) -> None:
+    with reading(records) as connection:
+        assert known(connection, "actor") == sorted({entry.actor for entry in twenty})
+        assert known(connection, "action") == sorted(ACTIONS)
+        assert known(connection, "action", most=2) == sorted(ACTIONS)[:2]
+
+
+def test_no_entry_has_no_values(alone: Engine) -> None:
+    with reading(alone) as connection:
+        assert known(connection, "actor") == []
 
 
 def test_time_has_a_first_instant_and_an_end_beyond(records: Engine, twenty: list[Entry]) -> None:

@@ -11,6 +11,7 @@ function armChoices(): void {
     one.addEventListener("change", () => {
       remember("insula-theme", one.value);
       document.documentElement.dataset["theme"] = one.value;
+      for (const other of document.querySelectorAll<HTMLInputElement>("[data-theme-choice]")) other.checked = other.value === one.value;
       document.dispatchEvent(new CustomEvent("theme"));
     });
   for (const one of document.querySelectorAll<HTMLInputElement>("[data-language-choice]"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,7 +10,7 @@ from typing import Final
 
 from insula.core import templates
 from insula.core.style import sheet
-from insula.report import words
+from insula.report import inline, words
 from insula.report.case import say, texts
 from insula.report.case.pictures import bar
 from insula.report.case.record import CaseReport, Measured, Picture, as_shown
@@ -47,10 +46,10 @@ def case_html(report: CaseReport) -> str:
             say=say,
             style=_style(),
             rejected=shown.answer.action == "reject",
-            reasons=_reasons(shown),
+            reasons=reasons(shown),
             shots=[_shot(one, t) for one in shown.pictures],
-            figures=[(texts.figure(one.key, shown.language), one, _basis(one, t)) for one in shown.model.figures],
-            set_level=_set_level(shown, t),
+            figures=[(texts.figure(one.key, shown.language), one, basis(one, t)) for one in shown.model.figures],
+            set_level=set_level(shown, t),
             across=lambda x: f"{_BAR * min(max(x, 0.0), 1.0):.2f}",
         )
     )
@@ -58,11 +57,7 @@ def case_html(report: CaseReport) -> str:
 
 def content_policy() -> str:
     """A Content-Security-Policy under which the page shows as it should, and could fetch or run nothing."""
-    digest = base64.b64encode(hashlib.sha256(f"\n{_style()}\n".encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'none'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    )
+    return inline.content_policy(_style())
 
 
 @cache
@@ -71,7 +66,7 @@ def _style() -> str:
     return f"{sheet()}\n{own}"
 
 
-def _reasons(report: CaseReport) -> list[tuple[str, str]]:
+def reasons(report: CaseReport) -> list[tuple[str, str]]:
     """Each reason with the name of its kind, where the record has kinds."""
     given = report.answer
     kinds = given.kinds if len(given.kinds) == len(given.reasons) else ("",) * len(given.reasons)
@@ -96,12 +91,14 @@ def _address(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _basis(one: Measured, t: dict[str, str]) -> str:
+def basis(one: Measured, t: dict[str, str]) -> str:
+    """On how many patients a figure rests."""
     if not one.n:
         return "–"
     return t["basis_share" if words.is_share(one.key) else "basis_rows"].format(n=one.n, events=one.events)
 
 
-def _set_level(report: CaseReport, t: dict[str, str]) -> str:
+def set_level(report: CaseReport, t: dict[str, str]) -> str:
+    """What the prediction set was made for, or ""."""
     level = report.answer.set_level
     return "" if level is None else t["set_level"].format(level=say.prevalence(level, t))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Generic, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, Generic, Protocol, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel, Field
@@ -12,7 +13,16 @@ from pydantic import BaseModel, Field
 from insula.serve.faults import RequestError
 
 T = TypeVar("T")
+R = TypeVar("R", bound="Row")
 MOST = 200
+
+
+class Row(Protocol):
+    """What a list is paged by."""
+
+    @property
+    def seq(self) -> int:
+        """Its place in the order in which rows came."""
 
 
 class Page(BaseModel, Generic[T]):
@@ -43,6 +53,11 @@ def seen(after: str | None) -> int | None:
 def cursor(number: int) -> str:
     """The cursor of a row's number."""
     return base64.urlsafe_b64encode(str(number).encode()).decode().rstrip("=")
+
+
+def cut(found: Sequence[R], limit: int) -> tuple[list[R], str]:
+    """A page's rows out of one row more than it has, and the cursor of the next page, "" where this is the last."""
+    return list(found[:limit]), cursor(found[limit - 1].seq) if len(found) > limit else ""
 
 
 def following(numbers: list[int], limit: int) -> str | None:

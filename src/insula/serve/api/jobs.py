@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from sqlalchemy import ColumnElement, and_, or_
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from insula.serve.api.cursor import After, Limit, Page, cursor, seen
+from insula.serve.api.cursor import MOST, After, Limit, Page, cursor, seen
 from insula.serve.api.guard import Act, Acting, Routes
 from insula.serve.api.shapes import Id, Job
 from insula.serve.jobs import queue
@@ -43,10 +43,11 @@ def routes(service: Service) -> APIRouter:
         limit: Limit = 50,
         after: After = None,
         state: Literal["waiting", "running", "done", "failed", "dead", "cancelled"] | None = None,
+        named: Annotated[list[Id], Query(alias="id", max_length=MOST, description="These alone.")] = [],  # noqa: B006
     ) -> Page[Job]:
         """Jobs of your projects, the newest first."""
         with acting.look() as connection:
-            found = queue.page(connection, jobs_of(acting.caller), seen(after), limit, state)
+            found = queue.page(connection, jobs_of(acting.caller), seen(after), limit, state, ids=named)
         return Page(
             items=[Job.model_validate(one) for one in found.rows],
             next=None if found.before is None else cursor(found.before),

@@ -28,7 +28,7 @@ def routes(service: Service) -> APIRouter:
     def listed(acting: Acting) -> list[Model]:
         """All models, in the order in which they came."""
         with acting.look() as connection:
-            return [_shown(service, one) for one in choose.models(connection)]
+            return [shown(service, one) for one in choose.models(connection)]
 
     @made.get("/compare", "model.manage", quiet=True)
     def compared(acting: Acting, first: BundleId, second: BundleId) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def routes(service: Service) -> APIRouter:
         except BundleError as error:
             raise RequestError(422, "bundle", str(error).replace(str(home), "INSULA_MODELS")) from error
         with acting.write("model.add", loaded.bundle.id[:64]) as connection:
-            return _shown(service, choose.register(connection, loaded.bundle))
+            return shown(service, choose.register(connection, loaded.bundle))
 
     @made.put("/{bundle_id}/state", "model.manage", statuses=(409,))
     def state(acting: Acting, bundle_id: Annotated[str, Path(pattern=HEX)], asked: ModelState) -> Model:
@@ -75,7 +75,7 @@ def routes(service: Service) -> APIRouter:
                     found = choose.retire(connection, bundle_id)
                 case "candidate":
                     raise RequestError(422, "bad_state", "A model is a candidate when it comes; retire it instead.")
-        return _shown(service, found)
+        return shown(service, found)
 
     return made.router
 
@@ -84,7 +84,8 @@ def _ids(service: Service) -> set[str]:
     return {one.bundle.id for one in service.pool.all()}
 
 
-def _shown(service: Service, one: choose.Model) -> Model:
+def shown(service: Service, one: choose.Model) -> Model:
+    """A model as the API says it."""
     loaded = one.bundle_id in _ids(service)
     info = service.pool.get(one.bundle_id).info().model_dump(mode="json") if loaded else dict(one.info)
     return Model(

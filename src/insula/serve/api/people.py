@@ -24,7 +24,8 @@ from insula.serve.api.shapes_people import (
     User,
     UserChange,
 )
-from insula.serve.people import glass, keys, projects, user, users
+from insula.serve.faults import RequestError
+from insula.serve.people import glass, keys, projects, sessions, user, users
 from insula.serve.people.user import User as Person
 from insula.serve.service import Service
 from insula.serve.store import retention
@@ -45,6 +46,10 @@ def user_routes(service: Service) -> APIRouter:
     @made.post("", "user.manage", status_code=201, statuses=(409,))
     def create(acting: Acting, asked: NewUser) -> User:
         """Let somebody in."""
+        if asked.issuer and asked.issuer not in {one.issuer for one in service.people.issuers}:
+            raise RequestError(
+                422, "no_issuer", f"There is no issuer '{asked.issuer[:80]}' here; INSULA_ISSUERS names those that are."
+            )
         with acting.write("user.create") as connection:
             found = users.create(
                 connection,
@@ -54,6 +59,8 @@ def user_routes(service: Service) -> APIRouter:
                 full_name=asked.full_name,
                 password=asked.password,
                 projects_in=asked.projects,
+                issuer=asked.issuer,
+                subject=asked.subject,
             )
             acting.told(found.id, role=found.role, projects=len(asked.projects))
         return _user(found)
@@ -100,6 +107,13 @@ def user_routes(service: Service) -> APIRouter:
         """End somebody's API key now."""
         with acting.write("key.revoke", key_id, user=user_id) as connection:
             keys.revoke(connection, key_id, now(), user_id)
+        return Response(status_code=204)
+
+    @made.delete("/{user_id}/sessions", "user.manage", status_code=204)
+    def end_sessions(acting: Acting, user_id: Id) -> Response:
+        """Log somebody out everywhere; API keys stay."""
+        with acting.write("user.log_out", user_id) as connection:
+            acting.told(ended=sessions.end_all(connection, user.find(connection, user_id).id, now()))
         return Response(status_code=204)
 
     return made.router
@@ -161,6 +175,20 @@ def project_routes(service: Service) -> APIRouter:
         with acting.write("project.rename", project_id) as connection:
             return Project.model_validate(projects.rename(connection, project_id, asked.name))
 
+    @made.put("/{project_id}/members/{user_id}", "user.manage", status_code=204)
+    def let_in(acting: Acting, project_id: Id, user_id: Id) -> Response:
+        """Let somebody into a project; it counts from the next request on."""
+        with acting.write("project.let_in", project_id, user=user_id) as connection:
+            acting.told(changed=projects.let_in(connection, project_id, user_id, now()))
+        return Response(status_code=204)
+
+    @made.delete("/{project_id}/members/{user_id}", "user.manage", status_code=204)
+    def take_out(acting: Acting, project_id: Id, user_id: Id) -> Response:
+        """Take somebody out of a project; it counts from the next request on."""
+        with acting.write("project.take_out", project_id, user=user_id) as connection:
+            acting.told(changed=projects.take_out(connection, project_id, user_id))
+        return Response(status_code=204)
+
     @made.get("/{project_id}/retention", "project.manage", quiet=True)
     def rules(acting: Acting, project_id: Id) -> Retention:
         """For how long a project keeps what."""
@@ -210,5 +238,6 @@ def _user(found: Person) -> User:
         created_at=found.created_at,
         has_password=found.has_password,
         locked_until=found.locked_until,
+        issuer=found.issuer,
         projects=sorted(found.projects),
     )

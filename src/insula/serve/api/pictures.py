@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -18,6 +17,7 @@ from insula.serve.jobs.predict_study import VIEW
 from insula.serve.service import Service
 from insula.serve.store import predictions
 from insula.serve.view import View
+from insula.serve.volumes import view_of
 
 _TOP = 5
 Name = Annotated[str, Path(max_length=40, description="The scan's name: `ct`, `mri`, `ct.2`.")]
@@ -30,17 +30,13 @@ def routes(service: Service) -> APIRouter:
     """`/predictions/{id}/scans`."""
     made = Routes(service, "/api/v1/predictions/{prediction_id}/scans", "pictures")
 
-    @lru_cache(maxsize=8)  # a reader scrolls through one scan
-    def opened(sha256: str) -> View:
-        return view.unpack(service.files.get(sha256))
-
     def found(acting: Act, prediction_id: str, scan: str) -> tuple[str, View]:
         with acting.read("picture.read", prediction_id, scan=scan[:40]) as connection:
             visible_prediction(connection, acting.caller, prediction_id)
             kept = [a for a in predictions.artefacts_of(connection, prediction_id) if a.kind == VIEW]
         for one in kept:
             if one.role == scan:
-                return one.sha256, opened(one.sha256)
+                return one.sha256, view_of(service.files, one.sha256)
         names = ", ".join(one.role for one in kept) or "none: a rejected scan has no pictures"
         raise RequestError(404, "not_found", f"There is no scan '{scan}'; those of this prediction are {names}.")
 
@@ -50,7 +46,7 @@ def routes(service: Service) -> APIRouter:
         with acting.read("picture.list", prediction_id) as connection:
             visible_prediction(connection, acting.caller, prediction_id)
             kept = [a for a in predictions.artefacts_of(connection, prediction_id) if a.kind == VIEW]
-        return [_scan(one.role, opened(one.sha256)) for one in kept]
+        return [_scan(one.role, view_of(service.files, one.sha256)) for one in kept]
 
     @made.get("/{scan}/slices/{number}", "study.read", response_class=Response, responses=_PNG)
     def slice_picture(

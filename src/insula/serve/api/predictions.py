@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -24,7 +26,7 @@ from insula.serve.models.choose import SHADOW
 from insula.serve.people.caller import Caller
 from insula.serve.people.visible import require_project, rows_of, studies_of
 from insula.serve.service import Service
-from insula.serve.store import history, predictions, studies
+from insula.serve.store import history, predictions, reviews, studies
 from insula.serve.store.history import Filters
 from insula.serve.store.paging import Visible
 from insula.serve.store.patients import not_found
@@ -71,7 +73,7 @@ def routes(service: Service) -> APIRouter:
         """The predictions of a study, the newest first."""
         with acting.read("prediction.list", study_id) as connection:
             studies.get(connection, study_id, studies_of(acting.caller))
-            found = [one for one in predictions.of_study(connection, study_id) if one.arm != SHADOW]
+            found = visible_of_study(connection, acting.caller, study_id)
         return [Prediction.model_validate(one) for one in found]
 
     @made.get("/predictions", "study.read")
@@ -86,15 +88,17 @@ def routes(service: Service) -> APIRouter:
         model: Annotated[str | None, Query(max_length=64, description="A bundle's id.")] = None,
         reviewer: Id | None = None,
         disagreed: bool | None = None,
+        reviewed: bool | None = None,
         patient: Annotated[str | None, Query(max_length=64, description="Part of the patient's key.")] = None,
     ) -> Page[HistoryRow]:
-        """The history, the newest first."""
+        """The history, the newest first; of `disagreed` a reviewer is told where he has answered himself."""
         for name, moment in (("since", since), ("until", until)):
             if moment is not None and moment.tzinfo is None:
                 raise RequestError(422, "invalid", f"'{name}' has no time zone; write it as 2026-01-31T08:00:00Z.")
-        filters = Filters(since, until, action, label, model, reviewer, disagreed, patient)
+        filters = Filters(since, until, action, label, model, reviewer, disagreed, patient, reviewed)
         with acting.read("prediction.history") as connection:
-            found = history.page(connection, predictions_of(acting.caller), filters, seen(after), limit)
+            caller = acting.caller
+            found = history.page(connection, predictions_of(caller), filters, seen(after), limit, caller.reader_id)
             acting.told(rows=len(found.rows))
         return Page(
             items=[HistoryRow.model_validate(one) for one in found.rows],
@@ -114,7 +118,21 @@ def visible_prediction(connection: Connection, caller: Caller, prediction_id: st
     found = predictions.get(connection, prediction_id, predictions_of(caller))
     if found.arm == SHADOW:
         raise not_found("prediction")
-    return found
+    return _as_told(connection, caller, [found])[0]
+
+
+def visible_of_study(connection: Connection, caller: Caller, study_id: str) -> list[predictions.StoredPrediction]:
+    """The predictions of a study that the caller may see, the newest first, without those that only run along."""
+    found = [one for one in predictions.of_study(connection, study_id) if one.arm != SHADOW]
+    return _as_told(connection, caller, found)
+
+
+def _as_told(
+    connection: Connection, caller: Caller, found: Sequence[predictions.StoredPrediction]
+) -> list[predictions.StoredPrediction]:
+    """Without what others said where the caller is yet to answer."""
+    hidden = reviews.withheld(connection, [one.id for one in found if one.reviewed], caller.reader_id)
+    return [replace(one, disagreed=None) if one.id in hidden else one for one in found]
 
 
 def _read(acting: Act, prediction_id: str) -> Prediction:

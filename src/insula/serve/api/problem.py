@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
@@ -17,7 +18,8 @@ MEDIA = "application/problem+json"
 class Problem(BaseModel):
     """Why a request was refused.
 
-    type: a name of the rule. code: the same rule as one word, to branch on.
+    type: a name of the rule. code: the same rule as one word, to branch on. Where one file of an upload is to blame,
+    `role` and `file` say which: the model's input that it was sent for, and its place among that input's files, from 1.
     """
 
     type: str = Field(examples=["urn:insula:problem:unreadable_scan"])
@@ -27,12 +29,18 @@ class Problem(BaseModel):
     detail: str = Field(examples=["File 1 is cut short: it says 512 rows and holds 300; export it again."])
 
 
-def response(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """One problem."""
+def response(
+    status: int,
+    code: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> JSONResponse:
+    """One problem. more: members beyond those of every problem (RFC 9457, section 3.2)."""
     body = Problem(
         type=f"urn:insula:problem:{code}", title=HTTPStatus(status).phrase, status=status, code=code, detail=detail
     )
-    return JSONResponse(body.model_dump(), status, dict(headers or {}), media_type=MEDIA)
+    return JSONResponse({**(more or {}), **body.model_dump()}, status, dict(headers or {}), media_type=MEDIA)
 
 
 def of_error(error: InsulaError) -> JSONResponse:
@@ -42,10 +50,18 @@ def of_error(error: InsulaError) -> JSONResponse:
     return response(faults.status_of(error), said["code"], said["message"], headers)
 
 
-def at(path: str, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def at(
+    path: str,
+    status: int,
+    code: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> JSONResponse:
     """An error as the address that was asked for says it: a problem below `/api`, else the plain form."""
-    made = response if path.startswith("/api/") else faults.response
-    return made(status, code, detail, headers)
+    if path.startswith("/api/"):
+        return response(status, code, detail, headers, more)
+    return faults.response(status, code, detail, headers)
 
 
 def of_path(path: str, error: InsulaError) -> JSONResponse:

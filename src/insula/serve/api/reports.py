@@ -109,4 +109,4 @@ def routes(service: Service) -> APIRouter:
 def _facts(acting: Act, prediction_id: str, action: str, **detail: Any) -> CaseFacts:
     with acting.read(action, prediction_id, **detail) as connection:
         stored = visible_prediction(connection, acting.caller, prediction_id)
-        return case.facts_of(connection, acting.service, stored)
+        return case.facts_of(connection, acting.service, stored, reader_id=acting.caller.reader_id)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
+from insula.core.recipe_target import Target
 from insula.serve.api import once
 from insula.serve.api.cursor import After, Limit, Page, cursor, seen
 from insula.serve.api.guard import Acting, Routes
@@ -15,11 +16,12 @@ from insula.serve.api.predictions import predictions_of, visible_prediction
 from insula.serve.api.shapes import Id, NewReview, Review, Waiting
 from insula.serve.faults import RequestError
 from insula.serve.models import choose
+from insula.serve.people.caller import Caller
 from insula.serve.people.visible import require_project, rows_of, studies_of
 from insula.serve.service import Service
 from insula.serve.store import review_queue, reviews, schema, studies
 from insula.serve.store.review_queue import After as Place
-from insula.serve.store.reviews import Said
+from insula.serve.store.reviews import NO_LABEL, Said
 
 
 def routes(service: Service) -> APIRouter:
@@ -60,10 +62,7 @@ def routes(service: Service) -> APIRouter:
         """The reviews of a study; those of others only once you have answered yourself, where you read it second."""
         with acting.read("review.list", study_id) as connection:
             studies.get(connection, study_id, studies_of(acting.caller))
-            if acting.caller.may("review.write"):
-                found = reviews.shown(connection, study_id, acting.caller.user_id)
-            else:
-                found = reviews.history(connection, study_id)
+            found = reviews_for(connection, acting.caller, study_id)
         return [Review.model_validate(one) for one in found]
 
     @made.get("/queue", "review.write")
@@ -74,14 +73,16 @@ def routes(service: Service) -> APIRouter:
         second: Annotated[bool, Query(description="Those that one other reader has answered.")] = False,
     ) -> Page[Waiting]:
         """What waits to be read, the most uncertain first."""
-        place, who = _place(after), predictions_of(acting.caller)
+        place, who = queue_place(after), predictions_of(acting.caller)
         with acting.read("queue.read", second=second) as connection:
             if second:
                 found = review_queue.second(connection, who, acting.caller.user_id, place, limit)
             else:
                 found = review_queue.first(connection, who, place, limit)
         last = review_queue.place(found[-1]) if len(found) == limit else None
-        return Page(items=[Waiting.model_validate(one) for one in found], next=None if last is None else _written(last))
+        return Page(
+            items=[Waiting.model_validate(one) for one in found], next=None if last is None else queue_cursor(last)
+        )
 
     @made.get("/queue/unlabelled", "review.write")
     def unlabelled(acting: Acting, limit: Limit = 50, after: After = None) -> Page[str]:
@@ -93,23 +94,37 @@ def routes(service: Service) -> APIRouter:
     return made.router
 
 
+def reviews_for(connection: Connection, caller: Caller, study_id: str) -> list[reviews.Review]:
+    """The reviews of a study that a caller may see, oldest first: whoever reads himself sees others' after his own."""
+    if caller.reader_id is not None:  # whatever a key narrows: it would show its owner what he must not know yet
+        return reviews.shown(connection, study_id, caller.reader_id)
+    return reviews.history(connection, study_id)
+
+
+def questions(connection: Connection, bundle_id: str | None) -> dict[str, Target]:
+    """What can be answered: the targets of a prediction's model, or of all that are registered; by their names."""
+    models = [one for one in choose.models(connection) if bundle_id in (None, one.bundle_id)]
+    return {name: target for one in models for name, target in choose.recipe_of(one).targets.items()}
+
+
 def _labels(connection: Connection, asked: NewReview, bundle_id: str | None) -> tuple[str, ...] | None:
     """The labels that a target has: of the prediction's model, or of any that is registered; None where there is none.
 
     Raises RequestError 422 for a target that is no question of theirs: such a review would count nowhere.
     """
-    models = [one for one in choose.models(connection) if bundle_id in (None, one.bundle_id)]
-    targets = {name: target for one in models for name, target in choose.recipe_of(one).targets.items()}
+    targets = questions(connection, bundle_id)
     if not targets:  # people label from scratch where there is no model yet
         return None
     if asked.target not in targets:
         raise RequestError(
             422, "bad_target", f"There is no question '{asked.target[:40]}'; choose of {', '.join(targets)}."
         )
-    return tuple(targets[asked.target].classes) or None
+    found = targets[asked.target]
+    return (*found.classes, NO_LABEL) if found.kind == "multilabel" else tuple(found.classes) or None
 
 
-def _place(after: str | None) -> Place | None:
+def queue_place(after: str | None) -> Place | None:
+    """Where a page of the queue goes on. Raises RequestError 400 for what is no cursor of ours."""
     if after is None:
         return None
     entropy, _, number = after.partition("~")
@@ -121,5 +136,6 @@ def _place(after: str | None) -> Place | None:
         ) from error
 
 
-def _written(place: Place) -> str:
+def queue_cursor(place: Place) -> str:
+    """A place of the queue as a cursor."""
     return f"{'' if place.entropy is None else repr(place.entropy)}~{place.seq}"

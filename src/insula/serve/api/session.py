@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from insula.serve.api.guard import SELF, Acting, Routes
@@ -19,12 +22,14 @@ from insula.serve.people.sessions import Started
 from insula.serve.service import Service
 from insula.serve.store.connect import reading, writing
 from insula.serve.store.schema import now
+from insula.serve.web.errors import onward
+from insula.serve.web.frame import open_page
+
+NextPage = Annotated[str, Query(max_length=2000, description="Where to go afterwards: an address of this service.")]
 
 _PASSING = "insula-log-in"
-_ONWARDS = (
-    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Insula</title>'
-    '<meta http-equiv="refresh" content="0;url=/"></head><body><a href="/">You are logged in; go on.</a></body></html>'
-)
+_ONWARD = "insula-onward"  # where somebody wanted to go who logs in at an issuer
+_LONGEST = 3000  # characters of that, in base64
 _PER_MINUTE = 20  # log-ins of one address, beside the lock of each account
 
 
@@ -84,13 +89,24 @@ def routes(service: Service) -> APIRouter:
             raise refused.error()
         return Response(status_code=204)
 
+    @made.delete("/others", SELF, status_code=204)
+    def end_others(acting: Acting) -> Response:
+        """Log out everywhere else: all own sessions but this one end; API keys stay."""
+        if not acting.caller.session_id:
+            raise RequestError(400, "no_session", "The request is not of a session; log in first.")
+        with acting.write("session.end_others", acting.caller.session_id) as connection:
+            acting.told(ended=sessions.end_all(connection, acting.caller.user_id, now(), acting.caller.session_id))
+        return Response(status_code=204)
+
     @made.open("GET", "/at/{issuer}", status_code=303)
-    def at_issuer(request: Request, issuer: str) -> Response:
+    def at_issuer(request: Request, issuer: str, next: NextPage = "/") -> Response:  # noqa: A002 - the address has it
         """Go to an issuer to log in there (OpenID Connect, authorization code with PKCE)."""
         limit.take(request.client.host if request.client else "")
         begun = oidc.begin(service.verifier.named(issuer), now())
-        cookie = passing_cookie(_PASSING, begun.passing, oidc.SECONDS, service.people)
-        return RedirectResponse(begun.address, 303, {"Set-Cookie": cookie})
+        response = RedirectResponse(begun.address, 303)
+        for kind, value in ((_PASSING, begun.passing), (_ONWARD, _packed(onward(next)))):
+            response.headers.append("Set-Cookie", passing_cookie(kind, value, oidc.SECONDS, service.people))
+        return response
 
     @made.open("GET", "/back/{issuer}", response_class=HTMLResponse)
     def back(request: Request, issuer: str) -> Response:
@@ -105,9 +121,11 @@ def routes(service: Service) -> APIRouter:
             started = oidc.admit(connection, claims, now(), service.people, _shown(request, service))
             who = user.find(connection, started.user_id)
             service.tell(connection, who.name, "session.start", started.id, {"issuer": issuer})
-        response = HTMLResponse(_ONWARDS)  # no redirect: it would belong to the other site's chain, without the cookie
+        # no redirect: it would belong to the other site's chain, without the cookie
+        response = open_page(request, service, "arrived.html", name=who.name, next=_wanted(request, service))
         response.headers.append("Set-Cookie", session_cookie(started.secret, service.people))
-        response.headers.append("Set-Cookie", passing_cookie(_PASSING, "", 0, service.people))
+        for kind in (_PASSING, _ONWARD):
+            response.headers.append("Set-Cookie", passing_cookie(kind, "", 0, service.people))
         return response
 
     return made.router
@@ -133,6 +151,21 @@ def _me(caller: Caller) -> Me:
         projects=sorted(caller.projects),
         how=caller.how,
     )
+
+
+def _packed(address: str) -> str:
+    """An address of this service as a cookie holds it; the start for one that is too long for that."""
+    made = urlsafe_b64encode(address.encode("utf-8", "replace")).decode()
+    return made if len(made) <= _LONGEST else _packed("/")
+
+
+def _wanted(request: Request, service: Service) -> str:
+    """Where somebody wanted to go who comes back from an issuer: an address of this service, whoever set the cookie."""
+    found = cookies_named(cookie_name(service.people, _ONWARD), request.headers.getlist("cookie"))
+    try:
+        return onward(urlsafe_b64decode(found[0]).decode()) if len(found) == 1 else "/"
+    except ValueError:
+        return "/"
 
 
 def _shown(request: Request, service: Service) -> str:

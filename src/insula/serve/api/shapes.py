@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from insula.serve.models.offered import NAME
+
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", examples=["3f0c2e5d9a4b4d6c8e1f7a2b3c4d5e6f"])]
 Text = Annotated[str, Field(max_length=20_000)]
 Short = Annotated[str, Field(max_length=200)]
@@ -102,7 +104,10 @@ class Predict(Asked):
 
 
 class Prediction(Given):
-    """What a model said of a study. answer: as `insula predict --json` writes it."""
+    """What a model said of a study. answer: as `insula predict --json` writes it.
+
+    disagreed: null for a reviewer who has not answered yet where another has, so that the second reading is his own.
+    """
 
     id: str
     study_id: str
@@ -117,12 +122,12 @@ class Prediction(Given):
     domain_score: float | None
     milliseconds: float
     reviewed: bool
-    disagreed: bool
+    disagreed: bool | None
     answer: dict[str, Any]
 
 
 class HistoryRow(Given):
-    """One line of the history."""
+    """One line of the history. disagreed: as in a prediction."""
 
     id: str
     study_id: str
@@ -137,7 +142,7 @@ class HistoryRow(Given):
     confidence: float
     entropy: float | None
     reviewed: bool
-    disagreed: bool
+    disagreed: bool | None
 
 
 class Scan(BaseModel):
@@ -226,7 +231,7 @@ class NewCohort(Asked):
 class NewModel(Asked):
     """A bundle to load. name: of its folder below INSULA_MODELS."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=NAME)]
 
 
 class ModelState(Asked):

@@ -51,13 +51,18 @@ class SetPassword(Asked):
 
 
 class NewUser(Asked):
-    """A person to let in; without a password only an issuer or a key can log in for them."""
+    """A person to let in; without a password only an issuer can log in for them.
+
+    issuer: the address of a configured one that vouches for the person, subject: what it calls them; both or none.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=120, examples=["ada"])]
     role: Role
     full_name: Short = ""
     password: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     projects: tuple[Id, ...] = ()
+    issuer: Annotated[str, Field(min_length=1, max_length=400)] | None = None
+    subject: Annotated[str, Field(min_length=1, max_length=255)] | None = None
 
 
 class UserChange(Asked):
@@ -70,7 +75,7 @@ class UserChange(Asked):
 
 
 class User(Given):
-    """A person who may log in."""
+    """A person who may log in. issuer: the address of who vouches for them, null for nobody."""
 
     id: str
     name: str
@@ -80,6 +85,7 @@ class User(Given):
     created_at: datetime
     has_password: bool
     locked_until: datetime | None
+    issuer: str | None
     projects: list[str]
 
 

@@ -17,6 +17,7 @@ from insula.serve.faults import RequestError
 from insula.serve.service import Service
 from insula.serve.store.connect import reading
 from insula.serve.trail import export, search
+from insula.serve.trail.entries import to_show
 from insula.serve.trail.search import Filter
 from insula.serve.trail.verify import verify
 
@@ -24,11 +25,17 @@ Word = Annotated[str, Query(max_length=120)]
 
 
 class Verdict(BaseModel):
-    """Whether the trail holds. said: in sentences. chain_only: no signed head vouches for its end."""
+    """Whether the trail holds. said: in sentences. chain_only: no signed head vouches for its end.
+
+    entries: how many hold, from the first on. covered: the last of them that a head vouches for. heads: that were
+    signed with this key; spoilt_heads: what lies among them and is none.
+    """
 
     holds: bool
     entries: int
     covered: int
+    heads: int
+    spoilt_heads: int
     chain_only: bool
     said: str
 
@@ -54,7 +61,7 @@ def routes(service: Service) -> APIRouter:
         with acting.read("trail.read") as connection:
             found = search.page(connection, wanted, before=seen(after), limit=limit)
         return Page(
-            items=[Entry.model_validate(one) for one in found.entries],
+            items=[Entry.model_validate(to_show(one)) for one in found.entries],
             next=None if found.before is None else cursor(found.before),
         )
 
@@ -93,6 +100,8 @@ def routes(service: Service) -> APIRouter:
             holds=found.holds,
             entries=found.entries,
             covered=found.covered,
+            heads=found.heads,
+            spoilt_heads=found.spoilt,
             chain_only=found.chain_only,
             said=found.said(),
         )

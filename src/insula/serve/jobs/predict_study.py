@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from insula.infer import heatmap
-from insula.serve import view
+from insula.serve import similar, view
 from insula.serve.faults import RequestError
 from insula.serve.jobs.queue import Job
 from insula.serve.jobs.worker import Cancelled, GivenUpError, Handler, Progress, Write
@@ -53,6 +53,7 @@ class _Predicted:
     result: Result
     milliseconds: float
     views: Mapping[str, Stored]
+    features: Stored | None
 
 
 def payload(
@@ -144,7 +145,9 @@ def _predicted(
             recipe.inputs[heatmap.role_of(scan)],
         )
         kept[scan] = service.files.put(io.BytesIO(view.pack(shown)), 1 << 30)
-    return _Predicted(arm, loaded, result, took, kept)
+    features = similar.of_result(result, loaded.bundle)
+    put = None if features is None else service.files.put(io.BytesIO(similar.pack(features)), 1 << 30)
+    return _Predicted(arm, loaded, result, took, kept, put)
 
 
 def _store(service: Service, connection: Connection, job: Job, done: Sequence[_Predicted]) -> dict[str, Any]:
@@ -163,6 +166,8 @@ def _store(service: Service, connection: Connection, job: Job, done: Sequence[_P
         name = predictions.store(connection, str(job.study_id), one.result.prediction, one.result.decision, facts)
         for scan, stored in one.views.items():
             predictions.add_artefact(connection, service.files, name, VIEW, scan, stored, view.MEDIA)
+        if one.features is not None:
+            predictions.add_artefact(connection, service.files, name, similar.FEATURES, "", one.features, similar.MEDIA)
         made[one.arm.arm] = name
         action = one.result.decision.action
         metrics.observe_prediction(service.meter, one.arm.name, one.arm.arm, action, one.milliseconds / 1000)

@@ -47,7 +47,7 @@ class Job:
     study_id: str | None
     created_by: str | None
     result: Mapping[str, Any] | None
-    error: Mapping[str, str] | None
+    error: Mapping[str, Any] | None
     progress: float
     step: str
     attempts: int
@@ -143,7 +143,7 @@ def set_result(connection: Connection, job: Job, result: Mapping[str, Any]) -> N
 def fail(
     connection: Connection,
     job: Job,
-    error: Mapping[str, str],
+    error: Mapping[str, Any],
     now: datetime,
     again: bool,
     chance: Callable[[], float] = _CHANCE,
@@ -199,6 +199,14 @@ def get(connection: Connection, job_id: str, visible: Visible) -> Job:
     return _job(row)
 
 
+def of_study(connection: Connection, study_id: str, kind: str) -> Job | None:
+    """The newest job of a kind about a study."""
+    jobs = schema.jobs.c
+    these = (jobs.study_id == study_id, jobs.kind == kind)
+    row = connection.execute(select(schema.jobs).where(*these).order_by(jobs.seq.desc()).limit(1)).first()
+    return None if row is None else _job(row)
+
+
 def page(
     connection: Connection,
     visible: Visible,
@@ -206,13 +214,15 @@ def page(
     limit: int = 50,
     state: State | None = None,
     kind: str | None = None,
+    ids: Collection[str] = (),
 ) -> Page[Job]:
-    """Jobs that may be seen, newest first. Raises RequestError for a wrong limit."""
+    """Jobs that may be seen, newest first; ids: of these alone. Raises RequestError for a wrong limit."""
     wanted = checked_limit(limit) + 1
     jobs = schema.jobs
     where = list(seen(visible, jobs))
     where += [] if before is None else [jobs.c.seq < before]
     where += [column == value for column, value in ((jobs.c.state, state), (jobs.c.kind, kind)) if value is not None]
+    where += [jobs.c.id.in_(ids)] if ids else []
     statement: Select[Any] = select(jobs).where(*where).order_by(jobs.c.seq.desc()).limit(wanted)
     rows = connection.execute(statement).all()
     return paged([_job(row) for row in rows], [row.seq for row in rows], limit)

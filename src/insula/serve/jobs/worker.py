@@ -105,7 +105,7 @@ def _worked(engine: Engine, handler: Handler, job: Job, running: _Running) -> bo
         return False
     except InsulaError as error:
         mended_by_another_try = status_of(error) >= 500
-        told = {"code": getattr(error, "fault_code", error.code), "message": str(error)}
+        told = {"code": getattr(error, "fault_code", error.code), "message": str(error), **getattr(error, "more", {})}
         return _failed(engine, job, told, running, mended_by_another_try)
     except Exception as error:  # noqa: BLE001 - whatever a handler meets, the worker goes on
         place = traceback.extract_tb(error.__traceback__)[-1]  # without the error's text, which may name a patient
@@ -115,7 +115,7 @@ def _worked(engine: Engine, handler: Handler, job: Job, running: _Running) -> bo
     return True
 
 
-def _failed(engine: Engine, job: Job, told: Mapping[str, str], running: _Running, again: bool) -> bool:
+def _failed(engine: Engine, job: Job, told: Mapping[str, Any], running: _Running, again: bool) -> bool:
     with writing(engine) as connection:
         state = queue.fail(connection, job, told, running.clock(), again)
     return state in queue.ENDED

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -80,13 +81,13 @@ def recipe_of(model: Model) -> Recipe:
 
 def register(connection: Connection, bundle: Bundle) -> Model:
     """Put a verified bundle into the records as a candidate; one that is there already stays in its state."""
+    place = {"path": str(bundle.path.absolute()), "info": json.loads(json.dumps(facts_of(bundle)))}
     if (known := _row(connection, bundle.id)) is None:
         values: dict[str, Any] = {"bundle_id": bundle.id, "name": bundle.recipe.name, "state": "candidate"}
-        values |= {"path": str(bundle.path.absolute()), "info": facts_of(bundle)}
-        connection.execute(insert(schema.models).values(values))
-    elif known.path != str(bundle.path.absolute()):  # the same bytes at another place
+        connection.execute(insert(schema.models).values(values | place))
+    elif (known.path, known.info) != (place["path"], place["info"]):  # it lies elsewhere, or was evaluated since
         changed = update(schema.models).where(schema.models.c.bundle_id == bundle.id)
-        connection.execute(changed.values(path=str(bundle.path.absolute())))
+        connection.execute(changed.values(place))
     return get(connection, bundle.id)
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from insula.bundle.types import Bundle
 from insula.core.log import get
 from insula.report.case.meaning import measured
 from insula.report.case.record import Measured
-
-_MOST_BYTES = 64 << 20
+from insula.serve.models.beside import beside
 
 
 def figures_beside(bundle: Bundle) -> tuple[Measured, ...]:
@@ -18,15 +15,13 @@ def figures_beside(bundle: Bundle) -> tuple[Measured, ...]:
     The file is the `report.json` of `insula evaluate`. One of another bundle, or none that can be read, is passed over
     with a word in the log.
     """
-    path = bundle.path.with_name(f"{bundle.path.name}.report.json")
-    if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+    found = beside(bundle.path, bundle.id, "report")
+    if found.record is None:
+        if found.reason:
+            get("serve").warning("evaluation refused", bundle=bundle.id, reason=found.reason)
         return ()
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["model"]["bundle"] != bundle.id:
-            get("serve").warning("evaluation of another bundle", bundle=bundle.id)
-            return ()
-        return measured(record)
+        return measured(found.record)
     except (ValueError, KeyError, TypeError) as error:
         get("serve").warning("evaluation unreadable", bundle=bundle.id, kind=type(error).__name__)
         return ()

@@ -13,6 +13,7 @@ from insula.bundle.types import Bundle
 from insula.core.log import get
 from insula.serve.faults import RequestError
 from insula.serve.models.loaded import Loaded
+from insula.serve.models.offered import graph_bytes
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Pool:
                 return known
             before = resident()
             model = self._open(bundle)
-            sizes = [(bundle.path / name).stat().st_size for name in ("model.onnx", "head.onnx")]
-            self._memory |= {bundle.id: Memory(sum(sizes), max(0, resident() - before))}
+            grown = max(0, resident() - before)
+            self._memory |= {bundle.id: Memory(graph_bytes(bundle.path) or 0, grown)}
             self._models = {**self._models, bundle.id: model}
         get("serve").info("model loaded", bundle=bundle.id, slices_a_call=model.gain.most, why=model.gain.why)
         return model

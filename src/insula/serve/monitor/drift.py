@@ -52,8 +52,21 @@ class Channel:
     latest: float | None
 
 
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A channel and its way there. statistic (n,): after each case, the first one first, on the scale of its limit."""
+
+    channel: Channel
+    statistic: Values
+
+
 def drift(connection: Connection, reference: Reference, settings: MonitorSettings) -> tuple[Channel, ...]:
-    """All channels of a bundle over its served cases.
+    """All channels of a bundle over its served cases; see `courses`."""
+    return tuple(one.channel for one in courses(connection, reference, settings))
+
+
+def courses(connection: Connection, reference: Reference, settings: MonitorSettings) -> tuple[Course, ...]:
+    """All channels of a bundle over its served cases, with what the statistic was after each case.
 
     Where these are exchangeable with what they are held against, the chance that any channel ever reports drift in one
     watch (`cases.WATCH` patients, or until somebody starts anew) is at most `settings.drift_rate`, however often this
@@ -65,14 +78,14 @@ def drift(connection: Connection, reference: Reference, settings: MonitorSetting
     ties_both, ties_later = _ties(both), _ties(later)
     names = reference.channels
     shared = len(names), settings.drift_rate
-    channels = []
+    made = []
     for name in names:
         if name == DISTANCE:
-            one = channel(name, reference.distances, _numbers(both, name), ties_both, *shared, "validation cases")
+            one = course(name, reference.distances, _numbers(both, name), ties_both, *shared, "validation cases")
         else:
-            one = channel(name, _numbers(first, name), _numbers(later, name), ties_later, *shared)
-        channels.append(one)
-    return tuple(channels)
+            one = course(name, _numbers(first, name), _numbers(later, name), ties_later, *shared)
+        made.append(one)
+    return tuple(made)
 
 
 def channel(
@@ -84,6 +97,19 @@ def channel(
     rate: float,
     held_against: Against = "first served cases",
 ) -> Channel:
+    """Where a channel stands; see `course`."""
+    return course(name, before, numbers, ties, count, rate, held_against).channel
+
+
+def course(
+    name: str,
+    before: Values,
+    numbers: Values,
+    ties: Values,
+    count: int,
+    rate: float,
+    held_against: Against = "first served cases",
+) -> Course:
     """One of `count` channels that share a rate of false alarms: numbers (n,) after reference values (r,).
 
     NaN stands for a case that has none. ties (n,): see `betting.p_values`.
@@ -96,7 +122,7 @@ def channel(
     highest = max(0.0, float(capital.max()))
     over = np.flatnonzero(capital >= limit)
     verdict: Verdict = "cannot tell" if not usable else "fail" if len(over) else "pass"
-    return Channel(
+    found = Channel(
         name=name,
         verdict=verdict,
         statistic=float(capital[-1]) / math.log(10),
@@ -110,6 +136,7 @@ def channel(
         before=float(np.median(own)) if len(own) else None,
         latest=float(np.median(values[-LATEST:])) if len(values) else None,
     )
+    return Course(found, capital / math.log(10) if usable else np.zeros(0))
 
 
 def _numbers(rows: Sequence[Kept], name: str) -> Values:

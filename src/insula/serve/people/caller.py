@@ -30,3 +30,11 @@ class Caller:
     def may(self, permission: Permission) -> bool:
         """Whether the role, and the key's scopes, have a permission."""
         return allowed(self.role, self.scopes, permission)
+
+    @property
+    def reader_id(self) -> str | None:
+        """The id of somebody whose role reads studies, whatever a key narrows; None for others.
+
+        Such a one is told what others said of a study only after an own answer (`store.reviews`).
+        """
+        return self.user_id if allowed(self.role, None, "review.write") else None

@@ -82,6 +82,13 @@ def page(
     return [Opening(*row) for row in connection.execute(wanted)]
 
 
+def newest(connection: Connection, before: int | None = None, limit: int = 50) -> list[Opening]:
+    """The openings that came before one (all where it is None), the newest first."""
+    wanted = select(*_COLUMNS).order_by(glass.c.seq.desc()).limit(limit)
+    rows = connection.execute(wanted if before is None else wanted.where(glass.c.seq < before))
+    return [Opening(*row) for row in rows]
+
+
 _COLUMNS = (
     glass.c.seq,
     glass.c.id,

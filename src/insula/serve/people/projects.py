@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from insula.serve.faults import RequestError
-from insula.serve.store.schema import members, new_id, projects
+from insula.serve.people.user import find as find_user
+from insula.serve.store.schema import members, new_id, projects, studies
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,14 @@ class Project:
     id: str
     name: str
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many people and studies are in a project."""
+
+    members: int = 0
+    studies: int = 0
 
 
 def create(connection: Connection, name: str, now: datetime) -> Project:
@@ -72,6 +81,41 @@ def page(connection: Connection, after: int = 0, limit: int = 50, only: Iterable
     if only is not None:
         wanted = wanted.where(projects.c.id.in_(sorted(only)))
     return [Project(*row) for row in connection.execute(wanted)]
+
+
+def every(connection: Connection) -> list[Project]:
+    """All projects by their names, to choose from."""
+    return [Project(*row) for row in connection.execute(select(*_COLUMNS).order_by(projects.c.name))]
+
+
+def counts(connection: Connection, project_ids: Collection[str]) -> Mapping[str, Counts]:
+    """What is in each of the projects, by two statements however many they are."""
+    inside, held = (_in_each(connection, table, project_ids) for table in (members, studies))
+    return {one: Counts(inside.get(one, 0), held.get(one, 0)) for one in project_ids}
+
+
+def _in_each(connection: Connection, table: Table, project_ids: Collection[str]) -> dict[str, int]:
+    rows = select(table.c.project_id, func.count()).where(table.c.project_id.in_(sorted(project_ids)))
+    return {row[0]: row[1] for row in connection.execute(rows.group_by(table.c.project_id))}
+
+
+def let_in(connection: Connection, project_id: str, user_id: str, now: datetime) -> bool:
+    """Put a user into a project; False for one who was there. Raises RequestError 404 as the two `find` do."""
+    find(connection, project_id)
+    find_user(connection, user_id)
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(members).values(user_id=user_id, project_id=project_id, created_at=now))
+    except IntegrityError:  # by another request in between, too
+        return False
+    return True
+
+
+def take_out(connection: Connection, project_id: str, user_id: str) -> bool:
+    """Take a user out of a project; False for one who was not there. Raises RequestError 404 without the project."""
+    find(connection, project_id)
+    rule = (members.c.project_id == project_id, members.c.user_id == user_id)
+    return connection.execute(delete(members).where(*rule)).rowcount > 0
 
 
 def ids_of(connection: Connection, user_id: str) -> frozenset[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, or_, select
 
 from insula.serve.faults import RequestError
 from insula.serve.people.common_passwords import folded
@@ -91,15 +91,39 @@ def known_as(connection: Connection, issuer: str, subject: str) -> User | None:
 
 
 def page(
-    connection: Connection, after: int = 0, limit: int = 50, role: Role | None = None, active: bool | None = None
+    connection: Connection,
+    after: int = 0,
+    limit: int = 50,
+    role: Role | None = None,
+    active: bool | None = None,
+    *,
+    text: str = "",
+    project_id: str = "",
 ) -> list[User]:
-    """The users who came after one (`User.seq`), in order, of one role or state where it is given."""
+    """The users who came after one (`User.seq`), in order, of one role, state or project where it is given.
+
+    text: a part of the name or the full name, in any case (on SQLite: of ASCII letters).
+    """
     wanted = _select().where(users.c.seq > after).order_by(users.c.seq).limit(limit)
     if role is not None:
         wanted = wanted.where(users.c.role == role)
     if active is not None:
         wanted = wanted.where(users.c.active.is_(active))
+    if text:
+        name, full = folded(text.strip()), unicodedata.normalize("NFC", text.strip())
+        wanted = wanted.where(
+            or_(users.c.name.contains(name, autoescape=True), users.c.full_name.icontains(full, autoescape=True))
+        )
+    if project_id:
+        inside = select(members.c.user_id).where(members.c.project_id == project_id)
+        wanted = wanted.where(users.c.id.in_(inside))
     return several(connection, wanted)
+
+
+def names_of(connection: Connection, user_ids: Collection[str]) -> dict[str, str]:
+    """The names of some users by their ids."""
+    rows = connection.execute(select(users.c.id, users.c.name).where(users.c.id.in_(set(user_ids))))
+    return {row.id: row.name for row in rows}
 
 
 def several(connection: Connection, wanted: Select[Any]) -> list[User]:

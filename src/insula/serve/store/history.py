@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from insula.serve.faults import RequestError
-from insula.serve.store import schema
+from insula.serve.store import reviews, schema
 from insula.serve.store.paging import Page, Visible, checked_limit, newest_first, paged, seen
 
 MOST_PATIENTS: Final = 500
@@ -24,7 +24,7 @@ class Filters:
     """What of the history is wanted; None is everything.
 
     since, until: created from the first instant on and before the second. reviewer_id: predictions that this user has
-    a valid review of. patient: part of the patient's key, in small or capital letters.
+    a valid review of. reviewed: whether anybody has. patient: part of the patient's key, in small or capital letters.
     """
 
     since: datetime | None = None
@@ -35,11 +35,12 @@ class Filters:
     reviewer_id: str | None = None
     disagreed: bool | None = None
     patient: str | None = None
+    reviewed: bool | None = None
 
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One line of the history."""
+    """One line of the history. disagreed: None where the one who asks must not know yet."""
 
     id: str
     seq: int
@@ -57,13 +58,21 @@ class HistoryRow:
     confidence: float
     entropy: float | None
     reviewed: bool
-    disagreed: bool
+    disagreed: bool | None
 
 
 def page(
-    connection: Connection, visible: Visible, filters: Filters, before: int | None = None, limit: int = 50
+    connection: Connection,
+    visible: Visible,
+    filters: Filters,
+    before: int | None = None,
+    limit: int = 50,
+    reader_id: str | None = None,
 ) -> Page[HistoryRow]:
     """Predictions that may be seen, newest first.
+
+    reader_id: of somebody who reads studies himself (`Caller.reader_id`), who is told of no disagreement about what he
+    has not answered yet: the row does not say it, and a filter by disagreement finds no such row.
 
     Raises RequestError 422 for a wrong limit, and where a text is part of the keys of more than MOST_PATIENTS patients.
     """
@@ -71,6 +80,8 @@ def page(
     where = _conditions(connection, filters)
     if where is None:
         return Page((), None)
+    if filters.disagreed is not None and reader_id is not None:
+        where.append(reviews.told_to(reader_id))
     if filters.patient is not None:
         of_patients = _of_patients(connection, visible, filters.patient)
         where.append(schema.predictions.c.seq.in_([seq for seq in of_patients if before is None or seq < before]))
@@ -80,17 +91,29 @@ def page(
         rows = _few(connection, [*seen(visible, schema.predictions), *where], wanted)
     else:
         rows = _newest(connection, visible, where, before, wanted)
-    return paged(_lines(connection, rows), rows, limit)
+    return paged(lines(connection, rows, reader_id), rows, limit)
+
+
+def lines(connection: Connection, seqs: Sequence[int], reader_id: str | None) -> list[HistoryRow]:
+    """The lines of predictions by their places, newest first; reader_id as in `page`."""
+    predictions, studies, patients = schema.predictions, schema.studies, schema.patients
+    own = [name for name in HistoryRow.__dataclass_fields__ if name in predictions.c]
+    columns: list[Any] = [*(predictions.c[name] for name in own), studies.c.title]
+    columns += [patients.c.id.label("patient_id"), patients.c.key.label("patient_key")]
+    joined = predictions.join(studies, predictions.c.study_id == studies.c.id)
+    joined = joined.join(patients, studies.c.patient_id == patients.c.id)
+    rows = connection.execute(select(*columns).select_from(joined).where(predictions.c.seq.in_(seqs)))
+    found = sorted((HistoryRow(**row._mapping) for row in rows), key=lambda row: -row.seq)
+    hidden = reviews.withheld(connection, [row.id for row in found if row.reviewed], reader_id)
+    return [replace(row, disagreed=None) if row.id in hidden else row for row in found]
 
 
 def _conditions(connection: Connection, filters: Filters) -> list[ColumnElement[bool]] | None:
     """The conditions on rows of `predictions`; None where no row can meet them."""
     predictions = schema.predictions.c
-    plain = {"action": predictions.action, "label": predictions.label, "bundle_id": predictions.bundle_id}
+    names = ("action", "label", "bundle_id", "disagreed", "reviewed")
     where = [predictions.arm != "shadow"]  # which answers for comparison alone
-    where += [column == value for name, column in plain.items() if (value := getattr(filters, name)) is not None]
-    if filters.disagreed is not None:
-        where.append(predictions.disagreed == filters.disagreed)
+    where += [predictions[name] == value for name in names if (value := getattr(filters, name)) is not None]
     if filters.since is not None or filters.until is not None:
         bounds = _between(connection, filters.since, filters.until)
         return None if bounds is None else where + bounds
@@ -174,15 +197,3 @@ def _of_patients(connection: Connection, visible: Visible, text: str) -> Sequenc
             "key; type more of it.",
         )
     return rows
-
-
-def _lines(connection: Connection, seqs: Sequence[int]) -> list[HistoryRow]:
-    predictions, studies, patients = schema.predictions, schema.studies, schema.patients
-    own = [name for name in HistoryRow.__dataclass_fields__ if name in predictions.c]
-    columns: list[Any] = [*(predictions.c[name] for name in own), studies.c.title]
-    columns += [patients.c.id.label("patient_id"), patients.c.key.label("patient_key")]
-    joined = predictions.join(studies, predictions.c.study_id == studies.c.id)
-    joined = joined.join(patients, studies.c.patient_id == patients.c.id)
-    rows = connection.execute(select(*columns).select_from(joined).where(predictions.c.seq.in_(seqs)))
-    found = [HistoryRow(**row._mapping) for row in rows]
-    return sorted(found, key=lambda row: -row.seq)

@@ -41,7 +41,10 @@ class Made:
 
 @dataclass(frozen=True)
 class StoredPrediction:
-    """One prediction with its answer (`insula.infer.writers.as_dict`, and `kinds` of the reasons)."""
+    """One prediction with its answer (`insula.infer.writers.as_dict`, and `kinds` of the reasons).
+
+    disagreed: whether a reader did; None for whom that must not be told yet.
+    """
 
     id: str
     seq: int
@@ -59,7 +62,7 @@ class StoredPrediction:
     answer: Mapping[str, Any]
     milliseconds: float
     reviewed: bool
-    disagreed: bool
+    disagreed: bool | None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -63,6 +64,13 @@ def rules_of(connection: Connection, project_id: str) -> Rules:
     if row is None:
         raise not_found("project")
     return Rules(*row)
+
+
+def rules_of_all(connection: Connection, project_ids: Collection[str]) -> dict[str, Rules]:
+    """The rules of several projects, by one statement."""
+    projects = schema.projects.c
+    wanted = select(projects.id, projects.keep_files_days, projects.keep_predictions_days)
+    return {row[0]: Rules(row[1], row[2]) for row in connection.execute(wanted.where(projects.id.in_(project_ids)))}
 
 
 def due(connection: Connection, project_id: str, now: datetime) -> Gone:

@@ -58,6 +58,18 @@ def second(
     return _asked(connection, visible, [predictions.reviewed.is_(True), ~mine, readers == 1], after, limit)
 
 
+def count(connection: Connection, visible: Visible, most: int) -> int:
+    """How many predictions wait for a first reader, counted up to `most`, so that a long queue costs no more."""
+    predictions, found = schema.predictions.c, 0
+    for scope in _scopes(connection, visible):
+        where = [predictions.reviewed.is_(False), predictions.arm != "shadow", *scope]
+        some = select(predictions.id).where(*where).limit(most - found).subquery()
+        found += connection.execute(select(func.count()).select_from(some)).scalar_one()
+        if found >= most:
+            break
+    return found
+
+
 def place(row: Waiting) -> After:
     """Where to go on after a row."""
     return After(row.entropy, row.seq)

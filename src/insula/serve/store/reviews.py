@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, exists, func, insert, select, update
 
 from insula.serve.faults import RequestError
 from insula.serve.store import schema
@@ -20,6 +20,7 @@ from insula.serve.store.patients import not_found, plain
 Verdict = Literal["agree", "override", "cannot_tell"]
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 LONGEST_LABEL, LONGEST_COMMENT, LONGEST_SIGNATURE = 120, 20_000, 200
+NO_LABEL: Final = "none"  # of labels that stand together
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,44 @@ def history(connection: Connection, study_id: str) -> list[Review]:
     reviews = schema.reviews
     rows = connection.execute(select(reviews).where(reviews.c.study_id == study_id).order_by(reviews.c.seq))
     return [Review(**{name: getattr(row, name) for name in Review.__dataclass_fields__}) for row in rows]
+
+
+def told_to(reader_id: str) -> ColumnElement[bool]:
+    """The condition for rows of `predictions` of which a reader may know what others said, as `shown` has it.
+
+    They have no review about a question that the reader has not answered for that study.
+    """
+    theirs, mine = schema.reviews.alias(), schema.reviews.alias()
+    # along the few reviews of the study: the reader's own index leads through all that he ever read
+    own = func.coalesce(mine.c.reviewer_id, mine.c.reviewer_id) == reader_id
+    answered = exists().where(mine.c.study_id == theirs.c.study_id, mine.c.target == theirs.c.target, own)
+    return ~exists().where(theirs.c.prediction_id == schema.predictions.c.id, ~answered)
+
+
+def withheld(connection: Connection, prediction_ids: Collection[str], reader_id: str | None) -> frozenset[str]:
+    """Which predictions have reviews that a reader must not know of yet; None is somebody who does not read himself."""
+    if reader_id is None or not prediction_ids:
+        return frozenset()
+    predictions = schema.predictions.c
+    wanted = select(predictions.id).where(predictions.id.in_(prediction_ids), ~told_to(reader_id))
+    return frozenset(connection.scalars(wanted))
+
+
+def written_by(connection: Connection, reader_id: str, since: datetime, most: int) -> list[datetime]:
+    """When a reader wrote the valid reviews since an instant, newest first, of the last `most` reviews at most."""
+    reviews = schema.reviews.c
+    newest = select(reviews.created_at, reviews.replaced_by).where(reviews.reviewer_id == reader_id)
+    rows = connection.execute(newest.order_by(reviews.seq.desc()).limit(most)).all()
+    return [row.created_at for row in rows if row.replaced_by is None and row.created_at >= since]
+
+
+def readers(connection: Connection, projects: Collection[str], most: int = 500) -> list[tuple[str, str]]:
+    """Ids and names of the people of some projects who have written a review, by name."""
+    users, members = schema.users.c, schema.members.c
+    inside = exists().where(members.user_id == users.id, members.project_id.in_(sorted(projects)))
+    wrote = exists().where(schema.reviews.c.reviewer_id == users.id)
+    rows = connection.execute(select(users.id, users.name).where(inside, wrote).order_by(users.name).limit(most))
+    return [(row.id, row.name) for row in rows]
 
 
 def valid(study_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

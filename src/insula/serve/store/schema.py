@@ -260,6 +260,7 @@ predictions = Table(
     Index(None, "project_id", "label", "seq"),
     Index(None, "project_id", "bundle_id", "seq"),
     Index(None, "project_id", "disagreed", "seq"),
+    Index(None, "project_id", "reviewed", "seq"),
     Index(None, "project_id", "reviewed", "entropy"),
     Index(None, "bundle_id", "created_at"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -123,6 +123,12 @@ def get(connection: Connection, study_id: str, visible: Visible) -> Study:
     return _study(row)
 
 
+def several(connection: Connection, study_ids: Collection[str], visible: Visible) -> dict[str, Study]:
+    """Those of some studies that may be seen, by their ids."""
+    wanted = _rows().where(schema.studies.c.id.in_(study_ids), *seen(visible, schema.studies))
+    return {row.id: _study(row) for row in connection.execute(wanted)}
+
+
 def page(
     connection: Connection,
     visible: Visible,
@@ -172,7 +178,7 @@ def join(connection: Connection, study_ids: Sequence[str]) -> str:
     """
     ids = list(dict.fromkeys(study_ids))
     studies = schema.studies.c
-    wanted = select(studies.id, studies.patient_id, studies.project_id).where(studies.id.in_(ids)).with_for_update()
+    wanted = select(studies.id, studies.patient_id, studies.facts).where(studies.id.in_(ids)).with_for_update()
     rows = connection.execute(wanted).all()
     if len(rows) != len(ids):
         raise not_found("study")
@@ -181,6 +187,8 @@ def join(connection: Connection, study_ids: Sequence[str]) -> str:
             422, "not_one_patient", f"{len(ids)} studies were named; name two or more, all of one patient."
         )
     first, *others = ids
+    known = {row.id: row.facts for row in rows}
+    facts = dict(known[first])
     taken = set(_roles(connection, first))
     for other in others:
         for role in _roles(connection, other):
@@ -188,10 +196,13 @@ def join(connection: Connection, study_ids: Sequence[str]) -> str:
             taken.add(free)
             these = update(schema.files).where(schema.files.c.study_id == other, schema.files.c.role == role)
             connection.execute(these.values(role=free, study_id=first))
+            if role in known[other]:
+                facts[free] = known[other][role]
         for table in (schema.predictions, schema.reviews, schema.jobs):
             connection.execute(update(table).where(table.c.study_id == other).values(study_id=first))
         connection.execute(delete(schema.studies).where(studies.id == other))
-    connection.execute(update(schema.studies).where(studies.id == first).values(version=studies.version + 1))
+    one = update(schema.studies).where(studies.id == first)
+    connection.execute(one.values(facts=facts, version=studies.version + 1))
     return first
 
 
@@ -238,11 +249,19 @@ def _note(text: str) -> str:
 
 
 def add_facts(connection: Connection, study_id: str, facts: Mapping[str, Any]) -> None:
-    """Keep what is known of further files, beside what is known; a new version. RequestError 404 without the study."""
+    """Keep what is known of further files, beside what is known; a new version. RequestError 404 without the study.
+
+    Of a role that has files already both are kept, without their number (`files`): series are counted anew.
+    """
     studies = schema.studies.c
     row = connection.execute(select(studies.facts).where(studies.id == study_id).with_for_update()).one_or_none()
     if row is None:
         raise not_found("study")
-    merged = {**row.facts, **facts}
+    kept = {role: _both(row.facts[role], new) if role in row.facts else new for role, new in facts.items()}
     these = update(schema.studies).where(studies.id == study_id)
-    connection.execute(these.values(facts=merged, version=studies.version + 1))
+    connection.execute(these.values(facts={**row.facts, **kept}, version=studies.version + 1))
+
+
+def _both(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = sorted({*before.get("kinds", ()), *new.get("kinds", ())})
+    return {"kinds": kinds} | {name: [*before.get(name, ()), *new.get(name, ())] for name in ("scans", "aside")}

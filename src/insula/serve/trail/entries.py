@@ -105,6 +105,16 @@ def instant(at: datetime) -> str:
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
+def legible(text: str) -> str:
+    """A text that any encoding of Unicode can hold: bytes of a damaged one that are none stand as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def to_show(entry: Entry) -> Entry:
+    """An entry to be read by people, legible though somebody damaged it; it is not the one that can be verified."""
+    return Entry(entry.seq, *(legible(text) for text in astuple(entry)[1:]))
+
+
 def _token(name: str, value: str, shortest: int, longest: int) -> None:
     if not shortest <= len(value) <= longest or not _TOKEN.fullmatch(value):  # the value may be what must not be told
         raise TrailError(

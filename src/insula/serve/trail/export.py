@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, astuple, fields
 from typing import Final
 
 from insula.core.errors import UsageError
+from insula.serve import sheet
 from insula.serve.trail.entries import Entry
 
 _NAMES: Final = tuple(field.name for field in fields(Entry))
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _LONGEST: Final = 100_000  # characters of a line that is read
 
 
@@ -24,14 +22,13 @@ def json_lines(entries: Iterable[Entry]) -> Iterator[str]:
 
 
 def csv_lines(entries: Iterable[Entry]) -> Iterator[str]:
-    """A line of names, then one line an entry (RFC 4180); every cell quoted.
+    """A line of names, then one line an entry, its cells made harmless (`serve.sheet`).
 
-    A cell that a spreadsheet would take for a formula starts with an apostrophe, as OWASP advises (CSV injection), so
-    that this form is for reading and the JSON lines are for checking.
+    So this form is for reading, and the JSON lines are for checking.
     """
-    yield _line(_NAMES)
+    yield sheet.line(_NAMES)
     for entry in entries:
-        yield _line(_plain(str(value)) for value in astuple(entry))
+        yield sheet.line(str(value) for value in astuple(entry))
 
 
 def read_lines(lines: Iterable[str]) -> Iterator[Entry]:
@@ -49,15 +46,3 @@ def read_lines(lines: Iterable[str]) -> Iterator[Entry]:
         if type(entry.seq) is not int or not all(isinstance(value, str) for value in values[1:]):
             raise UsageError(f"Line {number} has a field of another kind than an entry's; export the trail again.")
         yield entry
-
-
-def _line(cells: Iterable[str]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(cells)
-    return text.getvalue()
-
-
-def _plain(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula, and that any encoding of Unicode can hold."""
-    shown = text.encode("utf-8", "backslashreplace").decode()
-    return f"'{shown}" if shown.lstrip(" ").startswith(_FORMULA) else shown

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection, Select, func, select
 
 from insula.core.errors import UsageError
 from insula.serve.store.schema import trail
@@ -53,6 +53,18 @@ def page(connection: Connection, wanted: Filter = ALL, *, before: int | None = N
 def matching(connection: Connection, wanted: Filter = ALL) -> Iterator[Entry]:
     """All entries that are wanted, the oldest first, a few in memory at a time."""
     return stream(connection, _where(EVERY, wanted))
+
+
+def known(connection: Connection, name: Literal["actor", "action"], most: int = 100) -> list[str]:
+    """The values that a column has, in order, `most` at most: one look into its index for each, however many rows."""
+    column, found = trail.c[name], list[str]()
+    while len(found) < most:
+        beyond = select(func.min(column)).where(column > (found[-1] if found else ""))
+        following = connection.execute(beyond).scalar_one_or_none()
+        if following is None:
+            break
+        found.append(str(following))
+    return found
 
 
 def _where(statement: Select[Any], wanted: Filter) -> Select[Any]:

@@ -41,25 +41,44 @@ class Verdict:
         return self.heads == 0
 
     def said(self) -> str:
-        """The verdict in sentences."""
+        """The verdict in sentences: what is at fault, which entries hold and by what, for which of them heads vouch."""
         parts = [f"Fault at entry {self.fault.seq} ({self.fault.kind}): {self.fault.said}"] if self.fault else []
         if self.spoilt:
-            parts.append(f"Among the heads, {self.spoilt} cannot be read or were not signed with this key.")
-        return " ".join([*parts, self._reach()])
+            which = "1 cannot be read or was" if self.spoilt == 1 else f"{self.spoilt} cannot be read or were"
+            parts.append(f"Among the heads, {which} not signed with this key.")
+        if self.fault and not self.entries:
+            return " ".join([*parts, "So not one entry holds."])
+        if self.fault and self.fault.kind != "cut":
+            parts.append("What comes after it was not judged.")
+        return " ".join([*parts, self._held(), self._vouched()])
 
-    def _reach(self) -> str:
-        after = self.entries - self.covered
+    def _held(self) -> str:
+        if not self.entries:
+            return "The trail has no entry."
+        holds = "holds" if self.entries == 1 else "hold"
+        how = "each was made with the key and follows the one before" if self.keyed else "each follows the one before"
+        return f"{_span(1, self.entries).capitalize()} {holds}: {how}."
+
+    def _vouched(self) -> str:
         if self.chain_only:
-            return (
-                f"{self.entries} entries hold as a chain only: there is no head, so that it cannot be seen whether "
-                "entries were cut off at the end."
-            )
+            lacking = "no head can be trusted" if self.spoilt else "no head is kept"
+            end = "" if self.fault else ", so it cannot be seen whether entries were cut off at the end"
+            return f"This is by the chain only: {lacking} where INSULA_TRAIL_HEADS says{end}."
+        if not self.covered:
+            later = "the one head is of a later one" if self.heads == 1 else f"all {self.heads} heads are of later ones"
+            return f"No head vouches for any of them: {later}."
+        one = "The one head" if self.heads == 1 else f"The last of {self.heads} heads that was reached"
+        vouched = f"{one} vouches for {_span(1, self.covered)}"
+        if self.entries == self.covered:
+            return f"{vouched}."
+        after = _span(self.covered + 1, self.entries)
         if not self.keyed:
-            return f"Heads vouch for entries 1 to {self.covered}; without the key, {after} after them cannot be judged."
-        return (
-            f"{self.entries} entries hold; the last head is of entry {self.covered}, and a cut among the {after} "
-            "after it cannot be seen."
-        )
+            return f"{vouched}; without the key, {after} cannot be judged."
+        return f"{vouched}; {after} came after it, and a cut there could not be seen."
+
+
+def _span(first: int, last: int) -> str:
+    return f"entry {first}" if first == last else f"entries {first} to {last}"
 
 
 def verify(engine: Engine, key: bytes, place: str = "") -> Verdict:

@@ -16,9 +16,10 @@ def refused(
     request: Request, service: Service, status: int, code: str, message: str, headers: Mapping[str, str] | None
 ) -> Response:
     """The answer to a browser whose request was refused."""
-    if status == 401 and request.method in ("GET", "HEAD"):
+    if status == 401 and request.method in ("GET", "HEAD") and not request.url.path.startswith("/api/"):
         request.state.turned_away = True
-        return RedirectResponse(f"/login?next={quote(here(request))}", 303)
+        why = "&why=ended" if code == "session_ended" else ""
+        return RedirectResponse(f"/login?next={quote(here(request))}{why}", 303)
     answer = open_page(request, service, "error.html", status, code=code, message=message, status_code=status)
     answer.headers.update({k: v for k, v in (headers or {}).items() if k.lower() != "www-authenticate"})
     return answer

@@ -38,6 +38,11 @@ def size(count: int) -> str:
     raise AssertionError("unreachable")
 
 
+def thousands(count: int) -> str:
+    """A count in groups of three digits, parted by a narrow space (ISO 80000-1), as every language reads it."""
+    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
 def short_id(name: str) -> str:
     """The first eight digits of an id, enough to tell apart what stands on one page; the whole goes into a title."""
     return name[:8]
@@ -48,5 +53,6 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "day": day,
     "share": share,
     "size": size,
+    "thousands": thousands,
     "short_id": short_id,
 }

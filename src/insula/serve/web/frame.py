@@ -96,9 +96,7 @@ def environment(spoken: Language) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    made.install_gettext_callables(  # type: ignore[attr-defined]
-        language.gettext_of(spoken), language.ngettext_of(spoken), newstyle=True
-    )
+    made.install_gettext_callables(*language.for_templates(spoken), newstyle=True)  # type: ignore[attr-defined]
     made.filters.update(FILTERS)
     made.globals.update(asset=assets.address, built=assets.is_built(), texts_of=partial(_texts, spoken))
     return made

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Final, Literal, get_args
 
+from markupsafe import escape
+
 Language = Literal["en", "de"]
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 NAMES: Final[Mapping[Language, str]] = {"en": "English", "de": "Deutsch"}
 COOKIE: Final = "insula-language"
+_PERCENT: Final = re.compile(r"%%|%(?!\(\w+\)s)")  # signs that open no hole of a sentence
 
 
 def chosen(cookie: str, accepted: str) -> Language:
@@ -54,12 +58,19 @@ def gettext_of(language: Language) -> Callable[[str], str]:
     return lambda text: known.get(text, text)
 
 
-def ngettext_of(language: Language) -> Callable[[str, str, int], str]:
-    """From an English singular and plural to the reader's form for a number (both languages have these two)."""
-    known = catalogue(language)
+def for_templates(language: Language) -> tuple[Callable[[str], str], Callable[[str, str, int], str]]:
+    """`gettext` and `ngettext` as templates need them, which take the answer as HTML and fill it in by `%`.
+
+    Only a sentence of a catalogue may hold tags: any other text that a template hands over is escaped, since it may
+    come from a record. A percent sign stands for itself, whether it is written once or twice.
+    """
+    ours = {text for one in LANGUAGES for text in catalogue(one)}
+    translate = gettext_of(language)
+
+    def safe(text: str) -> str:
+        return _PERCENT.sub("%%", translate(text) if text in ours else str(escape(text)))
 
     def one_or_many(singular: str, plural: str, number: int) -> str:
-        text = singular if number == 1 else plural
-        return known.get(text, text)
+        return safe(singular if number == 1 else plural)
 
-    return one_or_many
+    return safe, one_or_many

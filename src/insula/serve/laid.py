@@ -1,0 +1,138 @@
+"""Where the heat of a prediction lies in the scans that its study has now: by role, modality and place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select
+
+from insula.core.recipe import Recipe
+from insula.core.types import FloatArray
+from insula.infer import heatmap
+from insula.serve import volumes
+from insula.serve.faults import RequestError
+from insula.serve.jobs.predict_study import VIEW
+from insula.serve.models import choose
+from insula.serve.service import Service
+from insula.serve.shown import Shown
+from insula.serve.store import predictions, schema, studies
+from insula.serve.store.predictions import StoredPrediction
+from insula.serve.view import View
+from insula.serve.volumes import Scan
+
+
+@dataclass(frozen=True, eq=False)
+class Laid:
+    """What was kept of one of the model's inputs (`ct`, `ct.2`), which one of the study's scans was."""
+
+    role: str
+    view: View
+
+
+def matched(
+    connection: Connection, service: Service, prediction: StoredPrediction, scans: Sequence[Scan]
+) -> Mapping[str, Laid]:
+    """Name of a study's scan → what was kept of it with a prediction; scans without heat are left out."""
+    kept = [one for one in predictions.artefacts_of(connection, prediction.id) if one.kind == VIEW]
+    recipe, series = recipe_of(connection, prediction), _series(connection, prediction.id)
+    found: dict[str, Laid] = {}
+    for one in kept:
+        seen = volumes.view_of(service.files, one.sha256)
+        free = [scan for scan in scans if scan.name not in found and not scan.fault]
+        scan = _scan_of(one.role, seen, free, recipe, series)
+        if scan is not None:
+            found[scan.name] = Laid(one.role, seen)
+    return found
+
+
+def heat_on_slice(seen: View, class_index: int, shown: Shown, number: int) -> FloatArray:
+    """A class's heat on the pixels (Y, X) of a slice, counted from 0; 0 beyond the prepared picture.
+
+    It is that of the prepared slice nearest to this one; where none lies within half a slice of it, there is no heat.
+    """
+    height, width = shown.stored.shape[1:3]
+    nothing = np.zeros((height, width), np.float32)
+    to_prepared = np.linalg.inv(seen.affine) @ shown.affine  # voxel of the scan → place in the prepared slices
+    middle = to_prepared @ np.array([(width - 1) / 2, (height - 1) / 2, number, 1.0])
+    nearest = round(float(middle[2]))
+    reach = max(0.5, 0.5 * abs(float(to_prepared[2, 2])))
+    if nearest not in seen.numbers or abs(float(middle[2]) - nearest) > reach + 1e-6:
+        return nothing
+    cells = seen.heat[class_index, seen.numbers.index(nearest)]
+    down, across = (cells.shape[0] / seen.slices.shape[1], cells.shape[1] / seen.slices.shape[2])
+    to_cells = np.array([[across, 0.0, (across - 1) / 2], [0.0, down, (down - 1) / 2], [0.0, 0.0, 1.0]])
+    flat = to_prepared[np.ix_([0, 1], [0, 1])]
+    shift = to_prepared[:2, 2] * number + to_prepared[:2, 3]
+    matrix = to_cells @ np.array([[*flat[0], shift[0]], [*flat[1], shift[1]], [0.0, 0.0, 1.0]])
+    inside = _within(seen, flat, shift, (height, width))
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(np.ascontiguousarray(cells), matrix[:2], (width, height), None, flags, cv2.BORDER_REPLICATE)
+    return np.where(inside, np.asarray(moved, np.float32), nothing)
+
+
+def recipe_of(connection: Connection, prediction: StoredPrediction) -> Recipe | None:
+    """The recipe of a prediction's model; None where that is registered no more."""
+    try:
+        return choose.recipe_of(choose.get(connection, prediction.bundle_id))
+    except RequestError:
+        return None
+
+
+def _series(connection: Connection, prediction_id: str) -> Mapping[str, int]:
+    """Which series were asked for, by role."""
+    jobs, made = schema.jobs.c, schema.predictions.c
+    wanted = select(jobs.payload).join(schema.predictions, made.job_id == jobs.id).where(made.id == prediction_id)
+    payload = connection.execute(wanted).scalar()
+    return dict((payload or {}).get("series", {}))
+
+
+def _scan_of(
+    role: str, seen: View, scans: Sequence[Scan], recipe: Recipe | None, series: Mapping[str, int]
+) -> Scan | None:
+    """Which of a study's scans a role of the model was: the one of that name, else one of its modality, and in any case
+    one that lies where the heat does.
+    """
+    modality = ""
+    if recipe is not None and heatmap.role_of(role) in recipe.inputs:
+        modality = recipe.inputs[heatmap.role_of(role)].modality
+    fitting = [one for one in scans if (not modality or one.modality in ("", modality)) and _fits(seen, one)]
+    wanted = series.get(role, series.get(studies.SORTED))
+    ranked = sorted(fitting, key=lambda one: (one.role != role, one.role != studies.SORTED, one.series != wanted))
+    return ranked[0] if ranked and ranked[0].role in (role, studies.SORTED) else None
+
+
+def heights(seen: View, affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where the prepared slices lie, in slices of a scan of this affine counted from 0."""
+    normal = np.cross(affine[:3, 0], affine[:3, 1])
+    normal /= np.linalg.norm(normal)
+    middle = np.array([(seen.slices.shape[2] - 1) / 2, (seen.slices.shape[1] - 1) / 2])
+    numbers = np.arange(len(seen.slices))
+    inside = np.column_stack([np.tile(middle, (len(numbers), 1)), numbers, np.ones(len(numbers))])
+    points = (seen.affine @ inside.T)[:3].T
+    return np.asarray((points - affine[:3, 3]) @ normal / (affine[:3, 2] @ normal), np.float64)
+
+
+def _fits(seen: View, scan: Scan) -> bool:
+    """Whether the prepared slices lie within a scan; tiles of a slide have no place."""
+    if scan.modality == "SM":
+        return True
+    ahead = np.cross(seen.affine[:3, 0], seen.affine[:3, 1])
+    normal = np.cross(scan.affine[:3, 0], scan.affine[:3, 1])
+    cosine = abs(float(ahead @ normal) / float(np.linalg.norm(ahead) * np.linalg.norm(normal)))
+    where = heights(seen, scan.affine)
+    return cosine > 0.99 and float(where.min()) > -1.0 and float(where.max()) < scan.slices
+
+
+def _within(
+    seen: View, flat: NDArray[np.float64], shift: NDArray[np.float64], size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    across = flat[0, 0] * columns + flat[0, 1] * rows + shift[0]
+    down = flat[1, 0] * columns + flat[1, 1] * rows + shift[1]
+    high, wide = seen.slices.shape[1:3]
+    found: NDArray[np.bool_] = (across > -0.5) & (across < wide - 0.5) & (down > -0.5) & (down < high - 0.5)
+    return found

@@ -7,7 +7,7 @@ FILES := pyproject.toml constraints.txt
 BUILT := src/insula/serve/web/built
 SCRIPTS := $(shell find web/src -name '*.ts')
 
-.PHONY: help demo test test-browser test-fast test-slow lint format bench bench-% clean web
+.PHONY: help demo test test-browser test-fast test-slow lint format bench bench-% clean web screens
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -36,7 +36,7 @@ format: .venv/.test  ## Format the code and apply safe fixes.
 	$(BIN)/ruff check --fix src tests benchmarks
 	$(BIN)/ruff format src tests benchmarks
 
-bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain bench-similar bench-history bench-serve-engine bench-service bench-batch bench-study-cost  ## All benchmarks.
+bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain bench-similar bench-history bench-serve-engine bench-service bench-pages bench-batch bench-study-cost  ## All benchmarks.
 
 bench-ingest: .venv/.bench  ## Reading and preparing, against MONAI and SimpleITK.
 	$(BIN)/python benchmarks/ingest.py
@@ -50,8 +50,19 @@ bench-serve-engine: .venv/.bench  ## The engine beside the bare runtime, PyTorch
 bench-service: .venv/.bench  ## HTTP beside the bare engine, and the usual way to serve.
 	$(BIN)/python benchmarks/service.py
 
+bench-pages: .venv/.test $(BUILT)/main.js  ## The pages in Chromium: first slice, scrolling, JavaScript, a long worklist.
+	scripts/system-packages browser
+	$(BIN)/python benchmarks/pages.py
+
 bench-%: .venv/.test
 	$(BIN)/python benchmarks/$(subst -,_,$*).py
+
+screens: .venv/.test $(BUILT)/main.js runs/demo/demo.json  ## Pictures of every page in both themes, in docs/screens.
+	scripts/system-packages browser
+	$(BIN)/python scripts/screens.py
+
+runs/demo/demo.json: | .venv/.demo
+	$(BIN)/insula demo --out runs/demo
 
 web: $(BUILT)/main.js  ## Build the scripts of the dashboard's pages (TypeScript, by Vite).
 

@@ -16,12 +16,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import uvicorn
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -54,7 +55,7 @@ NAMES = (
     *("Adler, Ida", "Brandt, Otto", "Clarke, Ann", "Diaz, Luz", "Evans, Tom", "Fischer, Jan", "Garcia, Eva"),
     *("Haas, Nina", "Ivers, Paul", "Jung, Lea", "Keller, Max", "Lindt, Rosa", "Moreau, Guy", "Novak, Petra"),
 )
-COLOURS = 160
+COLOURS = 256
 MOST_BYTES = 6_000_000
 
 
@@ -93,13 +94,19 @@ def served(demo: Path, work: Path) -> Iterator[Stage]:
 
 def furnished(service: Service, made: Records, address: str, bundle_id: str) -> Stage:
     """Names for the patients, something for the charts, and which study shows what."""
-    target = load(made.settings.bundle or Path()).recipe.target
+    recipe = load(made.settings.bundle or Path()).recipe
+    target = recipe.target
     with writing(service.records) as connection:
         phantoms = select(schema.patients.c.id).where(schema.patients.c.key.like("PH-____"))
         ordered = connection.scalars(phantoms.order_by(schema.patients.c.key)).all()
         for name, patient in zip(NAMES, ordered, strict=False):
             connection.execute(update(schema.patients).where(schema.patients.c.id == patient).values(name=name))
-    watched(service, bundle_id, (f"no {target.positive}", target.positive))
+    watched(service, bundle_id, recipe.target_name, (f"no {target.positive}", target.positive))
+    with writing(service.records) as connection:
+        study = connection.scalar(select(schema.studies.c.id).order_by(schema.studies.c.seq.desc()).limit(1))
+        who = connection.scalar(select(schema.users.c.id).where(schema.users.c.name == "cleo"))
+        opened = {"user_id": who, "study_id": study, "reason": "Called in at night to give a second opinion."}
+        connection.execute(insert(schema.glass).values(ends_at=schema.now() + timedelta(hours=1), **opened))
     with reading(service.records) as connection:
         rows = connection.execute(
             select(schema.predictions)
@@ -155,8 +162,10 @@ def ready(page: Page, look: Look) -> None:
         expect(viewer).to_have_attribute("data-state", "ready", timeout=60_000)
         heat = viewer.get_by_label("Show heat")
         if look.name == "case" and heat.is_visible():
-            heat.set_checked(True)
-            page.wait_for_load_state("networkidle")
+            with page.expect_response(lambda one: "heat.nii.gz" in one.url):
+                heat.set_checked(True)
+            expect(viewer.locator('[data-show="wait"]')).to_be_empty(timeout=60_000)
+            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def taken(page: Page, path: Path) -> int:

@@ -72,7 +72,7 @@ def furnish(site: Site, folder: Path, runs: Path) -> Clinic:
         )
     )
     first = _judged(site)
-    watched(made.service, first, CLASSES)
+    watched(made.service, first, QUESTION, CLASSES)
     places = {"bundle_id": first, "other": added["bundle_id"], "run": RUN, "name": "reading"}
     return Clinic(site, studies, {**places, "user_id": made.ids["reader"], "project_id": made.inside})
 
@@ -90,7 +90,7 @@ def _judged(site: Site) -> str:
     return bundle.id
 
 
-def watched(service: Service, bundle_id: str, classes: tuple[str, str]) -> None:
+def watched(service: Service, bundle_id: str, question: str, classes: tuple[str, str]) -> None:
     """Ninety answers and their reviews in another project, the later scans unlike the model's own, and an alert."""
     normal, finding = classes
     known = kept.reference(service.pool.all()[0].bundle)
@@ -109,9 +109,9 @@ def watched(service: Service, bundle_id: str, classes: tuple[str, str]) -> None:
                 monitored={"distance": float(known.distances[k % 40]) if k < 30 else 9.0 + k / 100},
             )
             if k % 2:
-                rows.review(study, readers[0], finding if k % 5 else normal)
+                rows.review(study, readers[0], finding if k % 5 else normal, target=question)
             if k % 10 == 1:
-                rows.review(study, readers[1], finding if k > 20 else normal)
+                rows.review(study, readers[1], finding if k > 20 else normal, target=question)
         alert = {"kind": "drift", "bundle_id": bundle_id, "message": "The distance from the training cases moved."}
         connection.execute(insert(schema.alerts).values(**alert))
 

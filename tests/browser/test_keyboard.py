@@ -26,7 +26,8 @@ WANTED = """
     return true;
   });
   window.reached = [];
-  document.activeElement?.blur();
+  document.body.tabIndex = -1;
+  document.body.focus(); // from where Tab begins anew
   return wanted.length;
 }
 """
@@ -39,13 +40,15 @@ STEP = """
   reached.push(now);
   const name = `${now.tagName} ${now.id} ${now.textContent.trim().slice(0, 30)}`;
   if (last && !(last.compareDocumentPosition(now) & Node.DOCUMENT_POSITION_FOLLOWING)) return `out of order: ${name}`;
-  const look = getComputedStyle(now);
-  if (look.outlineStyle === 'none' && look.boxShadow === 'none') return `not seen: ${name}`;
+  const look = getComputedStyle(now), frame = getComputedStyle(now, '::after');
+  const framed = frame.content !== 'none' && frame.borderTopStyle === 'solid';
+  if (look.outlineStyle === 'none' && look.boxShadow === 'none' && !framed) return `not seen: ${name}`;
   return 'on';
 }
 """
 MISSED = """
-() => wanted.filter((one) => !reached.includes(one) && !(one.type === 'radio' && reached.some((r) => r.name === one.name)))
+() => wanted.filter((one) => !reached.includes(one))
+  .filter((one) => one.type !== 'radio' || !reached.some((other) => other.name === one.name))
   .map((one) => `${one.tagName} ${one.id} ${one.textContent.trim().slice(0, 30)}`)
 """
 

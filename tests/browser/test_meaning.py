@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ console.log(JSON.stringify(rows));
 """
 
 
-def _computed(asked: list[Any], folder: Path) -> list[dict[str, Any]]:
+def _computed(asked: Sequence[tuple[Span, Span, float]], folder: Path) -> list[dict[str, Any]]:
     """What the page's script says, run by Node after the same compiler that builds the pages."""
     module = folder / "meaning.mjs"
     source = WEB / "src" / "case" / "meaning.ts"
@@ -50,6 +51,10 @@ def _computed(asked: list[Any], folder: Path) -> list[dict[str, Any]]:
     return found
 
 
+def _figure(one: Span) -> Figure:
+    return Figure(one[0], (one[1], one[2]), "", 10, 10, 5, "")
+
+
 def _near(found: list[float | None], wanted: Ends) -> bool:
     return all(
         (a is None) == (not math.isfinite(b)) and (a is None or math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-12))
@@ -58,11 +63,10 @@ def _near(found: list[float | None], wanted: Ends) -> bool:
 
 
 def test_both_formulas_say_the_same(tmp_path: Path) -> None:
-    asked = [[se, sp, p] for se, sp in PAIRS for p in PREVALENCES]
+    asked = [(se, sp, p) for se, sp in PAIRS for p in PREVALENCES]
     t = texts.texts("en")
     for (se, sp, p), row in zip(asked, _computed(asked, tmp_path), strict=True):
-        figures = (Figure(one[0], (one[1], one[2]), "", 10, 10, 5, "") for one in (se, sp))
-        wanted = at_prevalence(*figures, p)
+        wanted = at_prevalence(_figure(se), _figure(sp), p)
         assert wanted is not None
         assert _near(row["ppv"], wanted.ppv), (se, sp, p)
         assert _near(row["npv"], wanted.npv), (se, sp, p)

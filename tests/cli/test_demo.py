@@ -33,6 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def listen(settings: Settings, say: Any) -> None:
         assert not read_people_settings(settings.host).secure_cookies
         say(f"http://{settings.host}:{settings.port}")
+        say("nothing any more: it was asked to end")
 
     monkeypatch.setattr(run, "listen", listen)
     monkeypatch.setenv("INSULA_SECURE_COOKIES", "true")  # what the verb sets is undone after the test
@@ -51,7 +52,8 @@ def test_a_finished_demo_is_served_at_once_without_the_training_wing(
     result = CliRunner().invoke(main, ["demo", "--serve", "--out", str(folder), "--port", "8123"])
     assert result.exit_code == 0, result.output
     assert "taken as it is" in result.output
-    assert "http://127.0.0.1:8123" in result.output
+    assert "The dashboard: http://127.0.0.1:8123 (Ctrl-C ends it)" in result.output
+    assert result.output.endswith("The dashboard has ended.\n")
     assert "ada (admin), ben (reviewer), cleo (reader), each with the password " in result.output
     password = result.output.partition("password ")[2].split()[0]
     assert password not in (folder / "service" / "made.json").read_text()

@@ -101,7 +101,14 @@ def _serve(out: Path, recipe: str, bundle: Path, port: int | None, as_json: bool
     say = partial(click.echo, err=as_json)
     made = records_of_demo(out, recipe, bundle, _PORT if port is None else port, lambda line: say(f"  {line}"))
     say(_way_in(made))  # before anything that can fail: the password is shown this once
-    listen(made.settings, lambda address: say(f"Insula listens on {address} (Ctrl-C ends it). Research use only."))
+    listen(made.settings, lambda address: say(_told(address)))
+
+
+def _told(address: str) -> str:
+    """That the dashboard can be opened; or, where there is no address any more, that it has ended."""
+    if address.startswith("http"):
+        return f"The dashboard: {address} (Ctrl-C ends it). Research use only."
+    return "The dashboard has ended."
 
 
 def _way_in(made: Records) -> str:

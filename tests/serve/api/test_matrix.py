@@ -42,6 +42,15 @@ def test_every_route_names_a_permission(made: Made) -> None:
 
 def test_what_anybody_may_call_is_little(made: Made) -> None:
     assert {route.path for route in all_routes(made.app) if permission_of(route) == OPEN} == {
+        "/",
+        "/login",
+        "/assets/{name:path}",
+        "/about",
+        "/documents",
+        "/documents/{name:path}",
+        "/reference",
+        "/privacy",
+        "/security",
         "/health",
         "/api/v1/session",
         "/api/v1/session/at/{issuer}",

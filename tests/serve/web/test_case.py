@@ -25,8 +25,8 @@ def _page(made: Made, study: str, who: str = "reviewer", status: int = 200, **qu
     return answer.text
 
 
-def _said(made: Made, study: str, who: str = "reviewer", **query: str) -> str:
-    return read(made.client(who), f"/studies/{study}", **query).text
+def _said(made: Made, study: str) -> str:
+    return read(made.client("reviewer"), f"/studies/{study}").text
 
 
 def _set(made: Made, prediction: str, **values: Any) -> None:
@@ -164,6 +164,10 @@ def test_a_second_reader_reads_blind(made: Made) -> None:
     assert said.status_code == 201, said.text
     assert "It is the other one" not in _page(made, found["study_id"])
     assert "What others said is shown once you have" in _page(made, found["study_id"])
+    summary = f"/api/v1/predictions/{found['id']}/summary"
+    told = {who: made.client(who).get(summary).json()["text"] for who in ("reader", "reviewer")}
+    assert "reviewer did not agree" in told["reader"]
+    assert "reviewer" not in told["reviewer"]
     assert "It is the other one" in _page(made, found["study_id"], "reader")
     assert _review(made, found, "reviewer").status_code == 201
     page = _page(made, found["study_id"])
@@ -221,8 +225,7 @@ def test_looking_is_told_to_the_trail(made: Made) -> None:
     _page(made, found["study_id"], "reader")
     _page(made, "1" * 32, "reader", 404)
     with reading(made.service.records) as connection:
-        trail = schema.trail.c
-        rows = connection.execute(select(trail).order_by(trail.seq.desc()).limit(2)).all()
+        rows = connection.execute(select(schema.trail).order_by(schema.trail.c.seq.desc()).limit(2)).all()
     assert (rows[1].actor, rows[1].action, rows[1].subject) == ("reader", "case.read", found["study_id"])
     assert (rows[0].action, rows[0].outcome) == ("request", "refused")
 

@@ -80,6 +80,9 @@ def test_a_reviewers_own_history(laid: Made) -> None:
     assert keys(shown) == ["LAID-4", "LAID-3"]
     assert (laid.ids["reviewer"], "reviewer") in shown.options["reviewer"]
     assert [name for _, name in shown.options["reviewer"]] == ["any", "reviewer"], "who has read nothing is not offered"
+    left = ask(laid, reviewer="f" * 32, label="gone", model="e" * 64)
+    assert [left.fields[name] for name in ("reviewer", "label", "model")] == ["f" * 32, "gone", "e" * 64]
+    assert left.rows == []
 
 
 def test_a_row_leads_to_its_case(laid: Made) -> None:

@@ -134,7 +134,7 @@ def test_what_is_not_translated_stays_english_and_numbers_have_their_form() -> N
 @pytest.mark.parametrize("spoken", LANGUAGES)
 def test_a_text_out_of_a_record_brings_no_tag_and_no_hole(spoken: Language) -> None:
     show = environment(spoken).from_string("{{ _(said) }}|{% trans name=said %}As {{ name }}{% endtrans %}")
-    text = show.render(said="<b>95% of them &amp; %s</b>").partition("|")[0]
+    text = show.render(said="<b>95% of %(them)s &amp; %s</b>").partition("|")[0]
     assert "<b>" not in text
     assert "95% of " in text
     assert "&lt;b&gt;" in text

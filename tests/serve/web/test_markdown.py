@@ -80,6 +80,7 @@ def test_tables_align_by_class_and_can_be_scrolled_by_keyboard() -> None:
     assert '<th class="n" scope="col">b</th>' in html
     assert '<td class="n">2</td>' in html
     assert re.search(r'<div tabindex="0"[^>]*><table>.*</table>\s*</div>', html, re.DOTALL)
+    assert made("| | b |\n|---|---|\n| 1 | 2 |\n").html.count("<th") == 2  # <thead> and one header
     code = made("```sh\nrm <x>\n```\n\n    indented\n").html
     assert code.count('<pre tabindex="0"') == 2
     assert "rm &lt;x&gt;" in code

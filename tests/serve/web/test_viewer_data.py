@@ -27,7 +27,7 @@ pytestmark = pytest.mark.serve
 
 
 def caller(made: Made, *projects: str) -> Caller:
-    return Caller(made.ids["reader"], "reader", "reader", "session", frozenset(projects or (made.inside,)))
+    return Caller(made.ids["reader"], "reader", "reader", frozenset(projects or (made.inside,)), "session")
 
 
 def told(made: Made, study: str, prediction: str = "") -> ViewerData | None:

@@ -8,8 +8,8 @@ const found = document.querySelector<HTMLElement>("#found");
 const operations = [...document.querySelectorAll<HTMLElement>(".operation")].map((place) => ({ place, words: wordsOf(place) }));
 
 function wordsOf(place: HTMLElement): string {
-  const told = [...place.querySelectorAll(":scope > h3, :scope > p")];
-  return told.map((one) => one.textContent ?? "").join(" ").toLowerCase();
+  const told = [...place.querySelectorAll(":scope > h3, :scope > p[lang]")].map((one) => one.textContent ?? "");
+  return [...told, place.dataset["needs"] ?? ""].join(" ").toLowerCase();
 }
 
 function show(word: string): void {
@@ -33,5 +33,9 @@ if (form && field && field.value === "") {
 }
 
 // an address of one operation opens it
-const named = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.querySelector("details");
-if (named) named.open = true;
+function openNamed(): void {
+  const named = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.querySelector("details");
+  if (named) named.open = true;
+}
+window.addEventListener("hashchange", openNamed);
+openNamed();

@@ -16,32 +16,25 @@ export function addressOf(scan: Scan): string {
 
 /** The bytes of a volume, inflated. told: what share of them has come, null where that is not known. */
 export async function fetchVolume(address: string, told: Told = () => undefined): Promise<ArrayBuffer> {
-  let answer: Response;
-  try {
-    answer = await fetch(address, { credentials: "same-origin" });
-  } catch {
-    throw new Refused({ status: 0, code: "no_answer", detail: text("The service did not answer. Try again; nothing was sent twice.") });
-  }
-  if (!answer.ok || !answer.body) throw new Refused(readProblem(answer.status, await answer.text()));
-  const bytes = await gathered(answer.body, Number(answer.headers.get("Content-Length") ?? 0), told);
-  const [first, second] = new Uint8Array(bytes, 0, 2);
+  const bytes = await sent(address, told);
+  const [first, second] = new Uint8Array(bytes, 0, Math.min(2, bytes.byteLength));
   if (first !== 0x1f || second !== 0x8b) return bytes;
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
 
-async function gathered(body: ReadableStream<Uint8Array>, length: number, told: Told): Promise<ArrayBuffer> {
-  const whole = length ? new Uint8Array(length) : null;
-  const parts: Uint8Array[] = [];
-  const reader = body.getReader();
-  let come = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    if (whole && come + value.length <= length) whole.set(value, come);
-    else parts.push(value);
-    come += value.length;
-    told(length ? Math.min(1, come / length) : null);
-  }
-  if (whole && !parts.length && come === length) return whole.buffer;
-  return new Blob([...(whole ? [whole.slice(0, come)] : []), ...parts] as BlobPart[]).arrayBuffer();
+/** By XMLHttpRequest, which says how much has come and gives the whole without putting it together anew. */
+function sent(address: string, told: Told): Promise<ArrayBuffer> {
+  return new Promise((whole, refused) => {
+    const asked = new XMLHttpRequest();
+    asked.open("GET", address);
+    asked.responseType = "arraybuffer";
+    asked.addEventListener("progress", (event) => told(event.lengthComputable ? event.loaded / event.total : null));
+    asked.addEventListener("load", () => {
+      const bytes = asked.response as ArrayBuffer;
+      if (asked.status === 200) whole(bytes);
+      else refused(new Refused(readProblem(asked.status, new TextDecoder().decode(bytes))));
+    });
+    asked.addEventListener("error", () => refused(new Refused({ status: 0, code: "no_answer", detail: text("The service did not answer. Try again; nothing was sent twice.") })));
+    asked.send();
+  });
 }

@@ -124,6 +124,8 @@ def _rendered(
         "version": __version__,
         "intended_use": INTENDED_USE,
     }
+    if both := frame.keys() & context.keys():
+        raise AssertionError(f"the page {template} gives {sorted(both)} anew, which the frame needs")
     text = environment(spoken).get_template(template).render({**frame, **context})
     headers = {"Content-Security-Policy": POLICY, "Vary": "Cookie, Accept-Language"}
     return HTMLResponse(text, status, headers)

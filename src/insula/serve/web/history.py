@@ -127,10 +127,13 @@ def _choices(connection: Connection, caller: Caller, asked: Asked) -> dict[str, 
     """What the lists of the form offer: answers and models that are registered, and who has read here."""
     models = choose.models(connection)
     labels = [name for one in models for name in one.info["classes"]]
+    readers = reviews.readers(connection, caller.projects)
+    if asked.reviewer and asked.reviewer not in dict(readers):  # one who has left the projects since
+        readers.append((asked.reviewer, asked.reviewer[:8]))
     return {
         "labels": list(dict.fromkeys([*labels, *([asked.label] if asked.label else [])])),
         "models": [(one.bundle_id, one.name, one.state) for one in reversed(models)],
-        "reviewers": reviews.readers(connection, caller.projects),
+        "reviewers": readers,
     }
 
 

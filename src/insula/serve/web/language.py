@@ -68,7 +68,7 @@ def for_templates(language: Language) -> tuple[Callable[[str], str], Callable[[s
     translate = gettext_of(language)
 
     def safe(text: str) -> str:
-        return _PERCENT.sub("%%", translate(text) if text in ours else str(escape(text)))
+        return _PERCENT.sub("%%", translate(text)) if text in ours else str(escape(text)).replace("%", "%%")
 
     def one_or_many(singular: str, plural: str, number: int) -> str:
         return safe(singular if number == 1 else plural)

@@ -45,8 +45,9 @@ def rendered(source: str, path: str, address: Callable[[str], str | None]) -> Te
     reader = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
     tokens = reader.parse(source)
     headings = _anchored(tokens)
-    for token in tokens:
-        _plain_style(token)
+    for place, token in enumerate(tokens):
+        if token.type in ("th_open", "td_open"):
+            _plain_cell(tokens[place : place + 3])
         if token.children:
             token.children = _linked(token.children, path, address)
     titles = [part for level, part in headings if level == "h1"]
@@ -91,14 +92,19 @@ def _anchored(tokens: Sequence[Token]) -> list[tuple[str, Part]]:
     return found
 
 
-def _plain_style(token: Token) -> None:
-    """Alignment of a column by class, since the pages' policy allows no style attribute; headers say what they head."""
-    if token.type not in ("th_open", "td_open"):
-        return
-    if "right" in str(token.attrs.pop("style", "")):
-        token.attrSet("class", "n")
-    if token.type == "th_open":
-        token.attrSet("scope", "col")
+def _plain_cell(cell: Sequence[Token]) -> None:
+    """A cell as the pages need it: start, content and end.
+
+    It is aligned by class, since the pages' policy allows no style attribute; a header says what it heads, and one
+    without a word is none.
+    """
+    start, content, end = cell
+    if "right" in str(start.attrs.pop("style", "")):
+        start.attrSet("class", "n")
+    if not content.content:
+        start.tag = end.tag = "td"
+    elif start.tag == "th":
+        start.attrSet("scope", "col")
 
 
 def _linked(children: Sequence[Token], path: str, address: Callable[[str], str | None]) -> list[Token]:

@@ -49,8 +49,9 @@ class ScanShown:
     """One scan with its addresses; picture has {number}, and takes what the route of slices takes.
 
     start: the slice that is shown first, counted from 1: that with most heat, else with most weight, else the middle.
-    sized: whether voxels are known to be so many mm; lengths on others are in pixels. edges: what lies beyond the left, right, upper and lower edge of a slice, empty where sides are not known. axial:
-    whether its slices are seen from below; others are shown as they are, one by one.
+    sized: whether voxels are known to be so many mm; lengths on others are in pixels. edges: what lies beyond the left,
+    right, upper and lower edge of a slice, empty where sides are not known. axial: whether its slices are seen from
+    below; others are shown as they are, one by one.
     """
 
     name: str

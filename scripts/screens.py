@@ -67,7 +67,6 @@ class Stage:
     password: str
     places: Mapping[str, str]
     studies: Mapping[str, str]
-    prediction: str
 
 
 @contextmanager
@@ -123,16 +122,16 @@ def furnished(service: Service, made: Records, address: str, bundle_id: str) -> 
     return Stage(
         address,
         made.password,
-        {"bundle_id": bundle_id, "project_id": project, "user_id": str(user), "name": "reading", "run": "run"},
+        {
+            "bundle_id": bundle_id,
+            "project_id": project,
+            "user_id": str(user),
+            "name": "reading",
+            "run": "run",
+            "prediction_id": accepted.id,
+        },
         {"accepted": accepted.study_id, "referred": referred.study_id, "refused": str(failed)},
-        accepted.id,
     )
-
-
-def looks() -> list[Look]:
-    """What pictures are made of."""
-    report = Look("report", "/api/v1/predictions/{prediction}/report", query="?format=html")
-    return [*(one for one in PAGES if one.name not in LEFT_OUT), report]
 
 
 def entered(browser: Browser, stage: Stage, name: str, theme: str) -> BrowserContext:
@@ -204,14 +203,14 @@ def main() -> int:
 def pictures(browser: Browser, stage: Stage, theme: str, out: Path, only: str | None) -> int:
     """All pictures of a theme; their bytes."""
     contexts, size = {}, 0
-    for look in looks():
-        if only and look.name != only:
+    for look in PAGES:
+        if look.name in LEFT_OUT or (only and look.name != only):
             continue
         name = ROLES.get(look.role, NOBODY)
         if name not in contexts:
             contexts[name] = entered(browser, stage, name, theme)
         page = contexts[name].new_page()
-        answer = page.goto(look.address({**stage.places, "prediction": stage.prediction}, stage.studies))
+        answer = page.goto(look.address(stage.places, stage.studies))
         assert answer is not None
         assert answer.status == look.status, f"{look.name}: {answer.status}"
         ready(page, look)

@@ -74,6 +74,7 @@ def furnish(site: Site, folder: Path, runs: Path) -> Clinic:
     first = _judged(site)
     watched(made.service, first, QUESTION, CLASSES)
     places = {"bundle_id": first, "other": added["bundle_id"], "run": RUN, "name": "reading"}
+    places["prediction_id"] = site.cases["ACCEPTED"].id
     return Clinic(site, studies, {**places, "user_id": made.ids["reader"], "project_id": made.inside})
 
 

@@ -41,6 +41,7 @@ PAGES: tuple[Look, ...] = (
     Look("case-reviewed", "/studies/{study_id}", "reader", case="reviewed"),
     Look("case-refused", "/studies/{study_id}", case="refused"),
     Look("case-waiting", "/studies/{study_id}", case="unread"),
+    Look("report", "/api/v1/predictions/{prediction_id}/report", query="?format=html"),
     Look("history", "/history"),
     Look("queue", "/queue"),
     Look("trail", "/trail", "auditor"),

@@ -94,7 +94,7 @@ def test_of_a_rejected_scan_no_class_is_shown(made: Made) -> None:
     assert 'id="case-meaning"' not in page
 
 
-def test_without_an_evaluation_no_figure_is_shown(tmp_path_factory: pytest.TempPathFactory, made: Made) -> None:
+def test_without_an_evaluation_no_figure_is_shown(made: Made) -> None:
     found = made.predicted(patient="C-3")
     with writing(made.service.records) as connection:
         info = connection.scalar(select(schema.models.c.info)) or {}

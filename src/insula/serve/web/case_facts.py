@@ -103,7 +103,7 @@ def of_study(
         raise NotSeenError(error.status, error.fault_code, str(error)) from error
     versions = visible_of_study(connection, caller, study_id)
     stored = _chosen(versions, prediction_id)
-    answered = None if stored is None else _answered(connection, service, stored)
+    answered = None if stored is None else _answered(connection, service, caller, stored)
     registered = choose.models(connection)
     serving = [one for one in registered if one.state in _SERVING]
     return CasePage(
@@ -134,8 +134,8 @@ def _chosen(versions: Sequence[StoredPrediction], wanted: str | None) -> StoredP
     return found[0]
 
 
-def _answered(connection: Connection, service: Service, stored: StoredPrediction) -> Answered:
-    facts = case.facts_of(connection, service, stored, pictures=False)
+def _answered(connection: Connection, service: Service, caller: Caller, stored: StoredPrediction) -> Answered:
+    facts = case.facts_of(connection, service, stored, pictures=False, reader_id=caller.reader_id)
     report = as_shown(case.report(facts, "en", None))
     return Answered(stored, report, case.labels_of(facts), facts.model.state)
 

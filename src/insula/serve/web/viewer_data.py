@@ -48,7 +48,8 @@ class Window:
 class ScanShown:
     """One scan with its addresses; picture has {number}, and takes what the route of slices takes.
 
-    start: the slice that is shown first, counted from 1: that with most heat, else with most weight, else the middle.
+    start: the slice that is shown first, counted from 1: where something was found, that with most heat,
+    else with most weight; otherwise the middle.
     sized: whether voxels are known to be so many mm; lengths on others are in pixels. edges: what lies beyond the left,
     right, upper and lower edge of a slice, empty where sides are not known. axial: whether its slices are seen from
     below; others are shown as they are, one by one.
@@ -103,7 +104,8 @@ def viewer_data(
     if not scans:
         return None
     heat = heat_of(connection, service, prediction, scans) if prediction is not None else {}
-    made = tuple(_scan(study_id, one, heat.get(one.name), scans) for one in scans)
+    found = prediction is not None and bool(prediction.answer.get("positive"))
+    made = tuple(_scan(study_id, one, heat.get(one.name), scans, found) for one in scans)
     first = next(
         (i for i, one in enumerate(made) if one.heat), next((i for i, one in enumerate(made) if not one.fault), 0)
     )
@@ -141,8 +143,8 @@ def _is_colour(scan: Scan) -> bool:
     return scan.units == "RGB" and scan.channels >= 3
 
 
-def _start(scan: Scan, heat: Heat | None) -> int:
-    if heat is not None and heat.placed:
+def _start(scan: Scan, heat: Heat | None, found: bool) -> int:
+    if heat is not None and heat.placed and found:  # where nothing was found, most heat may lie in the air
         if heat.classes and heat.classes[0].slices:
             return heat.classes[0].slices[0]
         if len(set(heat.weights.values())) > 1:
@@ -150,7 +152,7 @@ def _start(scan: Scan, heat: Heat | None) -> int:
     return max(1, (scan.slices + 1) // 2)
 
 
-def _scan(study_id: str, scan: Scan, heat: Heat | None, scans: Sequence[Scan]) -> ScanShown:
+def _scan(study_id: str, scan: Scan, heat: Heat | None, scans: Sequence[Scan], found: bool) -> ScanShown:
     base = f"/api/v1/studies/{study_id}/scans/{quote(scan.name)}"
     affine = scan.affine
     axial = int(np.abs(np.cross(affine[:3, 0], affine[:3, 1])).argmax()) == 2
@@ -162,7 +164,7 @@ def _scan(study_id: str, scan: Scan, heat: Heat | None, scans: Sequence[Scan]) -
         modality=scan.modality,
         units=scan.units,
         slices=scan.slices,
-        start=_start(scan, heat),
+        start=_start(scan, heat, found),
         spacing=scan.spacing_mm,
         colour=_is_colour(scan),
         sided=scan.sided,

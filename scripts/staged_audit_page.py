@@ -22,7 +22,8 @@ whose truth is known; small pictures and SimpleCNN. Intervals are 95%, over pati
 """
 
 SLOPE = """`calibration/slope` asks how far the slope of the logits lies from 1, and fails where that is surely more than 0.5
-([audit.md](../audit.md)): the networks order the patients, but their probabilities are not to be taken at their word.
+([audit.md](../audit.md)): the networks order the patients, but their probabilities are not to be taken at their
+word.
 The baseline has it as well, so the rule leaves no stage out for it. On which side of 1 the slope lies stands in
 `stages/NAME/audit/audit.html` of the run.
 """

@@ -14,7 +14,12 @@ def texts() -> dict[str, str]:
     ignored = [".git", *(line.strip("/") for line in (ROOT / ".gitignore").read_text().split())]
     found = {}
     for folder, folders, files in os.walk(ROOT):
-        folders[:] = sorted(name for name in folders if not any(fnmatch(name, rule) for rule in ignored))
+        here = Path(folder).relative_to(ROOT)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not any(fnmatch(given, rule) for rule in ignored for given in (name, (here / name).as_posix()))
+        )
         for path in (Path(folder) / name for name in sorted(files)):
             try:
                 found[path.relative_to(ROOT).as_posix()] = path.read_text(encoding="utf-8")

@@ -21,9 +21,9 @@ Written by `nice -n 10 .venv/bin/python scripts/staged_audit_proof.py`; the figu
 whose truth is known; small pictures and SimpleCNN. Intervals are 95%, over patients.
 """
 
-SLOPE = """`calibration/slope` asks how far the slope of the logits lies from 1, and fails where that is surely more than 0.5
-([audit.md](../audit.md)): the networks order the patients, but their probabilities are not to be taken at their
-word.
+SLOPE = """`calibration/slope` asks how far the slope of the logits lies from 1, and fails where that is surely more
+than 0.5 ([audit.md](../audit.md)): the networks order the patients, but their probabilities are not to be taken at
+their word.
 The baseline has it as well, so the rule leaves no stage out for it. On which side of 1 the slope lies stands in
 `stages/NAME/audit/audit.html` of the run.
 """

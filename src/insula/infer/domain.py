@@ -43,7 +43,11 @@ def median_distance(
     embeddings: NDArray[np.floating], mean: NDArray[np.float64], precision: NDArray[np.float64]
 ) -> float:
     """The median distance of a case's inputs (n, E): the baseline knows single inputs, a mean of many lies nearer."""
-    return float(np.median([distance(row, mean, precision) for row in embeddings]))
+    if len(embeddings) == 1:
+        return distance(embeddings[0], mean, precision)
+    offsets = np.asarray(embeddings, np.float64) - mean
+    squares = np.einsum("ne,ne->n", offsets @ precision, offsets)
+    return float(np.median(np.sqrt(np.maximum(0.0, squares))))
 
 
 def neighbours(embeddings: NDArray[np.floating]) -> NDArray[np.float16]:

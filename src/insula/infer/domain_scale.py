@@ -66,7 +66,7 @@ def of_looks(
     if len(base.scale) == 0:
         far = domain.median_distance(embeddings, base.embedding_mean, base.embedding_precision)
         return domain.score(far, base.distances), {}
-    raw = parts(embeddings, looks, (base.embedding_mean, base.embedding_precision), base.neighbours, base.pictures)
+    raw = parts(embeddings, looks, (base.embedding_mean, base.embedding_precision), base.neighbour_rows, base.pictures)
     each = ratios(raw, base.scale[:-1])
     whole = float(ratios(np.array([np.nanmax(each)]), base.scale[-1:])[0])
     named = dict(zip(names(tuple(base.pictures)), [*each.tolist(), whole], strict=True))

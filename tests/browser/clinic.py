@@ -17,7 +17,7 @@ from tests.client.live import series
 from tests.report import made_audit, made_report
 from tests.serve.api.made import PASSWORD
 from tests.serve.monitor.made_records import Made as Rows
-from tests.serve.runs.made_run import made as run
+from tests.serve.training.made_run import made as run
 
 from insula.client.errors import JobFailedError
 from insula.report.record import described

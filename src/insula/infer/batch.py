@@ -1,15 +1,17 @@
 """Many cases through one bundle into one table: streaming, resumable, with a row for every case whatever it was.
 
-Several processes decode and several threads prepare, some cases ahead; one engine answers, in the order in which the
-cases come. Each row goes into a journal beside the table; a run that was killed goes on behind its last whole line, and
-the table is made from the journal in one piece when all is done. So memory is needed for the cases on their way, and
-for some hundred bytes of each that is done.
+Several processes decode and several threads prepare, some cases ahead; one engine takes the cases in the order in which
+they come, and what follows its run is done while the next case is in it. Each row goes into a journal beside the table;
+a run that was killed goes on behind its last whole line, and the table is made from the journal in one piece when all
+is done. So memory is needed for the cases on their way, and for some hundred bytes of each that is done.
 """
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from insula.infer.batch_record import Counts, Known, Watch
 from insula.infer.batch_rows import Row
 from insula.infer.blas import one_thread
 from insula.infer.decide import decide
+from insula.infer.engine import Engine, Outputs
 from insula.infer.predict import Predictor
 from insula.infer.uncertainty import asked
 
@@ -73,23 +76,47 @@ def rows(
     readers: int,
 ) -> Iterator[tuple[Item, Row | None]]:
     """Each item with its row, in their order; None for what is set aside, and for what is known already."""
-    with ThreadPoolExecutor(readers, "read") as pool, ThreadPoolExecutor(1, "list") as lister:
-        waiting: deque[tuple[Item, Future[_Ready] | None]] = deque()
+    in_turn = copy.copy(predictor)
+    in_turn.engine = _InTurn(predictor.engine)
+    with (
+        ThreadPoolExecutor(readers, "read") as pool,
+        ThreadPoolExecutor(1, "list") as lister,
+        ThreadPoolExecutor(2, "answer") as answering,
+    ):
+        waiting: deque[tuple[Item, Future[Row] | None]] = deque()
+
+        def begun(item: Item) -> Future[Row]:
+            ready = pool.submit(_ready, predictor, item, root)
+            return answering.submit(_answer, in_turn, item, ready, sources, passes)
 
         def first() -> tuple[Item, Row | None]:
             item, future = waiting.popleft()
-            return item, None if future is None else _answer(predictor, item, future, sources, passes)
+            return item, None if future is None else future.result()
 
         try:
             for item in _one_ahead(items, lister):
                 done = bool(item.aside) or batch_record.same(item, known)
-                waiting.append((item, None if done else pool.submit(_ready, predictor, item, root)))
+                waiting.append((item, None if done else begun(item)))
                 while waiting and (len(waiting) >= readers * _AHEAD or waiting[0][1] is None):
                     yield first()
             while waiting:
                 yield first()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for one in (answering, pool):  # an answer that waits for a case which is not read any more ends with it
+                one.shutdown(wait=False, cancel_futures=True)
+
+
+class _InTurn(Engine):
+    """An engine that two threads share: one case is in the network at a time, as long as one that has all cores."""
+
+    def __init__(self, engine: Engine) -> None:
+        vars(self).update(vars(engine))  # the same two sessions
+        self._turn = threading.Lock()
+
+    def run(self, feed: Mapping[str, FloatArray]) -> Outputs:
+        """`Engine.run`, after the one before it."""
+        with self._turn:
+            return super().run(feed)
 
 
 def _one_ahead(items: Iterator[Item], lister: ThreadPoolExecutor) -> Iterator[Item]:

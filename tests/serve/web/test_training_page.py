@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.serve.api.made import Made, service
-from tests.serve.runs.made_run import made as run
+from tests.serve.training.made_run import made as run
 from tests.serve.web.reading import read
 from tests.tiny_bundle import make
 

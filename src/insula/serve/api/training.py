@@ -11,8 +11,8 @@ from fastapi import APIRouter
 from insula.serve.api.guard import Acting, Routes
 from insula.serve.api.shapes_training import TrainingEpoch, TrainingRun, TrainingRuns
 from insula.serve.faults import RequestError
-from insula.serve.runs import find, read
-from insula.serve.runs.read import Run
+from insula.serve.training import find, read
+from insula.serve.training.read import Run
 from insula.serve.service import Service
 from insula.serve.store.schema import now
 

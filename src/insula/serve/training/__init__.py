@@ -1,0 +1,1 @@
+"""Training runs as their folders show them: read alone, since training itself is not of this wing."""

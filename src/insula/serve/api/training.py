@@ -11,10 +11,10 @@ from fastapi import APIRouter
 from insula.serve.api.guard import Acting, Routes
 from insula.serve.api.shapes_training import TrainingEpoch, TrainingRun, TrainingRuns
 from insula.serve.faults import RequestError
-from insula.serve.training import find, read
-from insula.serve.training.read import Run
 from insula.serve.service import Service
 from insula.serve.store.schema import now
+from insula.serve.training import find, read
+from insula.serve.training.read import Run
 
 MOST: Final = 100
 _FACTS: Final = ("machine", "precision", "processes", "train_inputs", "val_inputs", "start", "insula", "created")

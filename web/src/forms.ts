@@ -75,6 +75,7 @@ async function submitted(form: HTMLFormElement, by: HTMLElement | null): Promise
   try {
     const found = await ask<{ id?: string } | undefined>(method, place, body, headers);
     const heard = new CustomEvent("answered", { detail: found, bubbles: true, cancelable: true });
+    delete form.dataset["unsent"];
     if (!form.dispatchEvent(heard)) return; // a page's own script goes on from here
     if (form.dataset["clear"] !== undefined) form.reset();
     const next = (form.dataset["next"] ?? ".").replace("{id}", found?.id ?? "");
@@ -91,7 +92,25 @@ async function submitted(form: HTMLFormElement, by: HTMLElement | null): Promise
   }
 }
 
+/** Whether a refusal is about headers that name another patient, and the reader says that it is one person. */
+export function isOnePerson(problem: Problem): boolean {
+  const question = text("Is it one person all the same? Then the scans are kept together.");
+  return problem.code === "another_patient" && window.confirm(`${problem.detail}\n\n${question}`);
+}
+
+/** Words that were typed into a form with `data-guard` and not sent are not left without a question. */
+function armGuard(): void {
+  document.addEventListener("input", (event) => {
+    const form = (event.target as HTMLInputElement).form;
+    if (form?.dataset["guard"] !== undefined) form.dataset["unsent"] = "";
+  });
+  window.addEventListener("beforeunload", (event) => {
+    if (document.querySelector("form[data-unsent]")) event.preventDefault();
+  });
+}
+
 export function armForms(): void {
+  armGuard();
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (!(form instanceof HTMLFormElement) || !form.dataset["api"]) return;

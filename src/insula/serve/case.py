@@ -31,6 +31,7 @@ from insula.report.case.record import (
     Value,
 )
 from insula.serve import view
+from insula.serve.faults import RequestError
 from insula.serve.jobs.predict_study import VIEW
 from insula.serve.models import choose
 from insula.serve.narrative.record import CaseRecord, Hottest, Reviewed, Scanned
@@ -70,9 +71,17 @@ def facts_of(
     """Look everything up, without views where no pictures are wanted, which takes a fraction of the time.
 
     reader_id: of somebody who reads studies himself (`Caller.reader_id`) and is shown no other's review before an own
-    one; None for whoever does not. Raises RequestError 404 for a model that is not registered any more.
+    one; None for whoever does not. Raises RequestError 404 for a model that is not registered any more, 409 for one
+    whose recipe this version does not read.
     """
     model = choose.get(connection, prediction.bundle_id)
+    if (recipe := choose.recipe_or_none(model)) is None:
+        raise RequestError(
+            409,
+            "unread_recipe",
+            f"The recipe of the model '{model.name}', which gave this answer, cannot be read by this version; an "
+            "administrator registers its bundle anew, or the study is predicted by another model.",
+        )
     every = reviews.history if reader_id is None else partial(reviews.shown, reader_id=reader_id)
     said = tuple(one for one in every(connection, prediction.study_id) if one.replaced_by is None)
     kept = [a for a in predictions.artefacts_of(connection, prediction.id) if a.kind == VIEW]
@@ -80,10 +89,10 @@ def facts_of(
         prediction,
         studies.get(connection, prediction.study_id, None),
         model,
-        choose.recipe_of(model),
+        recipe,
         tuple(one for one in said if one.prediction_id in (None, prediction.id)),
         {one.role: view.unpack(service.files.get(one.sha256)) for one in kept if pictures},
-        {one.reviewer_id: find(connection, one.reviewer_id).name for one in said if one.reviewer_id},
+        {reader: find(connection, reader).name for reader in {one.reviewer_id for one in said} if reader},
     )
 
 

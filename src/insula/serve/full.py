@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import Depends, FastAPI, Request
-from sqlalchemy import Connection
 
 from insula.core.errors import InsulaError
 from insula.core.log import get
@@ -120,7 +119,7 @@ def _in_charge(service: Service) -> Loaded | None:
     None where no model is active, so that one which was retired answers nowhere.
     """
     with reading(service.records) as connection:
-        active = {one.bundle_id: one.name for one in choose.models(connection) if one.state == "active"}
+        active = {one.bundle_id: one.name for one in choose.in_state(connection, "active")}
     serving = [one for one in service.pool.all() if one.bundle.id in active]
     first = service.pool.first()
     same = [one for one in serving if first is not None and active[one.bundle.id] == first.bundle.recipe.name]
@@ -144,13 +143,9 @@ def _take_in(service: Service) -> None:
                 get("serve").warning("model is a candidate", bundle=model.bundle_id)
     here = {one.bundle.id for one in service.pool.all()}
     with reading(service.records) as connection:
-        missing = [one for one in _serving(connection) if one.bundle_id not in here]
+        missing = [one for one in choose.in_state(connection, *choose.SERVING) if one.bundle_id not in here]
     for one in missing:
         try:
             service.pool.add(Path(one.path))
         except InsulaError as error:
             get("serve").error("model not loaded", bundle=one.bundle_id, code=error.code)
-
-
-def _serving(connection: Connection) -> list[choose.Model]:
-    return [one for one in choose.models(connection) if one.state in ("active", "ab", "shadow")]

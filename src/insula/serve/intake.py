@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,14 @@ class Taken:
 
 @dataclass(frozen=True)
 class Intake:
-    """All files of a request and what they are. facts: role → what was found, plain data for the record."""
+    """All files of a request and what they are. facts: role → what was found, plain data for the record.
+
+    patient: the one id that headers of DICOM files name, "" where none does; it stands in no fact.
+    """
 
     files: tuple[Taken, ...]
     facts: Mapping[str, Any]
+    patient: str = field(default="", repr=False)
 
 
 @contextmanager
@@ -78,10 +82,10 @@ def taken(parts: Mapping[str, Sequence[UploadFile]]) -> Iterator[Intake]:
                     facts[role] = describe(folder, [path for path, _ in here])
                 except InsulaError as error:
                     raise blame.of_file(error, role, sent) from error
-            _check_one_patient([one.path for one in files])
+            patient = _one_patient([one.path for one in files])
         except InsulaError as error:
             raise mend(error, home) from error
-        yield Intake(tuple(files), facts)
+        yield Intake(tuple(files), facts, patient)
 
 
 def _members(path: Path, shown: str, folder: Path) -> list[tuple[Path, str]]:
@@ -110,8 +114,8 @@ def _members(path: Path, shown: str, folder: Path) -> list[tuple[Path, str]]:
     return found
 
 
-def _check_one_patient(paths: Sequence[Path]) -> None:
-    """Raise RequestError where the headers of DICOM files name more than one patient; their ids are not repeated."""
+def _one_patient(paths: Sequence[Path]) -> str:
+    """The patient whom the headers of DICOM files name. Raises RequestError for several; their ids are not repeated."""
     ids = set()
     for path in paths:
         if scans.sniff(path) == "dicom":
@@ -122,6 +126,7 @@ def _check_one_patient(paths: Sequence[Path]) -> None:
         raise RequestError(
             422, "several_patients", f"The files' headers name {len(ids)} patients; send one study for each patient."
         )
+    return ids.pop() if ids else ""
 
 
 def describe(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:

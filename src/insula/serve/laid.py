@@ -17,10 +17,10 @@ from insula.serve import volumes
 from insula.serve.faults import RequestError
 from insula.serve.jobs.predict_study import VIEW
 from insula.serve.models import choose
-from insula.serve.service import Service
 from insula.serve.shown import Shown
 from insula.serve.store import predictions, schema, studies
-from insula.serve.store.predictions import StoredPrediction
+from insula.serve.store.files import Files
+from insula.serve.store.predictions import Artefact, StoredPrediction
 from insula.serve.view import View
 from insula.serve.volumes import Scan
 
@@ -33,17 +33,32 @@ class Laid:
     view: View
 
 
-def matched(
-    connection: Connection, service: Service, prediction: StoredPrediction, scans: Sequence[Scan]
-) -> Mapping[str, Laid]:
+@dataclass(frozen=True)
+class Told:
+    """What the records say of a prediction's heat. recipe: of its model, None where that is registered no more.
+
+    series: which were asked for, by role.
+    """
+
+    kept: tuple[Artefact, ...]
+    recipe: Recipe | None
+    series: Mapping[str, int]
+
+
+def told(connection: Connection, prediction: StoredPrediction) -> Told:
+    """What `matched` has to know out of the records; no file is read."""
+    kept = tuple(one for one in predictions.artefacts_of(connection, prediction.id) if one.kind == VIEW)
+    return Told(kept, _recipe_of(connection, prediction), _series(connection, prediction.id))
+
+
+def matched(files: Files, told: Told, scans: Sequence[Scan]) -> Mapping[str, Laid]:
     """Name of a study's scan → what was kept of it with a prediction; scans without heat are left out."""
-    kept = [one for one in predictions.artefacts_of(connection, prediction.id) if one.kind == VIEW]
-    recipe, series = recipe_of(connection, prediction), _series(connection, prediction.id)
+    numbers = _numbers(scans)
     found: dict[str, Laid] = {}
-    for one in kept:
-        seen = volumes.view_of(service.files, one.sha256)
+    for one in told.kept:
+        seen = volumes.view_of(files, one.sha256)
         free = [scan for scan in scans if scan.name not in found and not scan.fault]
-        scan = _scan_of(one.role, seen, free, recipe, series)
+        scan = _scan_of(one.role, seen, free, numbers, told)
         if scan is not None:
             found[scan.name] = Laid(one.role, seen)
     return found
@@ -74,8 +89,7 @@ def heat_on_slice(seen: View, class_index: int, shown: Shown, number: int) -> Fl
     return np.where(inside, np.asarray(moved, np.float32), nothing)
 
 
-def recipe_of(connection: Connection, prediction: StoredPrediction) -> Recipe | None:
-    """The recipe of a prediction's model; None where that is registered no more."""
+def _recipe_of(connection: Connection, prediction: StoredPrediction) -> Recipe | None:
     try:
         return choose.recipe_of(choose.get(connection, prediction.bundle_id))
     except RequestError:
@@ -83,26 +97,41 @@ def recipe_of(connection: Connection, prediction: StoredPrediction) -> Recipe | 
 
 
 def _series(connection: Connection, prediction_id: str) -> Mapping[str, int]:
-    """Which series were asked for, by role."""
     jobs, made = schema.jobs.c, schema.predictions.c
     wanted = select(jobs.payload).join(schema.predictions, made.job_id == jobs.id).where(made.id == prediction_id)
     payload = connection.execute(wanted).scalar()
     return dict((payload or {}).get("series", {}))
 
 
-def _scan_of(
-    role: str, seen: View, scans: Sequence[Scan], recipe: Recipe | None, series: Mapping[str, int]
-) -> Scan | None:
+def _numbers(scans: Sequence[Scan]) -> Mapping[str, int]:
+    """Number of each scan by name, as a request for a prediction counts them: through all roles of joined studies'
+    files that are told apart by their headers, else within the role.
+    """
+    found: dict[str, int] = {}
+    before = most = 0
+    for role in dict.fromkeys(one.role for one in scans):
+        start = before if _is_sorted(role) else 0
+        for one in (scan for scan in scans if scan.role == role):
+            found[one.name] = most = start + (one.series or 1)
+        before = most if _is_sorted(role) else before
+    return found
+
+
+def _is_sorted(role: str) -> bool:
+    return role.partition(".")[0] == studies.SORTED
+
+
+def _scan_of(role: str, seen: View, scans: Sequence[Scan], numbers: Mapping[str, int], told: Told) -> Scan | None:
     """Which of a study's scans a role of the model was: the one of that name, else one of its modality, and in any case
     one that lies where the heat does.
     """
-    modality = ""
+    modality, recipe = "", told.recipe
     if recipe is not None and heatmap.role_of(role) in recipe.inputs:
         modality = recipe.inputs[heatmap.role_of(role)].modality
     fitting = [one for one in scans if (not modality or one.modality in ("", modality)) and _fits(seen, one)]
-    wanted = series.get(role, series.get(studies.SORTED))
-    ranked = sorted(fitting, key=lambda one: (one.role != role, one.role != studies.SORTED, one.series != wanted))
-    return ranked[0] if ranked and ranked[0].role in (role, studies.SORTED) else None
+    wanted = told.series.get(role, told.series.get(studies.SORTED))
+    ranked = sorted(fitting, key=lambda one: (one.role != role, not _is_sorted(one.role), numbers[one.name] != wanted))
+    return ranked[0] if ranked and (ranked[0].role == role or _is_sorted(ranked[0].role)) else None
 
 
 def heights(seen: View, affine: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from insula.core.recipe import Input, Recipe
 from insula.scans import catalogue
@@ -17,24 +18,30 @@ def scans_of(files: Mapping[str, Sequence[Path]], recipe: Recipe, series: Mappin
     """The files of each of a model's inputs, out of those of a study by their roles.
 
     Files under one of the model's roles (`ct`, `ct.2`) are that scan; others are passed over. Those under `scan`, and
-    under `scan.2` … of joined studies, are told apart by the modality in their headers. series: by role, the number of
-    the DICOM series to take where there are several. Raises RequestError 422 where that is left open, or the model's
-    inputs are not there.
+    under `scan.2` …, are told apart by the modality in their headers; without headers each role's are one scan of the
+    model's one input. series: by role, the number of the DICOM series to take where there are several. Raises
+    RequestError 422 where that is left open, or the model's inputs are not there.
     """
     found: dict[str, list[Path]] = {}
     for role, paths in files.items():
         if (kind := role.partition(".")[0]) in recipe.inputs:
             found[role] = _one(list(paths), role, recipe.inputs[kind], series)
-    mixed = [path for role, paths in files.items() if role.partition(".")[0] == SORTED for path in paths]
+    sorted_here = [list(paths) for role, paths in files.items() if role.partition(".")[0] == SORTED]
+    mixed = [path for paths in sorted_here for path in paths]
+    if not found and len(recipe.inputs) == 1 and not any(sniff(path) == "dicom" for path in mixed):
+        (role,) = recipe.inputs  # scans without headers: what came apart is a scan of its own, and all are that input
+        return {role if n == 1 else f"{role}.{n}": paths for n, paths in enumerate(sorted_here, 1)} or _none(recipe)
     for role, section in recipe.inputs.items():
         if role not in found and mixed:
             paths = _of_modality(mixed, section, alone=len(recipe.inputs) == 1)
             if paths:
                 found[role] = _one(paths, role, section, series)
-    if not found:
-        taken = ", ".join(f"{role} ({section.modality})" for role, section in recipe.inputs.items())
-        raise RequestError(422, "no_scan", f"The study has no scan for this model, which takes {taken}; add one.")
-    return found
+    return found or _none(recipe)
+
+
+def _none(recipe: Recipe) -> NoReturn:
+    taken = ", ".join(f"{role} ({section.modality})" for role, section in recipe.inputs.items())
+    raise RequestError(422, "no_scan", f"The study has no scan for this model, which takes {taken}; add one.")
 
 
 def _one(paths: list[Path], role: str, section: Input, series: Mapping[str, int]) -> list[Path]:

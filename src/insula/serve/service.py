@@ -16,7 +16,7 @@ from insula.serve.models.pool import Pool
 from insula.serve.monitor.metrics import Meter, meter
 from insula.serve.monitor.settings import MonitorSettings, read_monitor_settings
 from insula.serve.narrative.model import Endpoint, endpoint_of
-from insula.serve.people.authenticate import authenticate
+from insula.serve.people.authenticate import authenticate, authenticate_again
 from insula.serve.people.caller import Caller
 from insula.serve.people.credentials import facts_of
 from insula.serve.people.settings import PeopleSettings, read_people_settings
@@ -65,6 +65,11 @@ class Service:
         found = authenticate(self.records, facts, now(), self.people, self.verifier)
         self.limit.take(found.user_id)
         return found
+
+    def caller_again(self, request: Request, before: Caller) -> Caller:
+        """Who sends a request whose answer goes on for long, as he is by now. Raises RequestError 401, 403."""
+        facts = facts_of(request.method, request.headers.items())
+        return authenticate_again(self.records, facts, before, now(), self.people, self.verifier)
 
 
 def check_records(settings: Settings) -> None:

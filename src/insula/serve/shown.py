@@ -5,7 +5,8 @@ Nothing of a model is in it: the values are those of the file, so that it can be
 
 from __future__ import annotations
 
-import gzip
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from insula.core.errors import UsageError
+from insula.core.errors import LimitError, UsageError
 from insula.core.types import FloatArray, Volume
 from insula.infer import heatmap
 from insula.infer.overlay import Style, overlay, plain_png, png
@@ -28,6 +29,10 @@ _RGB: Final = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _SAMPLED: Final = 1 << 18  # values that percentiles are taken of
 _PERCENTILES: Final = (1.0, 99.0)
 _FAST: Final = 1  # of gzip: what is sent once is not worth more time
+_GZIP: Final = 31  # of zlib: with a header as gzip's, without a time
+_BLOCK: Final = 1 << 20
+_LONGEST: Final = 16.0  # times as long as wide that pixels are squared at most
+_MOST_PIXELS: Final = 1 << 24
 Edges = tuple[str, str, str, str]
 
 
@@ -104,6 +109,20 @@ def _letters(direction: NDArray[np.float64]) -> tuple[str, str]:
     return (ahead, behind) if direction[axis] > 0 else (behind, ahead)
 
 
+def unsquared(spacing: tuple[float, ...]) -> str:
+    """Why the slices of a scan of this spacing (mm along x, y, …) are shown as if pixels were square, else nothing.
+
+    The size of a picture follows from the file's numbers; pixels so long are a wrong number, and would fill the memory.
+    """
+    short, long = sorted(spacing[:2])
+    if long <= _LONGEST * short:
+        return ""
+    return (
+        f"The file says that pixels are {long:g} by {short:g} mm, more than {_LONGEST:g} times as long as wide; slices "
+        "are shown as if pixels were square."
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Over:
     """Heat drawn over a slice. heat: (Y, X); scale: the heat of the brightest colour; above: the share of it below
@@ -121,9 +140,11 @@ def slice_png(
 ) -> bytes:
     """A slice, counted from 0, as PNG of square pixels, the first row and column where the volume's are.
 
-    least: a picture whose shorter side has more pixels is shrunk by a whole number, to no fewer than these; 0 leaves
-    it. UsageError for a window that is not above 0 wide, IndexError for a slice that the scan does not have.
+    Pixels that `unsquared` finds too long are shown as if they were square. least: a picture whose shorter side has
+    more pixels is shrunk by a whole number, to no fewer than these; 0 leaves it. UsageError for a window that is not
+    above 0 wide, IndexError for a slice that the scan does not have, LimitError for a picture of too many pixels.
     """
+    size, factor = _picture_size(shown, least)
     plane = shown.stored[number].astype(np.float32)
     if shown.colour:
         picture: FloatArray = plane / np.float32(255.0)
@@ -132,7 +153,7 @@ def slice_png(
         if not width > 0:
             raise UsageError(f"A window {width:g} wide shows nothing; give a width above 0, such as 80.")
         picture = np.clip((plane - np.float32(centre)) / np.float32(width) + np.float32(0.5), 0.0, 1.0)
-    square = _square(picture, shown.spacing[:2], least)
+    square = _resized(picture, size, factor)
     if over is None or not over.scale > 0:
         return plain_png(square)
     heat = np.where(over.heat >= over.above * over.scale, over.heat, np.float32(0.0))
@@ -141,8 +162,19 @@ def slice_png(
     return png(overlay(square, heat, over.scale, style), over.scale, said)
 
 
-def nifti(shown: Shown, compressed: bool = True) -> bytes:
-    """The volume as NIfTI-1 in RAS mm, its display range the first window; equal volumes give equal bytes."""
+def nifti(shown: Shown) -> bytes:
+    """The volume as gzipped NIfTI-1; equal volumes give equal bytes."""
+    packer = zlib.compressobj(_FAST, zlib.DEFLATED, _GZIP)
+    return b"".join([*map(packer.compress, nifti_blocks(shown)), packer.flush()])
+
+
+def nifti_size(shown: Shown) -> int:
+    """Bytes of all `nifti_blocks`."""
+    return _START + shown.size
+
+
+def nifti_blocks(shown: Shown) -> Iterator[bytes]:
+    """The volume as NIfTI-1 in RAS mm, its display range the first window, block by block: no copy of it is made."""
     header = nibabel.Nifti1Header()
     depth, height, width = shown.stored.shape[:3]
     kind = _RGB if shown.colour else shown.stored.dtype
@@ -155,9 +187,11 @@ def nifti(shown: Shown, compressed: bool = True) -> bytes:
     header["vox_offset"] = _START
     centre, wide = shown.window
     header["cal_min"], header["cal_max"] = centre - wide / 2, centre + wide / 2
+    yield bytes(header.binaryblock) + b"\0" * 4
     little = shown.stored.astype(shown.stored.dtype.newbyteorder("<"), copy=False)
-    raw = bytes(header.binaryblock) + b"\0" * 4 + little.tobytes()
-    return gzip.compress(raw, _FAST, mtime=0) if compressed else raw
+    values = np.ascontiguousarray(little).reshape(-1).view(np.uint8)
+    for start in range(0, len(values), _BLOCK):
+        yield values[start : start + _BLOCK].tobytes()
 
 
 def _finite(values: FloatArray) -> FloatArray:
@@ -191,13 +225,23 @@ def _first_window(volume: Volume) -> tuple[float, float]:
     return ((low + high) / 2, high - low) if high > low else (low, 1.0)
 
 
-def _square(picture: FloatArray, spacing: tuple[float, float], least: int) -> FloatArray:
-    across, down = spacing
-    height, width = picture.shape[:2]
+def _picture_size(shown: Shown, least: int) -> tuple[tuple[int, int], int]:
+    """Columns and rows of a slice's picture, and how many times it is shrunk. Raises LimitError for too large a one."""
+    across, down = (1.0, 1.0) if unsquared(shown.spacing) else shown.spacing[:2]
+    height, width = shown.stored.shape[1:3]
     factor = max(1, min(height, width) // least) if least else 1
     step = min(across, down) * factor  # what is shrunk is shrunk alike in both directions
     size = (max(1, round(width * across / step)), max(1, round(height * down / step)))
-    if size == (width, height):
+    if size[0] * size[1] > _MOST_PIXELS:
+        raise LimitError(
+            f"The slice's picture would have {size[0]} x {size[1]} pixels, more than {_MOST_PIXELS}; ask for a smaller "
+            "one (least=1024), or for the volume."
+        )
+    return size, factor
+
+
+def _resized(picture: FloatArray, size: tuple[int, int], factor: int) -> FloatArray:
+    if size == (picture.shape[1], picture.shape[0]):
         return picture
     how = cv2.INTER_AREA if factor > 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(np.ascontiguousarray(picture), size, interpolation=how), np.float32)

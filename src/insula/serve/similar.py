@@ -6,6 +6,7 @@ loaded model. Likeness is that of `insula.infer.similar`.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zipfile
 from collections.abc import Callable
@@ -23,11 +24,14 @@ from insula.core.types import FloatArray
 from insula.infer import thumbnail
 from insula.infer.similar import nearest, searchable
 from insula.infer.similar_cases import SAME
+from insula.serve.kept import Kept
 from insula.serve.models.choose import shown
 from insula.serve.models.loaded import Result
 from insula.serve.people.caller import Caller
 from insula.serve.people.visible import visible
 from insula.serve.store import predictions, schema
+from insula.serve.store.errors import RecordsError
+from insula.serve.store.files import Files
 from insula.serve.store.predictions import StoredPrediction
 
 FEATURES: Final = "features"  # the kind of artefact
@@ -78,11 +82,29 @@ class Found:
     """Other patients' cases, the most alike first, then the patient's own. searched: how many studies were looked at.
 
     why: that nothing could be searched for, since the scan was rejected, or since no features were kept of it.
+    skipped: studies that were passed over, since what was kept of them is missing or damaged.
     """
 
     cases: tuple[Alike, ...]
     searched: int
     why: Why = ""
+    skipped: int = 0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the records say of the cases to be searched. why: as in `Found`; nothing else is known then.
+
+    own: SHA-256 of the case's features; patient: id of its patient; others: rows of the studies looked at.
+    """
+
+    why: Why
+    own: str = ""
+    patient: str = ""
+    others: tuple[Any, ...] = ()
+
+
+_kept: Final[Kept[Features]] = Kept(4 * MOST, lambda _: 1)
 
 
 def of_result(result: Result, bundle: Bundle) -> Features | None:
@@ -116,33 +138,53 @@ def unpack(data: bytes) -> Features:
         raise ScanError("The kept features of a case are damaged; predict the study again.") from error
 
 
-def find(
-    connection: Connection, opened: Callable[[str], Features], caller: Caller, about: StoredPrediction, top: int
-) -> Found:
-    """The `top` past cases most alike to a prediction, of the same bundle and project, that the caller may see.
+def of_file(files: Files, sha256: str) -> Features:
+    """Features out of the file store, kept in memory for the next search. Raises as `unpack` and `Files.open`."""
+    return _kept.get(((sha256,), None), lambda: unpack(files.get(sha256)))
+
+
+def rows(connection: Connection, caller: Caller, about: StoredPrediction) -> Rows:
+    """What the records say of the cases that `find` looks at: of the same bundle and project, that the caller may see.
 
     Each study counts once, by its newest prediction; the study itself is left out. Searched are the newest MOST
-    predictions of which features were kept. opened: from a file's SHA-256 to what it holds.
+    predictions of which features were kept.
     """
     if about.action == "reject":
-        return Found((), 0, "rejected")
+        return Rows("rejected")
     own = [one for one in predictions.artefacts_of(connection, about.id) if one.kind == FEATURES]
     if not own:
-        return Found((), 0, "not_kept")
-    rows = _rows(connection, caller, about)
-    if not rows:
-        return Found((), 0)
-    kept = [opened(row.sha256) for row in rows]
-    stacked = np.stack([one.offset for one in kept])
-    middle: NDArray[np.float64] = np.zeros(stacked.shape[1])
-    ranked = nearest(searchable(stacked, middle), opened(own[0].sha256).offset, len(rows))
+        return Rows("not_kept")
     patient = connection.scalar(select(schema.studies.c.patient_id).where(schema.studies.c.id == about.study_id))
+    return Rows("", own[0].sha256, str(patient), tuple(_rows(connection, caller, about)))
+
+
+def find(opened: Callable[[str], Features], rows: Rows, top: int) -> Found:
+    """The `top` past cases most alike to a prediction. opened: from a file's SHA-256 to what it holds.
+
+    Cases whose features are missing or damaged are passed over and counted. Raises as `opened` for the case's own.
+    """
+    if rows.why or not rows.others:
+        return Found((), 0, rows.why)
+    own = opened(rows.own)
+    found = []
+    for row in rows.others:
+        with contextlib.suppress(ScanError, RecordsError):
+            kept = opened(row.sha256)
+            if kept.offset.shape == own.offset.shape:
+                found.append((row, kept))
+    skipped = len(rows.others) - len(found)
+    if not found:
+        return Found((), 0, "", skipped)
+    stacked = np.stack([kept.offset for _, kept in found])
+    middle: NDArray[np.float64] = np.zeros(stacked.shape[1])
+    ranked = nearest(searchable(stacked, middle), own.offset, len(found))
     cases = [
-        _alike(rows[n], kept[n], float(likeness), rows[n].patient_id == patient)
+        _alike(row, kept, float(likeness), row.patient_id == rows.patient)
         for n, likeness in zip(ranked.rows.tolist(), ranked.likeness, strict=True)
+        for row, kept in (found[n],)
     ]
     others, same = ([one for one in cases if one.same_patient is wanted] for wanted in (False, True))
-    return Found((*others[:top], *same[:OF_PATIENT]), len(rows))
+    return Found((*others[:top], *same[:OF_PATIENT]), len(found), "", skipped)
 
 
 def _rows(connection: Connection, caller: Caller, about: StoredPrediction) -> list[Any]:

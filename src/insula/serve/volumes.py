@@ -9,29 +9,32 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from insula.core.errors import InsulaError
+from insula.core.errors import InsulaError, ScanError
 from insula.serve import intake, view
 from insula.serve import shown as shown_scans
+from insula.serve.faults import RequestError, busy
+from insula.serve.kept import Kept
 from insula.serve.shown import Shown
 from insula.serve.store.files import Files
 from insula.serve.store.studies import Study, StudyFile
 from insula.serve.upload import mend
 from insula.serve.view import View
 
-T = TypeVar("T")
 _VOLUME_BYTES: Final = 384 << 20
 _SENT_BYTES: Final = 128 << 20
 _VIEW_BYTES: Final = 128 << 20
 _FACTS: Final = 256  # roles of studies whose facts are kept here, because none that fit were kept with the study
+_WAIT_SECONDS: Final = 10.0  # for a turn; a scan is read in far less
+_RETRY_SECONDS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -70,90 +73,84 @@ class Scan:
         return bool(self.shown and self.shown["sided"])
 
 
-class Kept(Generic[T]):
-    """What was made last, by key, until it takes more room than there is; what one asks for twice is made once."""
-
-    def __init__(self, most: int, size: Callable[[T], int]) -> None:
-        self._most, self._size = most, size
-        self._found: OrderedDict[Hashable, T] = OrderedDict()
-        self._making: dict[Hashable, threading.Lock] = {}
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What is kept under a key, or made now; an error of `make` is raised and nothing is kept."""
-        with self._lock:
-            mine = self._making.setdefault(key, threading.Lock())
-        try:
-            with mine:
-                with self._lock:
-                    if key in self._found:
-                        self._found.move_to_end(key)
-                        return self._found[key]
-                made = make()
-                with self._lock:
-                    self._found[key] = made
-                    self._shrink()
-                return made
-        finally:
-            with self._lock:
-                self._making.pop(key, None)
-
-    def _shrink(self) -> None:
-        while len(self._found) > 1 and sum(map(self._size, self._found.values())) > self._most:
-            self._found.popitem(last=False)
-
-
 _volumes: Kept[Shown] = Kept(_VOLUME_BYTES, lambda one: one.size)
 _sent: Kept[bytes] = Kept(_SENT_BYTES, len)
 _views: Kept[View] = Kept(_VIEW_BYTES, lambda one: int(one.slices.nbytes + one.heat.nbytes))
 _facts: Kept[Mapping[str, Any]] = Kept(_FACTS, lambda _: 1)
+_turns: Final = threading.BoundedSemaphore(2)  # volumes that are loaded or packed at once
 
 
-def study_scans(files: Files, study: Study, named: Sequence[StudyFile]) -> tuple[Scan, ...]:
+def study_scans(files: Files, study: Study, named: Sequence[StudyFile], role: str | None = None) -> tuple[Scan, ...]:
     """The scans of a study, in the order in which its files came; of files that cannot be read one that says so.
 
-    What was found at the upload is believed where it is about the same number of files; else they are read anew.
+    What was found at the upload is believed where it is about the same number of files; else they are read anew. role:
+    whose scans alone are asked for. Raises RequestError 503 where too much is being read.
     """
     made: list[Scan] = []
-    for role in dict.fromkeys(one.role for one in named):
-        hashes = tuple(one.sha256 for one in named if one.role == role)
-        known = study.facts.get(role, {})
-        try:
-            if known.get("files") != len(hashes):
-                known = _facts.get(_key(hashes, None), lambda these=hashes: _described(files, these))  # type: ignore[misc]
-        except InsulaError as error:
-            made.append(Scan(role, role, None, _key(hashes, None), hashes, fault=str(error)))
-            continue
-        several = len(known["scans"]) > 1
-        made += [_scan(role, hashes, one, several) for one in known["scans"]]
+    for one in dict.fromkeys(file.role for file in named if role in (None, file.role)):
+        made += _of_role(files, one, tuple(file.sha256 for file in named if file.role == one), study.facts.get(one, {}))
     return tuple(made)
 
 
+def role_in(name: str) -> str:
+    """The role of a scan's name: `ct` of `ct-2`."""
+    return name.partition("-")[0]
+
+
 def volume_of(files: Files, scan: Scan) -> Shown:
-    """A scan's pixels. Raises as `scans.read`, and as `Files.open` for files that are gone or changed."""
+    """A scan's pixels. Raises as `scans.read`, as `Files.open` for files that are gone or changed, and RequestError 503
+    where too much is being read.
+    """
 
     def read() -> Shown:
-        with tempfile.TemporaryDirectory(prefix="insula-") as name:
+        with _turn(), tempfile.TemporaryDirectory(prefix="insula-") as name:
             paths = _fetched(files, scan.files, Path(name))
             try:
                 return shown_scans.of_volume(intake.read_scan(Path(name), paths, scan.series))
             except InsulaError as error:
                 raise mend(error, Path(name)) from error
 
-    return _volumes.get(scan.key, read)
+    return _volumes.get((scan.files, scan.series), read)
 
 
-def nifti_of(files: Files, scan: Scan, compressed: bool) -> bytes:
-    """A scan as NIfTI, compressed or not. Raises as `volume_of`."""
+def nifti_of(files: Files, scan: Scan) -> bytes:
+    """A scan as gzipped NIfTI. Raises as `volume_of`."""
     volume = volume_of(files, scan)
-    if not compressed:
-        return shown_scans.nifti(volume, compressed=False)
-    return _sent.get(scan.key, lambda: shown_scans.nifti(volume))
+
+    def packed() -> bytes:
+        with _turn():
+            return shown_scans.nifti(volume)
+
+    return _sent.get((scan.files, scan.series), packed)
 
 
 def view_of(files: Files, sha256: str) -> View:
     """What was kept of a prediction's scan. Raises as `view.unpack` and `Files.open`."""
-    return _views.get(sha256, lambda: view.unpack(files.get(sha256)))
+    return _views.get(((sha256,), None), lambda: view.unpack(files.get(sha256)))
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _turns.acquire(timeout=_WAIT_SECONDS):
+        raise busy(_RETRY_SECONDS)
+    try:
+        yield
+    finally:
+        _turns.release()
+
+
+def _of_role(files: Files, role: str, hashes: tuple[str, ...], known: Mapping[str, Any]) -> list[Scan]:
+    try:
+        if known.get("files") != len(hashes):
+            known = _facts.get((hashes, None), lambda: _described(files, hashes))
+    except RequestError:
+        raise
+    except InsulaError as error:  # a file that is missing may come back, so that this is not kept
+        known = {"fault": str(error)}
+    if "fault" in known:
+        return [Scan(role, role, None, _key(hashes, None), hashes, fault=known["fault"])]
+    several = len(known["scans"]) > 1
+    return [_scan(role, hashes, one, several) for one in known["scans"]]
 
 
 def _scan(role: str, hashes: tuple[str, ...], known: Mapping[str, Any], several: bool) -> Scan:
@@ -175,16 +172,20 @@ def _scan(role: str, hashes: tuple[str, ...], known: Mapping[str, Any], several:
         channels=known["channels"],
         spacing_mm=(x, y, z),
         window=None if window is None else (window[0], window[1]),
-        warnings=tuple(known["warnings"]),
+        warnings=(*known["warnings"], *filter(None, [shown_scans.unsquared((x, y, z))])),
         description=str(attributes.get("series_description", "")),
         shown=known["shown"],
     )
 
 
 def _described(files: Files, hashes: Sequence[str]) -> Mapping[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="insula-") as name:
+    """What the files are, as plain data; of those that cannot be read why, as `fault`: they will not get better."""
+    with _turn(), tempfile.TemporaryDirectory(prefix="insula-") as name:
+        paths = _fetched(files, hashes, Path(name))
         try:
-            return intake.describe(Path(name), _fetched(files, hashes, Path(name)))
+            return intake.describe(Path(name), paths)
+        except ScanError as error:
+            return {"fault": str(mend(error, Path(name)))}
         except InsulaError as error:
             raise mend(error, Path(name)) from error
 

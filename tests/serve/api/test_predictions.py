@@ -5,18 +5,22 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zipfile
 from typing import Any
 
 import nibabel as nib
 import pytest
 from PIL import Image
-from tests.serve.api.made import Made
+from sqlalchemy import delete, func, select
+from tests.serve.api.made import PASSWORD, Made
 from tests.serve.client import dicom
 
 from insula.infer.decide import decide
 from insula.infer.predict import Predictor
 from insula.infer.writers import as_dict
-from insula.serve.store.connect import reading
+from insula.serve.api import jobs
+from insula.serve.store import schema
+from insula.serve.store.connect import reading, writing
 from insula.serve.trail.verify import verify
 
 pytestmark = pytest.mark.serve
@@ -118,6 +122,9 @@ def test_reviews_the_queue_and_what_the_trail_tells(made: Made) -> None:
     entries = made.client("auditor").get("/api/v1/trail", params={"subject": found["study_id"]}).json()["items"]
     assert {"review.write", "prediction.ask", "study.create"} <= {one["action"] for one in entries}
     assert "A-6" not in json.dumps(entries), "no patient's key in the trail"
+    (review,) = (one for one in entries if one["action"] == "review.write")
+    told = json.loads(review["detail"])
+    assert told == {"target": body["target"], "review": said.json()["id"]}, "not what the reader said"
     assert client.get(f"{HERE}/{found['id']}/report", params={"format": "fhir"}).json()["status"] == "final"
 
 
@@ -192,6 +199,61 @@ def test_reviewed_studies_become_a_cohort(made: Made) -> None:
     archive = client.get(f"/api/v1/cohorts/{job['id']}/archive")
     assert archive.status_code == 200, archive.text
     assert archive.content.startswith(b"PK")
+
+
+def test_a_cohort_tells_its_asker_no_answer_that_he_must_not_know_yet(made: Made) -> None:
+    first, second = made.client("reviewer"), made.client("admin")  # who reads too
+    for client, patient in ((first, "C-2"), (second, "C-3")):
+        found = made.predicted(patient=patient)
+        body = {"target": found["answer"]["target"], "verdict": "agree", "signature": "R", "prediction": found["id"]}
+        assert client.post(f"/api/v1/studies/{found['study_id']}/reviews", json=body).status_code == 201
+    unseen = first.get(HERE, params={"patient": "C-2"}).json()["items"][0]["study_id"]
+    job = second.post("/api/v1/cohorts", json={}).json()
+    made.worked()
+    done = second.get(f"/api/v1/jobs/{job['id']}").json()
+    assert done["state"] == "done", done["error"]
+    assert done["result"]["withheld"] >= 1
+    packed = zipfile.ZipFile(io.BytesIO(second.get(f"/api/v1/cohorts/{job['id']}/archive").content))
+    assert not [name for name in packed.namelist() if unseen in name]
+    assert any(found["study_id"] in name for name in packed.namelist())
+
+
+def test_a_stream_of_progress_ends_with_the_session_that_asked_for_it(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = made.fresh()
+    answer = client.post("/api/v1/session", json={"name": "reviewer", "password": PASSWORD})
+    client.headers["X-CSRF-Token"] = answer.json()["csrf"]
+    study = made.study(patient="S-1")
+    job = client.post(f"/api/v1/studies/{study['id']}/predictions", json={}).json()
+    looks, look = [], jobs.look
+
+    def counted(acting: Any, job_id: str) -> Any:
+        looks.append(job_id)
+        if len(looks) == 2:  # the first one of the stream
+            with writing(made.service.records) as connection:
+                sessions = schema.sessions.c
+                newest = select(func.max(sessions.seq)).where(sessions.user_id == made.ids["reviewer"])
+                connection.execute(delete(schema.sessions).where(sessions.seq == newest.scalar_subquery()))
+        return look(acting, job_id)
+
+    monkeypatch.setattr(jobs, "look", counted)
+    monkeypatch.setattr(jobs, "_ASKED_AGAIN", 0.0)
+    monkeypatch.setattr(jobs, "_EVERY", 0.01)
+    monkeypatch.setattr(jobs, "_LONGEST", 5.0)
+    first = made.service.caller_again
+    asked = []
+
+    def again(*given: Any) -> Any:
+        asked.append(given)
+        return first(*given) if looks[1:] else given[1]
+
+    monkeypatch.setattr(type(made.service), "caller_again", lambda self, *given: again(*given))
+    events = client.get(f"/api/v1/jobs/{job['id']}/events")
+    assert events.text.startswith("event: progress\n")
+    assert (len(looks), len(asked)) == (2, 2)
+    assert client.get(f"/api/v1/jobs/{job['id']}/events").status_code == 401
+    made.worked()
 
 
 def test_the_whole_trail_of_these_tests_holds(made: Made) -> None:

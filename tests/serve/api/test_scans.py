@@ -15,6 +15,9 @@ from tests.serve.api.made import Made
 from tests.serve.client import dicom, png
 
 from insula.scans.write import write_ct_series
+from insula.serve import intake, kept, volumes
+from insula.serve.store import studies
+from insula.serve.store.connect import writing
 
 pytestmark = pytest.mark.serve
 
@@ -167,6 +170,112 @@ def test_heat_lies_over_the_slice_in_its_window(made: Made) -> None:
     other = made.predicted("reviewer", patient="S-heat2")
     strange = made.client("reader").get(f"{base}/1?prediction={other['id']}&class={name}")
     assert strange.status_code == 404
+
+
+def volume(folder: Path, *pixdim: float) -> bytes:
+    image: Any = nib.Nifti1Image(np.arange(8 * 8 * 3, dtype=np.int16).reshape(8, 8, 3), np.diag([*pixdim, 1.0]))
+    nib.save(image, folder / "v.nii")
+    return (folder / "v.nii").read_bytes()
+
+
+def test_a_spacing_that_cannot_be_makes_no_large_picture(made: Made, tmp_path: Path) -> None:
+    study = uploaded(made, [volume(tmp_path, 30.0, 0.002, 1.0)], "S-needles")
+    (one,) = made.client("reader").get(f"/api/v1/studies/{study}/scans").json()
+    assert "slices are shown as if pixels were square" in " ".join(one["warnings"])
+    assert picture(made, f"/api/v1/studies/{study}/scans/scan/slices/1").shape == (8, 8, 3)
+
+
+def test_a_bad_role_is_read_once_and_not_for_the_slices_of_another(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = uploaded(made, phantom(tmp_path), "S-bad", "ct")
+    with writing(made.service.records) as connection:
+        bad = made.service.files.put(io.BytesIO(b"no scan at all"), 100)
+        studies.add_files(connection, made.service.files, study, "mri", [("a", bad)])
+    kept.forget([bad.sha256])
+    told = intake.describe
+    asked: list[int] = []
+    held: list[int] = []
+
+    def counted(folder: Path, paths: list[Path]) -> dict[str, Any]:
+        asked.append(len(paths))
+        held.append(made.service.records.pool.checkedout())  # type: ignore[attr-defined]
+        return told(folder, paths)
+
+    monkeypatch.setattr(intake, "describe", counted)
+    base = f"/api/v1/studies/{study}/scans"
+    for number in (1, 2):
+        picture(made, f"{base}/ct/slices/{number}")
+    assert asked == []
+    for _ in range(2):
+        good, faulty = made.client("reader").get(base).json()
+        assert (good["fault"], bool(faulty["fault"])) == ("", True)
+        refused = made.client("reader").get(f"{base}/mri/slices/1")
+        assert (refused.status_code, refused.json()["detail"]) == (422, faulty["fault"])
+    assert (asked, held) == ([1], [0])
+    unknown = made.client("reader").get(f"{base}/pet/slices/1")
+    assert (unknown.status_code, "are ct, mri" in unknown.json()["detail"]) == (404, True)
+
+
+def test_where_too_much_is_being_read_the_next_is_told_when_to_come(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = uploaded(made, phantom(tmp_path), "S-busy")
+    kept.forget([one["sha256"] for one in made.client("reader").get(f"/api/v1/studies/{study}").json()["files"]])
+    monkeypatch.setattr(volumes, "_WAIT_SECONDS", 0.0)
+    base = f"/api/v1/studies/{study}/scans/scan"
+    with volumes._turn(), volumes._turn():
+        for path in ("slices/1", "volume.nii.gz", "volume.nii.gz?gzip=false"):
+            answer = made.client("reader").get(f"{base}/{path}")
+            assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+            assert int(answer.headers["retry-after"]) > 0
+    picture(made, f"{base}/slices/1")
+    with volumes._turn(), volumes._turn():
+        picture(made, f"{base}/slices/2")  # what is loaded needs no turn
+        whole = made.client("reader").get(f"{base}/volume.nii.gz?gzip=false")
+        assert int(whole.headers["content-length"]) == len(whole.content)
+        assert made.client("reader").get(f"{base}/volume.nii.gz").status_code == 503
+
+
+def test_heat_of_joined_studies_lies_in_the_scan_that_was_predicted(made: Made) -> None:
+    def series(modality: str, uid: str, seed: int = 0) -> str:
+        files = [dicom(modality, number=n, series=uid, seed=seed) for n in (1, 2)]
+        return uploaded(made, files, "S-joined")
+
+    client = made.client("reviewer")
+    for others, asked, wanted in (
+        (("MR", "CT"), {}, "scan.2"),
+        (("CT", "CT"), {"series": {"ct": 2}}, "scan.2"),
+        (("CT", "CT"), {"series": {"ct": 1}}, "scan"),
+    ):
+        ids = [series(one, f"1.2.88.{n}", n) for n, one in enumerate(others)]
+        joined = client.post("/api/v1/studies/join", json={"studies": ids})
+        assert joined.status_code == 200, joined.text
+        answer = client.post(f"/api/v1/studies/{ids[0]}/predictions", json=asked)
+        made.worked()
+        job = client.get(f"/api/v1/jobs/{answer.json()['id']}").json()
+        assert job["state"] == "done", job
+        prediction = job["result"]["prediction"]
+        (kept,) = client.get(f"/api/v1/predictions/{prediction}/scans").json()
+        warm = {
+            one["scan"]: client.get(
+                f"/api/v1/studies/{ids[0]}/scans/{one['scan']}/slices/1",
+                params={"prediction": prediction, "class": kept["classes"][0]},
+            ).status_code
+            for one in client.get(f"/api/v1/studies/{ids[0]}/scans").json()
+        }
+        assert warm == {"scan": 422, "scan.2": 422} | {wanted: 200}
+
+
+def test_a_deleted_file_is_in_no_picture_any_more(made: Made, tmp_path: Path) -> None:
+    study = uploaded(made, phantom(tmp_path, -0.7), "S-erased")
+    picture(made, f"/api/v1/studies/{study}/scans/scan/slices/1")
+    client = made.client("admin")
+    found = client.get(f"/api/v1/studies/{study}").json()
+    key = tuple(one["sha256"] for one in found["files"]), None
+    assert key in volumes._volumes._found
+    assert client.delete(f"/api/v1/patients/{found['patient_id']}").status_code == 200
+    assert key not in volumes._volumes._found
 
 
 def test_a_file_that_was_lost_is_told_and_hides_no_other_scan(made: Made) -> None:

@@ -16,6 +16,7 @@ from insula.infer.similar import directions
 from insula.serve import similar
 from insula.serve.store import schema
 from insula.serve.store.connect import reading, writing
+from insula.serve.store.files import Files
 
 pytestmark = pytest.mark.serve
 HERE = "/api/v1/predictions"
@@ -39,14 +40,15 @@ def _alike(made: Made, prediction: str, who: str = "reader", **query: Any) -> di
     return dict(answer.json())
 
 
-def _kept(made: Made, prediction: str) -> similar.Features:
+def _hashes(made: Made, prediction: str) -> list[str]:
+    found = schema.artefacts.c
+    wanted = select(found.sha256).where(found.prediction_id == prediction, found.kind == similar.FEATURES)
     with reading(made.service.records) as connection:
-        sha256 = connection.scalar(
-            select(schema.artefacts.c.sha256).where(
-                schema.artefacts.c.prediction_id == prediction, schema.artefacts.c.kind == similar.FEATURES
-            )
-        )
-    return similar.unpack(made.service.files.get(str(sha256)))
+        return list(connection.scalars(wanted))
+
+
+def _kept(made: Made, prediction: str) -> similar.Features:
+    return similar.unpack(made.service.files.get(_hashes(made, prediction)[0]))
 
 
 def test_the_nearest_of_the_project_come_first_and_the_same_patient_last(made: Made) -> None:
@@ -120,6 +122,43 @@ def test_others_see_nothing(made: Made) -> None:
     opened = made.client("stranger").post(f"/api/v1/studies/{about['study_id']}/glass", json=reason)
     assert opened.status_code == 201, opened.text
     assert _alike(made, about["id"], "stranger")["cases"] == []  # one study is open, not the project
+
+
+def test_what_was_lost_of_one_case_does_not_stop_the_search(made: Made) -> None:
+    about, lost, spoilt, good = (_case(made, f"S-5{n}", 50 + n) for n in range(4))
+    before = _alike(made, about["id"], top=20)
+    for name in _hashes(made, lost["id"]):
+        made.service.files.delete(name)
+    other = made.service.files.put(io.BytesIO(similar.pack(similar.Features(np.ones(3, np.float32)))), 10_000)
+    with writing(made.service.records) as connection:
+        artefacts = schema.artefacts.c
+        these = update(schema.artefacts).where(artefacts.prediction_id == spoilt["id"], artefacts.kind == "features")
+        connection.execute(these.values(sha256=other.sha256))
+    found = _alike(made, about["id"], top=20)
+    ids = {one["prediction"] for one in found["cases"]}
+    assert good["id"] in ids
+    assert not ids & {lost["id"], spoilt["id"]}
+    assert found["searched"] == before["searched"] - 2
+    assert found["said"].endswith("missing or damaged: 2.")
+    assert "damaged" not in before["said"]
+
+
+def test_features_are_read_while_no_connection_is_held(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    about, _ = _case(made, "S-60", 60), _case(made, "S-61", 61)
+    held: list[int] = []
+    read = similar.of_file
+
+    def watched(files: Files, sha256: str) -> similar.Features:
+        held.append(made.service.records.pool.checkedout())  # type: ignore[attr-defined]
+        return read(files, sha256)
+
+    monkeypatch.setattr(similar, "of_file", watched)
+    _alike(made, about["id"])
+    assert set(held) == {0}
+    entries = made.client("auditor").get("/api/v1/trail").json()["items"]
+    assert [one["action"] for one in entries if one["subject"] == about["id"] and one["actor"] == "reader"] == [
+        "similar.read"
+    ]
 
 
 def test_features_are_read_as_they_were_kept(made: Made) -> None:

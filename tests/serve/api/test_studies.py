@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 from tests.serve.api.made import Made
-from tests.serve.client import dicom
+from tests.serve.client import dicom, nifti, png
 
 from insula.serve.store import schema
 from insula.serve.store.connect import reading
@@ -97,6 +98,26 @@ def test_scans_of_two_modalities_become_one_case(made: Made) -> None:
     assert client.get(f"{HERE}/{second['id']}").status_code == 404
     added = client.post(f"{HERE}/{first['id']}/files", files=[("ct", ("c.dcm", dicom()))])
     assert {one["role"] for one in added.json()["files"]} == {"scan", "mri", "ct"}
+
+
+def test_a_further_scan_that_is_no_series_stays_a_scan_of_its_own(made: Made, tmp_path: Path) -> None:
+    client = made.client("reader")
+    form = {"project": made.inside, "patient": "S-more"}
+    study = client.post(HERE, data=form, files=[("files", ("a.nii.gz", nifti(tmp_path)))]).json()
+    where = f"{HERE}/{study['id']}"
+    for sent in ([("files", ("b.png", png()))], [("files", ("c.dcm", dicom()))], [("files", ("d.dcm", dicom()))]):
+        added = client.post(f"{where}/files", files=sent)
+        assert added.status_code == 201, added.text
+    assert [one["role"] for one in added.json()["files"]] == ["scan", "scan.2", "scan.3", "scan.4"]
+    assert set(added.json()["facts"]) == {"scan", "scan.2", "scan.3", "scan.4"}
+    listed = client.get(f"{where}/scans").json()
+    assert [(one["scan"], one["fault"]) for one in listed] == [("scan" + n, "") for n in ("", ".2", ".3", ".4")]
+    for one in listed:
+        assert client.get(f"{where}/scans/{one['scan']}/slices/1").status_code == 200
+    series = [("ct", ("1.dcm", dicom(series="1.2.61"))), ("mri", ("m.nii.gz", nifti(tmp_path)))]
+    assert client.post(f"{where}/files", files=series).status_code == 201
+    more = client.post(f"{where}/files", files=[("ct", ("2.dcm", dicom(number=2, series="1.2.62"))), series[1]]).json()
+    assert [one["role"] for one in more["files"]][4:] == ["ct", "mri", "ct", "mri.2"]
 
 
 def test_a_repeat_with_its_key_is_answered_and_done_once(made: Made) -> None:

@@ -15,6 +15,7 @@ from insula.metrics.intervals import wilson_modified
 from insula.serve.faults import RequestError
 from insula.serve.models import choose
 from insula.serve.models.compare import compare
+from insula.serve.monitor.reviewed import FEWEST
 from insula.serve.store.connect import writing
 
 pytestmark = pytest.mark.serve
@@ -160,3 +161,16 @@ def test_what_cannot_be_compared_is_refused(records: Engine, base: Bundle) -> No
             with pytest.raises(RequestError) as caught:
                 compare(connection, A, name, FEW)
             assert caught.value.status == status
+
+
+def test_of_few_reviewed_studies_it_is_not_told_which_is_right(records: Engine, base: Bundle) -> None:
+    with writing(records) as connection:
+        made = both(connection, base)
+        for number in range(1, FEWEST + 1):
+            study = made.study()
+            for name in (A, B):
+                made.answer(study, name, "stroke")
+            made.review(study, "stroke", target=target(base))
+            found = compare(connection, A, B, FEW)
+            assert found.reviewed == number
+            assert (found.accuracy is None) == (number < FEWEST), "one would tell what its reader said"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
 from tests.serve.client import client, dicom
 
 from insula.bundle.types import Bundle
+from insula.infer.predict import Predictor
 
 pytestmark = pytest.mark.serve
 
@@ -21,8 +23,13 @@ def test_a_client_that_asks_too_often_is_told_when_to_come_again(tiny_bundle: Ca
     assert service.get("/model_info").status_code == 200  # what costs nothing is not counted
 
 
-def test_a_scan_that_takes_too_long_is_a_typed_error(tiny_bundle: Callable[..., Bundle]) -> None:
-    got = client(tiny_bundle(), read_seconds=1e-6).post("/predict", files={"file": dicom()})
+def test_a_scan_that_takes_too_long_is_a_typed_error(
+    tiny_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+    monkeypatch.setattr(Predictor, "read", lambda *_: told.wait(60))  # a decoder that hangs
+    got = client(tiny_bundle(), read_seconds=0.05).post("/predict", files={"file": dicom()})
+    told.set()
     assert (got.status_code, got.json()["error"]["code"]) == (504, "read_timeout")
     assert int(got.headers["retry-after"]) >= 1
 

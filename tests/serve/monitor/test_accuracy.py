@@ -12,8 +12,8 @@ from tests.serve.monitor.made_records import BUNDLE, START, Made
 from insula.core.recipe import Target
 from insula.metrics import agreement
 from insula.metrics.intervals import wilson_modified
-from insula.serve.monitor.accuracy import NO_SAMPLE, SEEN, accuracy, share_right
-from insula.serve.monitor.reviewed import class_of, reviewed
+from insula.serve.monitor.accuracy import FEW, NO_SAMPLE, SEEN, accuracy, share_right
+from insula.serve.monitor.reviewed import FEWEST, class_of, reviewed
 from insula.serve.store import reviews as kept_reviews
 from insula.serve.store.connect import writing
 from insula.serve.store.schema import reviews
@@ -86,7 +86,7 @@ def test_months_are_apart_and_each_has_its_own_figures(records: Engine) -> None:
     with writing(records) as connection:
         made = Made(connection)
         reader = made.user("anna")
-        for month, truth in ((2, "stroke"), (2, "normal"), (3, "stroke")):
+        for month, truth in ((2, "stroke"), (2, "normal"), (3, "stroke"), (3, "stroke"), (3, "stroke")):
             study = made.study()
             made.prediction(study, datetime(2026, month, 1, tzinfo=UTC), label="stroke")
             made.review(study, reader, truth)
@@ -131,8 +131,9 @@ def test_what_settles_nothing_is_left_out_and_counted(records: Engine) -> None:
         made.review(fine, berta, "stroke")
         found = accuracy(connection, BUNDLE, "answer", TWO, 300)
     assert (found.settled, found.disputed, found.untold, found.rejected) == (1, 1, 1, 1)
-    assert found.figures["accuracy"].value == 1.0
-    assert found.readers["agreement"].value == 0.5
+    assert np.isnan(found.figures["accuracy"].value)
+    assert found.figures["accuracy"].reason == FEW
+    assert (found.months, found.readers) == ((), {}), "one study's figures would tell what its reader said"
     assert any("1 studies are left out" in note for note in found.notes)
     assert any("Of 2 second readings 1 were" in note for note in found.notes)
 
@@ -219,7 +220,9 @@ def test_a_target_without_classes_is_refused(records: Engine) -> None:
 def test_a_month_is_that_of_the_answer_not_of_the_review(records: Engine) -> None:
     with writing(records) as connection:
         made = Made(connection)
-        study = made.study()
-        made.prediction(study, START, label="stroke")
-        made.review(study, made.user("anna"), "stroke", created_at=START + timedelta(days=90))
+        anna = made.user("anna")
+        for _ in range(FEWEST):
+            study = made.study()
+            made.prediction(study, START, label="stroke")
+            made.review(study, anna, "stroke", created_at=START + timedelta(days=90))
         assert [one.month for one in accuracy(connection, BUNDLE, "answer", TWO, 300).months] == ["2026-03"]

@@ -15,7 +15,7 @@ from tests.serve.people.made import MINUTE, NOW, SETTINGS, person, project, stud
 
 from insula.serve.faults import RequestError
 from insula.serve.people import glass, keys, sessions, user, users
-from insula.serve.people.authenticate import authenticate
+from insula.serve.people.authenticate import authenticate, authenticate_again
 from insula.serve.people.caller import Caller
 from insula.serve.people.credentials import credential_of, facts_of
 from insula.serve.people.sessions import Started
@@ -285,3 +285,34 @@ def test_any_headers_are_one_credential_or_a_401(headers: list[tuple[str, str]])
     assert status in (0, 401)
     shown = sum(name in ("Authorization", "X-API-Key") for name, _ in headers)
     assert status == 401 or shown <= 1
+
+
+def test_whoever_is_still_being_answered_is_asked_for_again_and_nothing_is_noted(
+    records: Engine, ann: user.User, session: Started, key: str, issuer: LocalIssuer
+) -> None:
+    with writing(records) as connection:
+        users.link(connection, ann.id, issuer.address, "person-1")
+    verifier = Verifier([issuer.settings(single_use=True)])
+    shown = {
+        "session": cookie(session),
+        "key": {"Authorization": f"Bearer {key}"},
+        "token": {"Authorization": f"Bearer {issuer.token(jti='j1')}"},
+    }
+    before = {how: ask(records, one, verifier=verifier) for how, one in shown.items()}
+
+    def again(how: str, after: timedelta = timedelta()) -> Caller:
+        facts = facts_of("GET", list(shown[how].items()))
+        return authenticate_again(records, facts, before[how], NOW + after, SETTINGS, verifier)
+
+    def seen() -> list[Any]:
+        with reading(records) as connection:
+            return [*connection.execute(select(schema.sessions)), *connection.execute(select(schema.api_keys))]
+
+    was = seen()
+    assert {how: again(how, 2 * MINUTE) for how in shown} == before
+    assert seen() == was, "it prolongs no session"
+    with writing(records) as connection:
+        users.change(connection, ann.id, NOW, active=False)
+    for how in shown:
+        with pytest.raises(RequestError):
+            again(how)

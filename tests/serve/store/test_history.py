@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, update
+from sqlalchemy import Connection, Engine, event, update
 from tests.serve.store.made_records import MADE, predicted, project, study, user
 
 from insula.serve.faults import RequestError
@@ -174,8 +174,16 @@ def test_a_text_that_finds_too_many_patients_is_told(records: Engine, monkeypatc
     monkeypatch.setattr(history, "MOST_PATIENTS", 3)
     with writing(records) as connection:
         lay(connection)
+        asked: list[str] = []
+        event.listen(connection, "before_cursor_execute", lambda *given: asked.append(given[2]))
         with pytest.raises(RequestError, match="more than 3") as caught:
             history.page(connection, None, Filters(patient="key"))
         assert caught.value.fault_code == "too_many"
+        assert len(asked) == 1, "their studies are not fetched first"
+        monkeypatch.setattr(history, "MOST_PATIENTS", 500)
+        monkeypatch.setattr(history, "_MOST", 2)
+        with pytest.raises(RequestError, match="Too many"):
+            history.page(connection, None, Filters(patient="key"))
+        assert all("LIMIT" in one for one in asked)
         with pytest.raises(RequestError, match="is empty"):
             history.page(connection, None, Filters(patient="  "))

@@ -193,6 +193,33 @@ def test_a_reader_who_is_no_longer_known_still_counts_as_one(records: Engine) ->
         say(connection, one, ada, "override", "stroke")
         say(connection, one, bob, "override", "normal")
         connection.execute(schema.users.delete())
-        found, left = reviewed(connection, "answer", {a})
-    assert found == []
+        found, left, withheld = reviewed(connection, "answer", {a})
+    assert (found, withheld) == ([], 0)
     assert left == [LeftOut(one, "its readers differ (normal, stroke); let them agree")]
+
+
+def test_whoever_reads_himself_is_told_nothing_that_he_has_not_answered(records: Engine, tmp_path: Path) -> None:
+    make(tmp_path / "scans")
+    files = files_at(tmp_path)
+    with writing(records) as connection:
+        a, ada, bob = project(connection), user(connection, "ada"), user(connection, "bob")
+        made = lay(connection, files, tmp_path / "scans", a)
+        for one in made[:3]:
+            say(connection, one, ada, "override", "stroke")
+        third = user(connection, "cem")
+        say(connection, made[2], third, "override", "normal")  # the readers differ, which tells both labels
+        with pytest.raises(CohortError, match="3 studies that others answered are withheld") as error:
+            export(connection, files, tmp_path / "none", question(), {a}, bob)
+        assert "stroke" not in str(error.value)
+        reviews.write(connection, made[1], bob, Said("another question", "override", "Bob", "stroke"))
+        say(connection, made[0], bob, "override", "stroke")
+        told = export(connection, files, tmp_path / "out", question(), {a}, bob)
+        whole = export(connection, files, tmp_path / "whole", question(), {a})
+        patients = [studies.get(connection, one, None).patient_id for one in made]
+    assert (told.cases, told.left_out, told.withheld) == (1, (), 2)
+    assert [case.patient for case in load(told.table).cases] == [patients[0]]
+    assert "2 studies that others answered are withheld" in load_notes(told.table).why
+    written = b"".join(path.read_bytes() for path in sorted((tmp_path / "out").rglob("*")) if path.is_file())
+    assert made[2].encode() not in written
+    assert (whole.cases, whole.withheld, len(whole.left_out)) == (2, 0, 1)
+    assert load_notes(whole.table).why == "made of the readers' labels"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,17 @@ def test_parts_stand_in_the_order_of_their_making(tmp_path: Path) -> None:
     (folder / "curves-old").mkdir()
     put(folder / "curves-old" / "metrics.csv", "epoch\n", BEGUN)
     assert [path.parent.name for path in find.parts_of(folder)] == ["curves", "curves-2", "curves-10"]
+
+
+def test_a_run_that_is_taken_away_meanwhile_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, "here", [0.5])
+    gone, below = made(tmp_path, "gone", [0.5]), find._below
+
+    def emptied(home: Path) -> Iterator[Path]:
+        for folder in below(home):
+            if folder == gone:
+                shutil.rmtree(folder)
+            yield folder
+
+    monkeypatch.setattr(find, "_below", emptied)
+    assert find.names(tmp_path) == ["here"]

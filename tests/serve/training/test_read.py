@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from tests.serve.training.made_run import BEGUN, curve, made, put
 
-from insula.serve.training.read import QUIET, read
+from insula.serve.training.read import QUIET, _moment, read
 
 pytestmark = pytest.mark.serve
 START = datetime.fromtimestamp(BEGUN, UTC)
@@ -56,7 +57,9 @@ def test_a_resumed_part_counts_where_it_did_an_epoch_again(tmp_path: Path) -> No
     assert found.seconds == pytest.approx(50.0), "the pace is that of the newest part"
 
 
-@pytest.mark.parametrize("tail", ["3,", "3,,,9,", "three,,,9,,0.1", ",,,,,", "-2,,,9,,0.1"])
+@pytest.mark.parametrize(
+    "tail", ["3,", "3,,,9,", "three,,,9,,0.1", ",,,,,", "-2,,,9,,0.1", "inf,,,9,,0.1", "nan,,,9,,0.1", "1e300,,,9,,0.1"]
+)
 def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path, tail: str) -> None:
     folder = made(tmp_path, "run", [0.5, 0.4])
     table = folder / "curves" / "metrics.csv"
@@ -85,3 +88,29 @@ def test_pretraining_has_epochs_of_its_own_and_no_validation_loss(tmp_path: Path
     found = read(tmp_path, "run", at(20))
     assert (found.kind, found.most, found.patience, found.best) == ("pretraining", 50, None, None)
     assert found.epochs[0].values == {"train_loss": 2.5, "lr": 0.001}
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
+    folder = made(tmp_path, "run", [0.5, 0.4])
+    curve(folder / "curves-2", [0.3], BEGUN + 90, 30, first=2)
+    table = folder / "curves-2" / "metrics.csv"
+    put(table, table.read_text(encoding="utf-8") + "3,,,9,," + "1" * 200_000, BEGUN + 90)
+    found = read(tmp_path, "run", at(95))
+    assert (found.done, found.faults) == (2, ("curves-2/metrics.csv",))
+    put(table, "x" * 10, BEGUN + 90)
+    os.truncate(table, (16 << 20) + 1)
+    assert read(tmp_path, "run", at(95)).faults == ("curves-2/metrics.csv",)
+
+
+@pytest.mark.parametrize("deep", [2_000, 300_000])
+def test_files_that_are_nested_without_end_are_no_end_of_the_service(tmp_path: Path, deep: int) -> None:
+    folder = made(tmp_path, "run", [0.5])
+    put(folder / "run.json", "[" * deep + "]" * deep, BEGUN)
+    for opened, closed in ("[]", ("{a: ", "}"), ("- ", "")):
+        put(folder / "recipe.yaml", "name: " * (opened != "- ") + opened * deep + closed * deep, BEGUN + deep)
+        found = read(tmp_path, "run", at(40))
+        assert (found.recipe, found.facts, found.faults) == ("", {}, ("recipe.yaml", "run.json")), opened
+
+
+def test_a_time_that_no_calendar_has_is_its_end() -> None:
+    assert (_moment(1e15).year, _moment(-1e15).year) == (9999, 1970)  # some file systems keep such

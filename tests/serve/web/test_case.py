@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, select, update
 from tests.serve.api.made import Made, service
 from tests.serve.client import dicom
 from tests.serve.web.reading import read
@@ -15,6 +15,7 @@ from tests.serve.web.reading import read
 from insula.report.case import say, texts
 from insula.serve.store import schema
 from insula.serve.store.connect import reading, writing
+from insula.serve.web import case_facts
 
 pytestmark = pytest.mark.serve
 
@@ -260,3 +261,55 @@ def test_scans_that_are_added_stand_beside_the_first(made: Made) -> None:
     assert added.status_code == 201, added.text
     assert [one["modality"] for one in added.json()["facts"]["scan"]["scans"]] == ["CT", "MR"]
     assert "CT + MR" in _page(made, study["id"])
+
+
+def test_a_model_whose_recipe_cannot_be_read_is_passed_over_and_named_where_it_answered(made: Made) -> None:
+    found, open_study = made.predicted(patient="RECIPE-1"), made.study(patient="RECIPE-2")
+    client, html = made.client("reviewer"), {"Accept": "text/html"}
+    with writing(made.service.records) as connection:
+        info = connection.scalar(select(schema.models.c.info)) or {}
+        connection.execute(update(schema.models).values(info={**info, "recipe": {"of": "another version"}}))
+    try:
+        for path in ("/about", "/upload", f"/studies/{open_study['id']}"):
+            assert client.get(path, headers=html).status_code == 200, path
+        assert "cannot be read by this version" in _page(made, found["study_id"], status=409)
+        report = client.get(f"/api/v1/predictions/{found['id']}/report", params={"format": "json"})
+        assert (report.status_code, report.json()["code"]) == (409, "unread_recipe")
+    finally:
+        with writing(made.service.records) as connection:
+            connection.execute(update(schema.models).values(info=info))
+
+
+def test_of_very_many_answers_the_newest_are_listed_and_older_ones_can_still_be_opened(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(case_facts, "MOST_VERSIONS", 2)
+    found = made.predicted(patient="MANY-1")
+    where = f"/api/v1/studies/{found['study_id']}/predictions"
+    more = "are listed; the history has all of them"
+    for count in (1, 2, 3, 4):
+        assert (more in _page(made, found["study_id"])) == (count > 2)
+        made.client("reviewer").post(where, json={})
+        made.worked()
+    text = _page(made, found["study_id"])
+    ids = [one["id"] for one in made.client("reviewer").get(where).json()]
+    assert [f"?prediction={one}" in text for one in ids] == [True, True, False, False, False]
+    assert ids[-1] == found["id"]
+    _page(made, found["study_id"], prediction=found["id"])
+    _page(made, found["study_id"], status=404, prediction=made.predicted(patient="MANY-2")["id"])
+
+
+def test_a_reader_is_looked_up_once_however_much_he_said(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = made.predicted(patient="NAMES-1")
+    for verdict in ("agree", "cannot_tell", "agree"):
+        assert _review(made, found, "reviewer", verdict).status_code == 201
+    asked: list[str | None] = []
+    name = case_facts._name
+
+    def counted(connection: Connection, one: str | None) -> str:
+        asked.append(one)
+        return name(connection, one)
+
+    monkeypatch.setattr(case_facts, "_name", counted)
+    _page(made, found["study_id"])
+    assert asked == [made.ids["reviewer"]], "who sent it and who read it three times"

@@ -35,6 +35,8 @@ def test_the_way_on_after_logging_in_is_within_the_service(address: str) -> None
         "/" + "x" * 2000,
         "http:/worklist",
         "@evil.example",
+        "//[",
+        "http://[",
     ],
 )
 def test_and_never_elsewhere(address: str) -> None:
@@ -81,3 +83,8 @@ def test_a_refusal_of_what_was_sent_is_no_redirect(made: Made) -> None:
     answer = made.fresh().post("/worklist", headers=PAGE, follow_redirects=False)
     assert answer.status_code == 405
     assert "Refused" in answer.text
+
+
+def test_an_odd_address_to_go_on_to_is_no_fault_of_the_service(made: Made) -> None:
+    for odd in ("//[", "http://["):
+        assert made.fresh().get("/login", params={"next": odd}, headers=PAGE).status_code == 200, odd

@@ -13,6 +13,8 @@ from tests.serve.api.made import Made, service
 from tests.serve.web.reading import read
 from tests.tiny_bundle import make
 
+from insula.serve.monitor.reviewed import FEWEST
+
 pytestmark = pytest.mark.serve
 
 
@@ -107,12 +109,15 @@ def test_two_models_are_compared_and_a_refusal_stands_beside_the_choice(two: tup
     assert (refused.fields["a"], refused.fields["b"]) == (first, first)
     read(made.client("reader"), "/models/compare", 403)
     assert admin.put(f"/api/v1/models/{second}/state", json={"state": "shadow"}).status_code == 200
-    answer = made.predicted(patient="compared")
-    said = {"prediction": answer["id"], "target": "answer", "verdict": "agree", "signature": "R"}
-    reviewed = made.client("reviewer").post(f"/api/v1/studies/{answer['study_id']}/reviews", json=said)
-    assert reviewed.status_code == 201, reviewed.text
-    page = read(admin, "/models/compare", a=first, b=second)
-    assert "1 study, 1 patient" in page.text
+    few = "Too few of these studies were reviewed"
+    for number in range(FEWEST):
+        answer = made.predicted(patient=f"compared {number}")
+        said = {"prediction": answer["id"], "target": "answer", "verdict": "agree", "signature": "R"}
+        reviewed = made.client("reviewer").post(f"/api/v1/studies/{answer['study_id']}/reviews", json=said)
+        assert reviewed.status_code == 201, reviewed.text
+        page = read(admin, "/models/compare", a=first, b=second)
+        assert (few in page.text) == (number + 1 < FEWEST), "one would tell a second reader what the first one said"
+    assert f"{FEWEST} studies, {FEWEST} patients" in page.text
     assert page.rows[0][0] == "right, of those reviewed"
     assert {row[0] for row in page.rows[1:4]} == {"accepted", "referred", "rejected"}
 

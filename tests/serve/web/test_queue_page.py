@@ -142,3 +142,10 @@ def test_readers_and_auditors_have_no_queue(made: Made) -> None:
     for role in ("reader", "auditor"):
         for path in ("/queue", "/queue/unlabelled", "/queue/next"):
             assert made.client(role).get(path, headers={"Accept": "text/html"}).status_code == 403
+
+
+@pytest.mark.parametrize("after", ["1~99999999999999999999999", "nan~5", "inf~5", "-inf~5", "1~0", "~-3", "x~1", "1"])
+def test_what_is_no_place_of_the_queue_is_refused(made: Made, after: str) -> None:
+    for path in ("/queue", "/api/v1/queue"):
+        answer = made.client("reviewer").get(path, params={"after": after}, headers={"accept": "text/html"})
+        assert answer.status_code == 400, path

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.serve.api.made import Made, service
+from tests.serve.training.made_run import BEGUN, put
 from tests.serve.training.made_run import made as run
 from tests.serve.web.reading import read
 from tests.tiny_bundle import make
@@ -30,6 +31,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         facts={"epochs": 3, "machine": "4 cores", "salt": "s"},
     )
     run(folder / "runs", "<new> run", [])
+    odd = run(folder / "runs", "odd", [0.5])
+    put(odd / "curves" / "metrics.csv", "epoch,val_loss\n0," + "1" * 200_000, BEGUN)
     with service(make(folder, unit="series"), f"sqlite:///{folder}/insula.db", folder, runs=folder / "runs") as made:
         yield made
 
@@ -39,6 +42,7 @@ def test_the_list_says_how_far_each_run_is(trained: Made) -> None:
     rows = {row[0]: row[1:5] for row in page.rows}
     assert rows["study/member-0"] == ["done", "tiny-ct", "3 / 6", "0.3000 (epoch 2)"]
     assert rows["<new> run"] == ["stopped", "tiny-ct", "0 / 6", "–"]
+    assert "curves/metrics.csv cannot be read" in rows["odd"][0]
     assert "/training/study/member-0" in page.links
     assert "/training/%3Cnew%3E%20run" in page.links
 
@@ -69,7 +73,7 @@ def test_the_curves_come_as_json_and_what_is_no_number_as_null(trained: Made) ->
     assert held["facts"] == {"machine": "4 cores"}, "and nothing that is not to be shown"
     assert datetime.fromisoformat(held["begun_at"]).tzinfo is not None
     listed = admin.get(API).json()
-    assert listed["count"] == 2
+    assert listed["count"] == 3
     assert all(one["curve"] == [] for one in listed["items"])
 
 

@@ -21,7 +21,7 @@ from insula.serve.store import predictions, studies
 from insula.serve.store.connect import reading
 from insula.serve.view import View
 from insula.serve.volumes import study_scans
-from insula.serve.web.viewer_data import ViewerData, viewer_data, windows
+from insula.serve.web.viewer_data import ViewerData, viewer_data, viewer_rows, windows
 
 pytestmark = pytest.mark.serve
 
@@ -33,7 +33,8 @@ def caller(made: Made, *projects: str) -> Caller:
 def told(made: Made, study: str, prediction: str = "") -> ViewerData | None:
     with reading(made.service.records) as connection:
         kept = predictions.get(connection, prediction, None) if prediction else None
-        return viewer_data(connection, made.service, caller(made), study, kept)
+        rows = viewer_rows(connection, caller(made), study, kept)
+    return viewer_data(made.service.files, rows)
 
 
 def page(made: Made, study: str) -> str:
@@ -102,7 +103,7 @@ def test_heat_is_named_where_it_lies(made: Made) -> None:
 def test_a_study_of_another_project_is_not_told_of(made: Made, tmp_path: Path) -> None:
     study = uploaded(made, phantom(tmp_path), "V-other")
     with reading(made.service.records) as connection, pytest.raises(RequestError) as refused:
-        viewer_data(connection, made.service, caller(made, made.outside), study, None)
+        viewer_rows(connection, caller(made, made.outside), study, None)
     assert refused.value.status == 404
 
 

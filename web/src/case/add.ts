@@ -1,6 +1,6 @@
 // Scans of a further modality, sent with their progress; the service looks at all of them before it keeps any.
 
-import { say, sayProblem } from "../forms";
+import { isOnePerson, say, sayProblem } from "../forms";
 import { csrf, readProblem, text } from "../send";
 
 export function armAdd(): void {
@@ -13,34 +13,40 @@ export function armAdd(): void {
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (!files.files?.length) return say(form, text("No files are chosen; choose some first."), "bad");
+    begin("");
+  });
+
+  function begin(query: string): void {
+    if (!files.files?.length) return say(form as HTMLFormElement, text("No files are chosen; choose some first."), "bad");
     const sent = new FormData();
     for (const one of files.files) sent.append(role.value, one, one.name);
     const request = new XMLHttpRequest(); // fetch tells no progress of what is sent
-    request.open("POST", form.dataset["path"]!);
+    request.open("POST", form!.dataset["path"]! + query);
     request.setRequestHeader("Accept", "application/json");
     request.setRequestHeader("X-CSRF-Token", csrf());
     request.upload.addEventListener("progress", (news) => {
       bar.value = news.lengthComputable ? news.loaded / news.total : 0;
-      say(form, text("%(percent)s% sent", { percent: Math.floor(100 * bar.value) }));
+      say(form as HTMLFormElement, text("%(percent)s% sent", { percent: Math.floor(100 * bar.value) }));
     });
-    request.upload.addEventListener("load", () => say(form, text("Read by the service; please wait.")));
+    request.upload.addEventListener("load", () => say(form as HTMLFormElement, text("Read by the service; please wait.")));
     request.addEventListener("load", () => {
       if (request.status < 300) {
-        say(form, text("Sent. Loading the case again."), "good");
+        say(form as HTMLFormElement, text("Sent. Loading the case again."), "good");
         return location.reload();
       }
-      sayProblem(form, readProblem(request.status, request.responseText));
+      const problem = readProblem(request.status, request.responseText);
+      if (isOnePerson(problem)) return begin("?same_patient=true");
+      sayProblem(form as HTMLFormElement, problem);
       ended();
     });
     request.addEventListener("error", () => {
-      say(form, text("The transfer broke off. Try again; nothing of it was kept."), "bad");
+      say(form as HTMLFormElement, text("The transfer broke off. Try again; nothing of it was kept."), "bad");
       ended();
     });
     bar.hidden = false;
     button.disabled = true;
     request.send(sent);
-  });
+  }
 
   function ended(): void {
     bar.hidden = true;

@@ -1,5 +1,6 @@
 // Similar past cases: asked for when their section comes into view, since finding them reads many files.
 
+import { share } from "../share";
 import { ask, Refused, text } from "../send";
 
 interface Alike {
@@ -69,7 +70,7 @@ function card(one: Alike): HTMLLIElement {
   link.href = `/studies/${one.study_id}?prediction=${one.prediction}`;
   link.append(isolated(one.patient_key), one.title ? ` · ${one.title}` : "");
   const answer = document.createElement("p");
-  answer.append(isolated(one.label), ` ${one.confidence.toFixed(2)}, ${text(ACTIONS[one.action] ?? one.action)}`);
+  answer.append(isolated(one.label), ` ${share(one.confidence)}, ${text(ACTIONS[one.action] ?? one.action)}`);
   const facts = [text("likeness %(likeness)s", { likeness: one.likeness.toFixed(2) }), one.created_at.slice(0, 10)];
   if (one.same_patient) facts.push(text("same patient"));
   if (one.same) facts.push(text("all but equal: most likely the same scan"));

@@ -1,13 +1,8 @@
 // Predictions: asking for one, and how far it is, as it happens; once it has ended the page shows what came of it.
 
 import { say, sayProblem, valuesOf } from "../forms";
+import { follow } from "../job";
 import { Refused, send, text } from "../send";
-
-interface Job {
-  state: string;
-  progress: number;
-  step: string;
-}
 
 /** Where the answer of a job is shown: at the study, whichever answer was looked at before. */
 function again(): void {
@@ -20,20 +15,22 @@ export function followJob(): void {
   if (!box || !id) return;
   const step = box.querySelector("[data-step]")!;
   const bar = box.querySelector("progress")!;
-  const events = new EventSource(`/api/v1/jobs/${id}/events`);
-  events.addEventListener("progress", (event) => {
-    const job = JSON.parse((event as MessageEvent<string>).data) as Job;
-    bar.value = job.progress;
-    step.textContent = text(job.step || "waiting for its turn");
-  });
-  events.addEventListener("end", () => {
-    events.close();
-    step.textContent = text("The answer is there; loading it.");
-    bar.value = 1;
-    again();
-  });
-  events.addEventListener("error", () => {
-    step.textContent = text("The connection to the service was lost; it is tried again.");
+  follow(id, {
+    progress: (job) => {
+      bar.value = job.progress;
+      step.textContent = text(job.step || "waiting for its turn");
+    },
+    end: () => {
+      step.textContent = text("The answer is there; loading it.");
+      bar.value = 1;
+      again();
+    },
+    again: () => {
+      step.textContent = text("The connection to the service was lost; it is tried again.");
+    },
+    lost: () => {
+      step.textContent = text("How far it is cannot be seen any more; load this page again.");
+    },
   });
 }
 

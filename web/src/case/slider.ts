@@ -1,5 +1,6 @@
 // The slider of prevalences: a place on a scale of equal ratios, a number field for the exact one, and what follows.
 
+import { say } from "../forms";
 import { text } from "../send";
 import { atPrevalence, type Ends, percent, placeOf, prevalenceAt } from "./meaning";
 
@@ -21,6 +22,7 @@ export function armSlider(): void {
     const found = atPrevalence(known.sensitivity, known.specificity, prevalence);
     if (by !== range) range.value = String(placeOf(prevalence));
     if (by !== exact) exact.value = String(Number((100 * prevalence).toPrecision(by === range ? 2 : 6)));
+    if (by !== exact) say(box!, "");
     range.setAttribute("aria-valuetext", `${exact.value}%`);
     for (const name of ["ppv", "npv"] as const) put(name, found[name].map(percent), Number.isFinite(found[name][1]));
     put("alerts", found.alerts.map((one) => one.toFixed(0)), true);
@@ -36,7 +38,10 @@ export function armSlider(): void {
 
   range.addEventListener("input", () => show(Number(prevalenceAt(Number(range.value)).toPrecision(2)), range));
   exact.addEventListener("input", () => {
-    if (exact.validity.valid) show(Number(exact.value) / 100, exact);
+    const good = exact.validity.valid && exact.value !== "";
+    say(box, good ? "" : text("A prevalence from 0.1% to 90% can be given."), "bad");
+    if (good) return show(Number(exact.value) / 100, exact);
+    for (const name of ["ppv", "npv", "alerts"]) put(name, ["–"], false); // no figure beside a number that it is not of
   });
   for (const one of box.querySelectorAll<HTMLButtonElement>("[data-prevalence]"))
     one.addEventListener("click", () => show(Number(one.dataset["prevalence"])));

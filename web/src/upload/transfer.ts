@@ -1,5 +1,6 @@
 // One case's request, with the progress of what is sent (which fetch does not tell), and its refusals by file.
 
+import { isOnePerson } from "../forms";
 import { csrf, type Problem, readProblem, Refused, renew, text } from "../send";
 
 export interface FileProblem extends Problem {
@@ -22,11 +23,11 @@ export class Stopped extends Error {}
 export function transfer(form: FormData, key: string, sent: (share: number) => void): Transfer {
   let now: XMLHttpRequest | undefined;
   let stopped = false;
-  const once = (): Promise<Study> =>
+  const once = (same = false): Promise<Study> =>
     new Promise((done, failed) => {
       if (stopped) return failed(new Stopped());
       const request = (now = new XMLHttpRequest());
-      request.open("POST", "/api/v1/studies");
+      request.open("POST", `/api/v1/studies${same ? "?same_patient=true" : ""}`);
       request.setRequestHeader("Accept", "application/json");
       request.setRequestHeader("X-CSRF-Token", csrf());
       request.setRequestHeader("Idempotency-Key", key);
@@ -42,8 +43,10 @@ export function transfer(form: FormData, key: string, sent: (share: number) => v
       request.send(form);
     });
   const done = once().catch(async (error: unknown) => {
+    if (!(error instanceof Refused)) throw error;
+    if (isOnePerson(error.problem)) return once(true);
     // logged in again in another tab: the page's token is that of the session before
-    if (!(error instanceof Refused) || error.problem.code !== "csrf") throw error;
+    if (error.problem.code !== "csrf") throw error;
     await renew();
     return once();
   });

@@ -1,15 +1,8 @@
 // Predictions of sent cases: asked for, and their progress as it happens. A browser holds few streams to one host open
 // at once, and uploads need some, so at most two are; the others wait, as their jobs do.
 
+import { follow, type Job } from "../job";
 import { ask, Refused, text } from "../send";
-
-interface Job {
-  id: string;
-  state: string;
-  progress: number;
-  step: string;
-  error: { message?: string } | null;
-}
 
 export type Told = (words: string, kind: "" | "good" | "bad") => void;
 
@@ -30,32 +23,28 @@ export async function predict(study: string, model: string, key: string, told: T
   told(text("Kept. The prediction waits for its turn."), "");
   if (open >= MOST) await new Promise<void>((go) => waiting.push(go));
   open++;
-  await follow(job.id, told);
+  await watched(job.id, told);
   open--;
   waiting.shift()?.();
 }
 
-function follow(id: string, told: Told): Promise<void> {
+function watched(id: string, told: Told): Promise<void> {
   return new Promise((over) => {
-    const events = new EventSource(`/api/v1/jobs/${id}/events`);
-    const job = (event: Event): Job => JSON.parse((event as MessageEvent<string>).data) as Job;
-    events.addEventListener("progress", (event) => {
-      const { state, progress, step } = job(event);
-      if (state === "waiting") return told(text("Kept. The prediction waits for its turn."), "");
-      told(text("Kept. Predicting: %(percent)s% %(step)s", { percent: Math.round(100 * progress), step: text(step) }), "");
-    });
-    events.addEventListener("end", (event) => {
-      const { state, error } = job(event);
-      events.close();
-      if (state === "done") told(text("Kept. The answer is there."), "good");
-      else if (state === "cancelled") told(text("Kept. The prediction was cancelled."), "");
-      else told(text("Kept. The prediction failed: %(why)s", { why: error?.message ?? state }), "bad");
-      over();
-    });
-    events.addEventListener("error", () => {
-      if (events.readyState !== EventSource.CLOSED) return; // the browser connects again by itself
-      told(text("Kept. How far the prediction is cannot be seen just now; the worklist tells."), "");
-      over();
+    follow(id, {
+      progress: ({ state, progress, step }) => {
+        if (state === "waiting") return told(text("Kept. The prediction waits for its turn."), "");
+        told(text("Kept. Predicting: %(percent)s% %(step)s", { percent: Math.round(100 * progress), step: text(step) }), "");
+      },
+      end: ({ state, error }) => {
+        if (state === "done") told(text("Kept. The answer is there."), "good");
+        else if (state === "cancelled") told(text("Kept. The prediction was cancelled."), "");
+        else told(text("Kept. The prediction failed: %(why)s", { why: error?.message ?? state }), "bad");
+        over();
+      },
+      lost: () => {
+        told(text("Kept. How far the prediction is cannot be seen just now; the worklist tells."), "");
+        over();
+      },
     });
   });
 }

@@ -1,5 +1,6 @@
 // The controls of the heat map: on or off, of which class, how dense, from where on.
 
+import { share } from "../share";
 import { clamp, heatShown, type Scan, type State } from "./data";
 import type { Store } from "./store";
 
@@ -58,7 +59,7 @@ export function armHeat(viewer: HTMLElement, store: Store, scanOf: (state: State
     find<HTMLElement>("[data-heat]").hidden = !scan.heat?.placed;
     find<HTMLElement>("[data-heat-none]").hidden = !!scan.heat;
     find<HTMLElement>("[data-heat-tiles]").hidden = !scan.heat || scan.heat.placed;
-    list.replaceChildren(...(scan.heat?.classes ?? []).map((one) => new Option(one.probability === null ? one.name : `${one.name} (${one.probability.toFixed(2)})`, one.name)));
+    list.replaceChildren(...(scan.heat?.classes ?? []).map((one) => new Option(one.probability === null ? one.name : `${one.name} (${share(one.probability)})`, one.name)));
   };
   store.listen((now, before) => {
     if (now.scan !== before.scan) fill(scanOf(now));

@@ -1,5 +1,6 @@
 // What the page says of the picture, in words and numbers: for eyes, for screen readers, and for tests (data-…).
 
+import { share } from "../share";
 import { text } from "../send";
 import { heatShown, numberOf, type Plane, type Scan, type State } from "./data";
 import type { Hit, Stage } from "./stage";
@@ -91,5 +92,5 @@ function heatSaid(state: State, scan: Scan): string {
   const heat = heatShown(state, scan);
   if (!heat) return scan.heat ? text("No heat is shown.") : "";
   if (heat.probability === null) return text("Heat for %(name)s is shown.", { name: heat.name });
-  return text("Heat for %(name)s is shown; its probability is %(probability)s.", { name: heat.name, probability: heat.probability.toFixed(2) });
+  return text("Heat for %(name)s is shown; its probability is %(probability)s.", { name: heat.name, probability: share(heat.probability) });
 }

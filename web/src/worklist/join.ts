@@ -1,6 +1,6 @@
 // Several studies of one patient become one case: the oldest keeps its place and gets the files of the others.
 
-import { say, sayProblem } from "../forms";
+import { isOnePerson, say, sayProblem } from "../forms";
 import { ask, Refused, text } from "../send";
 
 export function armJoin(): void {
@@ -30,7 +30,12 @@ export function armJoin(): void {
     event.preventDefault();
     button.disabled = true;
     const studies = chosen().map((one) => one.value).reverse(); // the list has the newest first
-    ask("POST", "/api/v1/studies/join", { studies }).then(
+    const join = (query = ""): Promise<unknown> => ask("POST", `/api/v1/studies/join${query}`, { studies });
+    const asked = join().catch((error: unknown) => {
+      if (!(error instanceof Refused) || !isOnePerson(error.problem)) throw error;
+      return join("?same_patient=true");
+    });
+    asked.then(
       () => {
         say(form, text("The studies are one case now."), "good");
         location.reload();

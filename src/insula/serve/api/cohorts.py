@@ -33,7 +33,11 @@ def routes(service: Service) -> APIRouter:
                 acting.told(replay=True)
                 return earlier
             bundle = arms_for(connection, asked.model, acting.caller.user_id, service.key)[0].bundle_id
-            content = {"bundle": bundle, "projects": sorted(acting.caller.projects)}
+            content = {
+                "bundle": bundle,
+                "projects": sorted(acting.caller.projects),
+                "reader": acting.caller.reader_id,  # of whom others' answers are kept until his own
+            }
             wanted = Wanted(export_cohort.KIND, content, created_by=acting.caller.user_id)
             body = Job.model_validate(queue.put(connection, wanted, now())).model_dump(mode="json")
             acting.told(body["id"])

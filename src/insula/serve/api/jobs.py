@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from insula.serve.api.cursor import MOST, After, Limit, Page, cursor, seen
 from insula.serve.api.guard import Act, Acting, Routes
 from insula.serve.api.shapes import Id, Job
+from insula.serve.faults import RequestError
 from insula.serve.jobs import queue
 from insula.serve.people.caller import Caller
 from insula.serve.people.visible import visible
@@ -25,6 +26,7 @@ from insula.serve.store.schema import now
 
 _EVERY: Final = 0.25  # seconds between two looks at a job
 _LONGEST: Final = 600.0  # seconds of one stream; a client connects again
+_ASKED_AGAIN: Final = 30.0  # seconds after which a stream asks anew who it is for
 
 
 def jobs_of(caller: Caller) -> ColumnElement[bool]:
@@ -60,7 +62,10 @@ def routes(service: Service) -> APIRouter:
 
     @made.get("/{job_id}/events", "job.read", quiet=True, response_class=StreamingResponse)
     async def events(request: Request, acting: Acting, job_id: Id) -> Response:
-        """The job's progress as server-sent events: `progress` while it is at work, `end` when it has ended."""
+        """The job's progress as server-sent events: `progress` while it is at work, `end` when it has ended.
+
+        It breaks off within a minute once the caller may no longer see the job; connecting again says why.
+        """
         await run_in_threadpool(look, acting, job_id)  # 404 before the stream begins
         return StreamingResponse(_events(request, acting, job_id), media_type="text/event-stream")
 
@@ -100,11 +105,24 @@ async def until_ended(request: Request, acting: Act, job_id: str, seconds: float
         pause = min(2 * pause, _EVERY)
 
 
+def _ask_again(request: Request, acting: Act) -> None:
+    """Put the caller as he is by now into an act. Raises RequestError where he may see no job any more."""
+    acting.caller = acting.service.caller_again(request, acting.caller)
+    if not acting.caller.may("job.read"):
+        raise RequestError(403, "forbidden", "This needs the permission 'job.read', which you lack; ask an admin.")
+
+
 async def _events(request: Request, acting: Act, job_id: str) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
-    until, told, quiet = loop.time() + _LONGEST, "", 0.0
+    until, asked, told, quiet = loop.time() + _LONGEST, loop.time(), "", 0.0
     while loop.time() < until and not await request.is_disconnected():
-        found = await run_in_threadpool(look, acting, job_id)
+        try:
+            if loop.time() - asked >= _ASKED_AGAIN:
+                await run_in_threadpool(_ask_again, request, acting)
+                asked = loop.time()
+            found = await run_in_threadpool(look, acting, job_id)
+        except RequestError:
+            return
         text = json.dumps(found.model_dump(mode="json"))
         if found.ended_at is not None:
             yield f"event: end\ndata: {text}\n\n"

@@ -121,10 +121,11 @@ def visible_prediction(connection: Connection, caller: Caller, prediction_id: st
     return _as_told(connection, caller, [found])[0]
 
 
-def visible_of_study(connection: Connection, caller: Caller, study_id: str) -> list[predictions.StoredPrediction]:
-    """The predictions of a study that the caller may see, the newest first, without those that only run along."""
-    found = [one for one in predictions.of_study(connection, study_id) if one.arm != SHADOW]
-    return _as_told(connection, caller, found)
+def visible_of_study(
+    connection: Connection, caller: Caller, study_id: str, most: int | None = None
+) -> list[predictions.StoredPrediction]:
+    """The newest predictions of a study that the caller may see, all without `most`; none that only run along."""
+    return _as_told(connection, caller, predictions.of_study(connection, study_id, most, shadows=False))
 
 
 def _as_told(

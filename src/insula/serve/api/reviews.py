@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -35,7 +36,7 @@ def routes(service: Service) -> APIRouter:
         A later word of yours takes the place of the earlier one, which is kept.
         """
         key, request_hash = once.key_of(request), once.hash_of(request, asked.model_dump(mode="json"))
-        with acting.write("review.write", study_id, verdict=asked.verdict, target=asked.target) as connection:
+        with acting.write("review.write", study_id, target=asked.target) as connection:
             earlier = once.before(connection, acting.caller, key, request_hash)
             if earlier is not None:
                 acting.told(replay=True)
@@ -52,7 +53,7 @@ def routes(service: Service) -> APIRouter:
             known = _labels(connection, asked, bundle_id)
             name = reviews.write(connection, study_id, acting.caller.user_id, said, asked.prediction, known)
             (found,) = (one for one in reviews.shown(connection, study_id, acting.caller.user_id) if one.id == name)
-            acting.told(review=name)
+            acting.told(review=name)  # not what it says: who reads the trail may read the study second
             body = Review.model_validate(found).model_dump(mode="json")
             once.keep(connection, acting.caller, key, request_hash, 201, body)
         return JSONResponse(body, 201)
@@ -102,9 +103,13 @@ def reviews_for(connection: Connection, caller: Caller, study_id: str) -> list[r
 
 
 def questions(connection: Connection, bundle_id: str | None) -> dict[str, Target]:
-    """What can be answered: the targets of a prediction's model, or of all that are registered; by their names."""
+    """What can be answered: the targets of a prediction's model, or of all that are registered; by their names.
+
+    A model whose recipe this version does not read is passed over.
+    """
     models = [one for one in choose.models(connection) if bundle_id in (None, one.bundle_id)]
-    return {name: target for one in models for name, target in choose.recipe_of(one).targets.items()}
+    recipes = [found for one in models if (found := choose.recipe_or_none(one)) is not None]
+    return {name: target for one in recipes for name, target in one.targets.items()}
 
 
 def _labels(connection: Connection, asked: NewReview, bundle_id: str | None) -> tuple[str, ...] | None:
@@ -127,13 +132,15 @@ def queue_place(after: str | None) -> Place | None:
     """Where a page of the queue goes on. Raises RequestError 400 for what is no cursor of ours."""
     if after is None:
         return None
+    wrong = RequestError(400, "bad_cursor", f"'{after[:40]}' is no cursor; take `next` of a page, as it is.")
     entropy, _, number = after.partition("~")
     try:
-        return Place(float(entropy) if entropy else None, int(number))
+        place = Place(float(entropy) if entropy else None, int(number))
     except ValueError as error:
-        raise RequestError(
-            400, "bad_cursor", f"'{after[:40]}' is no cursor; take `next` of a page, as it is."
-        ) from error
+        raise wrong from error
+    if not 0 < place.seq < 1 << 62 or not math.isfinite(place.entropy or 0.0):
+        raise wrong
+    return place
 
 
 def queue_cursor(place: Place) -> str:

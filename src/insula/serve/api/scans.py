@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 from sqlalchemy import Connection
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from insula.infer import heatmap
 from insula.serve import laid, volumes
@@ -22,6 +22,7 @@ from insula.serve.service import Service
 from insula.serve.shown import Over
 from insula.serve.store import studies
 from insula.serve.store.patients import not_found
+from insula.serve.store.studies import Study, StudyFile
 from insula.serve.volumes import Scan
 
 _PNG = {200: {"content": {"image/png": {}}, "description": "The picture."}}
@@ -59,17 +60,19 @@ def routes(service: Service) -> APIRouter:
     """`/studies/{id}/scans`."""
     made = Routes(service, "/api/v1/studies/{study_id}/scans", "scans")
 
-    def all_of(acting: Act, connection: Connection, study_id: str) -> tuple[Scan, ...]:
-        study = studies.get(connection, study_id, studies_of(acting.caller))
-        return volumes.study_scans(service.files, study, studies.files_of(connection, study_id))
+    def rows_of(acting: Act, connection: Connection, study_id: str) -> tuple[Study, list[StudyFile]]:
+        return studies.get(connection, study_id, studies_of(acting.caller)), studies.files_of(connection, study_id)
 
     def found(acting: Act, study_id: str, name: str) -> Scan:
         with acting.read("scan.read", study_id, scan=name[:50]) as connection:
-            scans = all_of(acting, connection, study_id)
+            study, named = rows_of(acting, connection, study_id)
+        scans = volumes.study_scans(service.files, study, named, volumes.role_in(name))
         for one in scans:
+            if one.name == name and one.fault:
+                raise RequestError(422, "unreadable_scan", one.fault)
             if one.name == name:
                 return one
-        said = ", ".join(one.name for one in scans) or "none: it has no files"
+        said = ", ".join([one.name for one in scans] or dict.fromkeys(one.role for one in named)) or "none: no files"
         raise RequestError(404, "not_found", f"There is no scan '{name}'; those of this study are {said}.")
 
     def over(acting: Act, study_id: str, one: Scan, number: int, prediction: str, name: str) -> Over:
@@ -77,7 +80,9 @@ def routes(service: Service) -> APIRouter:
             kept = visible_prediction(connection, acting.caller, prediction)
             if kept.study_id != study_id:
                 raise not_found("prediction")
-            heat = laid.matched(connection, service, kept, all_of(acting, connection, study_id))
+            told = laid.told(connection, kept)
+            study, named = rows_of(acting, connection, study_id)
+        heat = laid.matched(service.files, told, volumes.study_scans(service.files, study, named))
         if one.name not in heat or one.modality == "SM":
             raise RequestError(422, "no_heat", f"The prediction has no heat in the scan '{one.name}'; leave it out.")
         seen = heat[one.name].view
@@ -93,7 +98,8 @@ def routes(service: Service) -> APIRouter:
     def listed(acting: Acting, study_id: Id) -> list[StudyScan]:
         """The scans of a study that can be looked at, whether it was predicted or not."""
         with acting.read("scan.list", study_id) as connection:
-            return [_told(one) for one in all_of(acting, connection, study_id)]
+            study, named = rows_of(acting, connection, study_id)
+        return [_told(one) for one in volumes.study_scans(service.files, study, named)]
 
     @made.get("/{scan}/volume.nii.gz", "study.read", response_class=Response, responses=_NIFTI)
     def volume(
@@ -104,8 +110,11 @@ def routes(service: Service) -> APIRouter:
     ) -> Response:
         """The scan as it was read, in the patient's frame, as NIfTI; a tilted gantry is made upright."""
         one = found(acting, study_id, scan)
-        data = volumes.nifti_of(service.files, one, gzip)
-        return Response(data, 200, _cached(one), "application/gzip" if gzip else "application/octet-stream")
+        if gzip:
+            return Response(volumes.nifti_of(service.files, one), 200, _cached(one), "application/gzip")
+        whole = volumes.volume_of(service.files, one)
+        headers = {**_cached(one), "Content-Length": str(shown_scans.nifti_size(whole))}
+        return StreamingResponse(shown_scans.nifti_blocks(whole), 200, headers, "application/octet-stream")
 
     @made.get("/{scan}/slices/{number}", "study.read", response_class=Response, responses=_PNG)
     def slice_picture(

@@ -20,7 +20,8 @@ class TrainingRun(BaseModel):
 
     state: `stopped` where it wrote nothing for longer than its epochs take. done, most: epochs that are over, and that
     its recipe allows. patience: epochs without a lower validation loss after which it ends; since_best: how many there
-    were. seconds_left: at most, estimated. facts: what it says of itself when it is done. curve: left out in lists.
+    were. seconds_left: at most, estimated. facts: what it says of itself when it is done. faults: its files that
+    cannot be read, of which nothing is told. curve: left out in lists.
     """
 
     name: str
@@ -39,6 +40,7 @@ class TrainingRun(BaseModel):
     seconds_per_epoch: float | None
     seconds_left: float | None
     facts: dict[str, str]
+    faults: list[str]
     curve: list[TrainingEpoch]
 
 

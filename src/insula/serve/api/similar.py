@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from functools import lru_cache
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -17,7 +17,7 @@ from insula.serve.api.predictions import visible_prediction
 from insula.serve.api.reviews import reviews_for
 from insula.serve.api.shapes import Id
 from insula.serve.service import Service
-from insula.serve.similar import MOST, Features
+from insula.serve.similar import MOST, Found
 
 
 class AlikeCase(BaseModel):
@@ -47,7 +47,7 @@ class AlikeCases(BaseModel):
     """Other patients' cases, the most alike first, then the patient's own.
 
     searched: how many studies were looked at; most: how many predictions are, the newest. why: `rejected` or `not_kept`
-    where nothing could be searched for. said: what likeness is, and is not.
+    where nothing could be searched for. said: what likeness is, and is not, and how many studies were left out.
     """
 
     cases: list[AlikeCase]
@@ -61,22 +61,26 @@ def routes(service: Service) -> APIRouter:
     """`/predictions/{id}/similar`."""
     made = Routes(service, "/api/v1/predictions/{prediction_id}", "predictions")
 
-    @lru_cache(maxsize=4 * MOST)
-    def opened(sha256: str) -> Features:
-        return similar.unpack(service.files.get(sha256))
-
     @made.get("/similar", "study.read")
     def alike(acting: Acting, prediction_id: Id, top: Annotated[int, Query(ge=1, le=20)] = 6) -> AlikeCases:
         """Past cases of the same project and model that look alike to the network."""
-        with acting.read("similar.read", prediction_id) as connection:
+        with acting.look() as connection:  # told below, once hundreds of files are read without a connection held
             about = visible_prediction(connection, acting.caller, prediction_id)
-            found = similar.find(connection, opened, acting.caller, about, top)
+            rows = similar.rows(connection, acting.caller, about)
+        found = similar.find(partial(similar.of_file, service.files), rows, top)
+        with acting.read("similar.read", prediction_id) as connection:
             cases = []
             for one in found.cases:
                 said = reviews_for(connection, acting.caller, one.study_id)
                 labels = [r.label for r in said if r.replaced_by is None and r.target == one.target and r.label]
                 cases.append(AlikeCase(**asdict(one), labels=list(dict.fromkeys(labels))))
             acting.told(rows=len(cases))
-        return AlikeCases(cases=cases, searched=found.searched, most=MOST, why=found.why, said=SAID)
+        return AlikeCases(cases=cases, searched=found.searched, most=MOST, why=found.why, said=_said(found))
 
     return made.router
+
+
+def _said(found: Found) -> str:
+    if not found.skipped:
+        return SAID
+    return f"{SAID} Left out, since what was kept of them is missing or damaged: {found.skipped}."

@@ -8,16 +8,16 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
-from insula.serve import intake
+from insula.serve import intake, one_patient
 from insula.serve.api import once
 from insula.serve.api.cursor import After, Limit, Page, cursor, seen
 from insula.serve.api.guard import Act, Acting, Routes
@@ -27,10 +27,12 @@ from insula.serve.intake import Intake
 from insula.serve.people.visible import patients_of, require_project, rows_of, studies_of
 from insula.serve.service import Service
 from insula.serve.store import patients, schema, studies
+from insula.serve.store.connect import reading
 from insula.serve.store.erase import erase_patient, export_patient, forget
 from insula.serve.store.files import Stored
 from insula.serve.upload import MOST_FILES, form_of
 
+Same = Annotated[bool, Query(description="Whether it is one person, though headers name several patients.")]
 _ROLE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}(\.[1-9][0-9]{0,3})?")
 _FIELDS: Final = frozenset({"project", "patient", "patient_name", "title", "note", "attributes"})
 _ZIP: Final[dict[int | str, dict[str, Any]]] = {
@@ -72,17 +74,18 @@ def routes(service: Service) -> APIRouter:
     @made.post(
         "", "study.write", status_code=201, response_model=StudyWithFiles, statuses=(409, 413, 415), openapi_extra=_FORM
     )
-    async def create(request: Request, acting: Acting) -> Response:
+    async def create(request: Request, acting: Acting, same_patient: Same = False) -> Response:
         """Upload a study: files of a scan, a series, a zip file; of several modalities, each in its own field.
 
-        All files are read before anything is kept; if one is refused, nothing is.
+        All files are read before anything is kept; if one is refused, nothing is. Headers that name another patient
+        than those of the patient's earlier studies are refused, unless `same_patient` says that it is one person.
         """
         key = once.key_of(request)
         async with form_of(request, MOST_FILES) as form:
             fields, parts = _fields(form), _parts(form)
             if not parts:
                 raise RequestError(400, "no_file", "The form has no file; send the scan in the field 'files'.")
-            return await run_in_threadpool(_create, service, acting, request, key, fields, parts)
+            return await run_in_threadpool(_create, service, acting, request, key, fields, parts, same_patient)
 
     @made.get("", "study.read")
     def listed(acting: Acting, limit: Limit = 50, after: After = None, patient: Id | None = None) -> Page[Study]:
@@ -96,11 +99,14 @@ def routes(service: Service) -> APIRouter:
         )
 
     @made.post("/join", "study.write")
-    def join(acting: Acting, asked: Join) -> StudyWithFiles:
+    def join(acting: Acting, asked: Join, same_patient: Same = False) -> StudyWithFiles:
         """Make one case of several studies of a patient; the first keeps its id and gets the others' files."""
         with acting.write("study.join", asked.studies[0], others=asked.studies[1:]) as connection:
             for one in asked.studies:
                 require_project(acting.caller, studies.get(connection, one, studies_of(acting.caller)).project_id)
+            if same_patient:
+                acting.told(same_patient=True)
+            one_patient.check_studies(connection, asked.studies, same_patient)
             first = studies.join(connection, asked.studies)
             return _whole(studies.get(connection, first, None), studies.files_of(connection, first))
 
@@ -143,13 +149,13 @@ def routes(service: Service) -> APIRouter:
         statuses=(413, 415),
         openapi_extra=_FORM,
     )
-    async def add(request: Request, acting: Acting, study_id: Id) -> Response:
+    async def add(request: Request, acting: Acting, study_id: Id, same_patient: Same = False) -> Response:
         """Add scans to a study, as further modalities of the case."""
         async with form_of(request, MOST_FILES) as form:
             parts = _parts(form)
             if not parts:
                 raise RequestError(400, "no_file", "The form has no file; send the scan in the field 'files'.")
-            return await run_in_threadpool(_add, service, acting, study_id, parts)
+            return await run_in_threadpool(_add, service, acting, study_id, parts, same_patient)
 
     @made.get("/{study_id}/files/{file_id}", "study.read", response_class=Response)
     def file(acting: Acting, study_id: Id, file_id: Id) -> Response:
@@ -211,13 +217,20 @@ def _create(
     key: str,
     fields: Mapping[str, str],
     parts: Mapping[str, Sequence[UploadFile]],
+    same: bool,
 ) -> Response:
     require_project(acting.caller, fields["project"])
     attributes = _attributes(fields.get("attributes", ""))
-    with service.records.connect() as connection, connection.begin() as trial:
-        _study(connection, acting, fields, attributes, {})  # what is wrong with a field is found before a file is kept
-        trial.rollback()
+
+    def tried(facts: Mapping[str, Any]) -> None:  # what is wrong is found before a file is kept
+        with service.records.connect() as connection, connection.begin() as trial:
+            _study(connection, acting, fields, attributes, facts, same)
+            trial.rollback()
+
+    tried({})
     with intake.taken(parts) as found:
+        facts = one_patient.facts_with(found, service.key)
+        tried(facts)
         stored = _stored(service, found)
         content = [dict(fields), [(role, name, one.sha256) for role, name, one in stored]]
         request_hash = once.hash_of(request, content)
@@ -226,8 +239,8 @@ def _create(
             if earlier is not None:
                 acting.told(replay=True)
                 return earlier
-            study_id = _study(connection, acting, fields, attributes, found.facts)
-            acting.told(study_id)
+            study_id = _study(connection, acting, fields, attributes, facts, same)
+            acting.told(study_id, **({"same_patient": True} if same else {}))
             _name(connection, service, study_id, stored)
             made = _whole(studies.get(connection, study_id, None), studies.files_of(connection, study_id))
             body = made.model_dump(mode="json")
@@ -241,20 +254,33 @@ def _study(
     fields: Mapping[str, str],
     attributes: Mapping[str, str],
     facts: Mapping[str, Any],
+    same: bool,
 ) -> str:
     patient = patients.get_or_create(connection, fields["project"], fields["patient"], fields.get("patient_name", ""))
+    one_patient.check(connection, patient, facts, same)
     title, note = fields.get("title", ""), fields.get("note", "")
     return studies.create(connection, patient, acting.caller.user_id, title, note, attributes, facts)
 
 
-def _add(service: Service, acting: Act, study_id: str, parts: Mapping[str, Sequence[UploadFile]]) -> Response:
+def _add(
+    service: Service, acting: Act, study_id: str, parts: Mapping[str, Sequence[UploadFile]], same: bool
+) -> Response:
+    def checked(connection: Connection, facts: Mapping[str, Any]) -> None:
+        seen_now = studies.get(connection, study_id, studies_of(acting.caller))
+        require_project(acting.caller, seen_now.project_id)
+        one_patient.check(connection, seen_now.patient_id, facts, same)
+
     with intake.taken(parts) as found:
+        facts = one_patient.facts_with(found, service.key)
+        with reading(service.records) as connection:
+            checked(connection, facts)  # before a file is kept
         stored = _stored(service, found)
         with acting.write("study.add", study_id, files=len(stored)) as connection:
-            seen_now = studies.get(connection, study_id, studies_of(acting.caller))
-            require_project(acting.caller, seen_now.project_id)
-            _name(connection, service, study_id, stored)
-            studies.add_facts(connection, study_id, found.facts)
+            checked(connection, facts)
+            if same:
+                acting.told(same_patient=True)
+            roles = studies.add_facts(connection, study_id, facts)
+            _name(connection, service, study_id, [(roles[role], name, one) for role, name, one in stored])
             made = _whole(studies.get(connection, study_id, None), studies.files_of(connection, study_id))
     return JSONResponse(made.model_dump(mode="json"), 201, {"ETag": f'"{made.version}"'})
 

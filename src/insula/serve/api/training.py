@@ -83,6 +83,7 @@ def shown(run: Run, curve: bool = True) -> TrainingRun:
         since_best=run.since_best,
         seconds_per_epoch=run.seconds,
         seconds_left=run.seconds_left,
+        faults=list(run.faults),
         facts={key: str(run.facts[key])[:300] for key in _FACTS if run.facts.get(key) is not None},
         curve=[_epoch(one.number, one.values) for one in run.epochs] if curve else [],
     )

@@ -10,8 +10,6 @@ from insula.serve.faults import RequestError
 from insula.serve.jobs.predict_study import Arm
 from insula.serve.models import choose
 
-_SERVING = ("active", "ab")
-
 
 def arms_for(connection: Connection, asked: str | None, patient_id: str, key: bytes) -> tuple[Arm, ...]:
     """The model whose answer is shown, first, and its shadows.
@@ -21,7 +19,7 @@ def arms_for(connection: Connection, asked: str | None, patient_id: str, key: by
     """
     registered = choose.models(connection)
     if asked is not None and (one := next((m for m in registered if m.bundle_id == asked), None)) is not None:
-        if one.state not in _SERVING:
+        if one.state not in choose.ANSWERING:
             raise RequestError(409, "not_serving", f"The bundle '{asked}' is {one.state}; promote it, or ask by name.")
         return (Arm(one.bundle_id, one.name, "main" if one.state == "active" else "ab"),)
     name = asked if asked is not None else _only(registered)

@@ -22,16 +22,19 @@ _MOST: Final = 1 << 40
 
 
 def handler(service: Service) -> Handler:
-    """The handler of these jobs. The result names the zip file by its SHA-256, and what was left out and why."""
+    """The handler of these jobs. The result names the zip file by its SHA-256, what was left out and why, and how
+    many studies were withheld from the one who asked.
+    """
 
     def export(job: Job, report: Progress, cancelled: Cancelled) -> Write:
         recipe = service.pool.get(job.payload["bundle"]).bundle.recipe
         projects = frozenset(job.payload["projects"])
+        reader = job.payload.get("reader", job.created_by)  # one put by an older version names none
         with tempfile.TemporaryDirectory(prefix="insula-") as name:
             folder, archive = Path(name, "cohort"), Path(name, "cohort.zip")
             report(0.1, "laying the studies out")
             with reading(service.records) as connection:
-                made = review_export.export(connection, service.files, folder, recipe, projects)
+                made = review_export.export(connection, service.files, folder, recipe, projects, reader)
             report(0.7, "packing")
             with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
                 for path in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -43,6 +46,7 @@ def handler(service: Service) -> Handler:
             "size": stored.size,
             "cases": made.cases,
             "left_out": [{"study": one.study_id, "reason": one.reason} for one in made.left_out],
+            "withheld": made.withheld,
         }
 
         def write(connection: Connection) -> Mapping[str, Any]:

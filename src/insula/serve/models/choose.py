@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from insula.bundle.types import Bundle
 from insula.core import recipe as recipes
+from insula.core.errors import RecipeError
 from insula.core.recipe import Recipe
 from insula.serve.faults import RequestError
 from insula.serve.models.evaluated import figures_beside
@@ -27,6 +28,8 @@ from insula.serve.store import schema
 State = Literal["candidate", "shadow", "ab", "active", "retired"]
 Arm = Literal["main", "ab", "shadow"]
 SHADOW: Final[Arm] = "shadow"
+ANSWERING: Final[tuple[State, ...]] = ("active", "ab")  # whose answers are shown
+SERVING: Final[tuple[State, ...]] = (*ANSWERING, "shadow")  # that have to be loaded
 _SAME: Final = ("question", "target", "kind", "classes", "primary")
 _WHOLE: Final = 1.0 - 1e-9  # of all patients: something is left for the active one
 
@@ -79,6 +82,14 @@ def recipe_of(model: Model) -> Recipe:
     return recipes.parse(dict(model.info["recipe"]), f"the model '{model.name}'")
 
 
+def recipe_or_none(model: Model) -> Recipe | None:
+    """The same; None for one that was registered with a recipe which this version does not read."""
+    try:
+        return recipe_of(model)
+    except RecipeError:
+        return None
+
+
 def register(connection: Connection, bundle: Bundle) -> Model:
     """Put a verified bundle into the records as a candidate; one that is there already stays in its state."""
     place = {"path": str(bundle.path.absolute()), "info": json.loads(json.dumps(facts_of(bundle)))}
@@ -105,6 +116,11 @@ def models(connection: Connection, name: str = "") -> list[Model]:
     wanted = select(schema.models).order_by(schema.models.c.seq)
     rows = connection.execute(wanted.where(schema.models.c.name == name) if name else wanted)
     return [Model(**row) for row in rows.mappings()]
+
+
+def in_state(connection: Connection, *states: State) -> list[Model]:
+    """The registered models in any of some states (as `SERVING`), in the order in which they came."""
+    return [one for one in models(connection) if one.state in states]
 
 
 def promote(connection: Connection, bundle_id: str) -> Model:

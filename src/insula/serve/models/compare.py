@@ -18,7 +18,7 @@ from insula.metrics.group_difference import Rate
 from insula.metrics.intervals import Figure
 from insula.serve.faults import RequestError
 from insula.serve.models.choose import Model, get
-from insula.serve.monitor.reviewed import class_of
+from insula.serve.monitor.reviewed import FEWEST, class_of
 from insula.serve.store.schema import predictions, reviews, studies
 
 ACTIONS = ("accept", "refer", "reject")
@@ -45,7 +45,8 @@ class Compared:
 
     studies, patients: that both answered. same_label, same_action: agreement on these. actions, labels: of each the
     paired difference of its share. reviewed: studies among them on whose truth readers agree; accuracy: the paired
-    difference of the shares that are right; discordance: McNemar's test, where each patient has one such study.
+    difference of the shares that are right, None of fewer than FEWEST; discordance: McNemar's test, where each patient
+    has one such study.
     ab: each label and action among patients that only one of the two answered, each by the first study since both
     models answer: that is the comparison of A/B arms, which share no patient.
     """
@@ -163,8 +164,8 @@ def _reviewed(
         if target is not None and (truth := truths.get(row.study_id)) is not None:
             said = class_of(row.label_a, target), class_of(row.label_b, target)
             right.append((said[0] == truth, said[1] == truth, row.patient_id))
-    if not right:
-        return 0, None, None
+    if len(right) < FEWEST:
+        return len(right), None, None
     a, b = (np.array([one[k] for one in right], bool) for k in (0, 1))
     patients = np.array([one[2] for one in right])
     single = len(set(patients.tolist())) == len(right)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,13 +13,14 @@ from insula.core.recipe import Target
 from insula.metrics import agreement, proportion, resample
 from insula.metrics.classification import Values, ratio
 from insula.metrics.intervals import Figure
-from insula.serve.monitor.reviewed import Reviewed, Row, reviewed
+from insula.serve.monitor.reviewed import FEWEST, Reviewed, Row, reviewed
 
 NO_SAMPLE: Final = (
     "Reviewed cases are no random sample where they are chosen, as by a queue that puts unsure answers first: these "
     "figures are about reviewed cases, and those of all cases may be higher or lower."
 )
 CORRECTED: Final = ("corrected sensitivity", "corrected specificity")
+FEW: Final = f"fewer than {FEWEST} answers were reviewed"
 SEEN: Final = "Readers who see the model's answer tend to agree with it, so that the figures may be too high."
 
 
@@ -55,22 +56,24 @@ class Accuracy:
 def accuracy(connection: Connection, bundle_id: str, name: str, target: Target, replicates: int = 2000) -> Accuracy:
     """Figures of the bundle's answers to the target `name`, with 95% intervals over patients.
 
-    Each study counts by its first answer, each patient as a whole in the intervals. Raises ValueError for a target
-    without classes.
+    Each study counts by its first answer, each patient as a whole in the intervals. Of fewer than FEWEST studies there
+    are no figures. Raises ValueError for a target without classes.
     """
     if target.graded:
         raise ValueError(f"the target '{name}' has no classes, so no answer to it is right or wrong")
     found = reviewed(connection, bundle_id, name, target)
     positive = target.positive_index if target.exclusive else 1
     classes = len(target.classes) if target.exclusive else 2
-    rows = found.settled
+    rows = found.settled if len(found.settled) >= FEWEST else ()
     figures = shares_right(rows, positive)
+    if found.settled and not rows:
+        figures = {name: replace(one, reason=FEW) for name, one in figures.items()}
     if rows:
         answers, truths, patients = [r.answer for r in rows], [r.truth for r in rows], [r.patient for r in rows]
         figures["kappa"] = agreement.figures(truths, answers, classes, patients, replicates)["kappa"]
         figures |= corrected(found, positive, replicates)
     months = sorted({f"{r.at:%Y-%m}" for r in rows})
-    pairs = found.pairs
+    pairs = found.pairs if len(found.pairs) >= FEWEST else ()
     readers = (
         agreement.figures(
             [p.first for p in pairs], [p.second for p in pairs], classes, [p.patient for p in pairs], replicates
@@ -79,12 +82,12 @@ def accuracy(connection: Connection, bundle_id: str, name: str, target: Target, 
         else {}
     )
     named = target.classes if target.exclusive else (f"no {target.positive}", target.positive)
-    settled = [sum(r.answer == k for r in rows) for k in range(classes)]
+    settled = [sum(r.answer == k for r in found.settled) for k in range(classes)]
     return Accuracy(
         figures=figures,
         months=tuple(Month(m, shares_right([r for r in rows if f"{r.at:%Y-%m}" == m], positive)) for m in months),
         readers={key: readers[key] for key in ("agreement", "kappa") if key in readers},
-        settled=len(rows),
+        settled=len(found.settled),
         disputed=found.disputed,
         untold=found.untold,
         rejected=found.rejected,

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, and_, func, select
 
 from insula.core.recipe import Target
 from insula.serve.store.schema import predictions, reviews, studies
+
+FEWEST: Final = 5  # studies that figures are given of: those of one would tell a second reader what the first one said
 
 
 @dataclass(frozen=True)

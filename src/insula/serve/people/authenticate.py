@@ -51,6 +51,22 @@ def authenticate(engine: Engine, facts: Facts, now: datetime, settings: PeopleSe
     return admitted.caller
 
 
+def authenticate_again(
+    engine: Engine, facts: Facts, before: Caller, now: datetime, settings: PeopleSettings, verifier: Verifier
+) -> Caller:
+    """The caller of a request that is still being answered, as he is by now; nothing is noted as used.
+
+    Raises RequestError as `authenticate`.
+    """
+    credential = credential_of(facts, settings)
+    if credential.how == "token":
+        verifier.verify(credential.text, now)
+        with reading(engine) as connection:  # a token of a single use was used when the request came
+            return replace(_caller(connection, before.user_id, "token", now), role=before.role)
+    with reading(engine) as connection:
+        return admit(connection, credential, facts, now, settings).caller
+
+
 def admit(
     connection: Connection, credential: Credential, facts: Facts, now: datetime, settings: PeopleSettings
 ) -> Admitted:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
 from insula.core.errors import MissingPartError, UsageError
+from insula.serve import kept
 from insula.serve.faults import RequestError
 from insula.serve.store.errors import ChangedFileError, MissingFileError, RecordsError
 
@@ -111,7 +112,16 @@ class Files:
                 raise
 
     def delete(self, sha256: str, unless_put_since: datetime | None = None) -> bool:
-        """Delete a file; whether there was one. unless_put_since: leave one that was put at or after this instant."""
+        """Delete a file; whether there was one. unless_put_since: leave one that was put at or after this instant.
+
+        What this process has in memory of a deleted file is forgotten.
+        """
+        there = self._deleted(sha256, unless_put_since)
+        if there:
+            kept.forget((sha256,))
+        return there
+
+    def _deleted(self, sha256: str, unless_put_since: datetime | None) -> bool:
         place = self._place(sha256)
         if self._local:
             return _delete_local(Path(place), unless_put_since)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, select
 
 from insula.serve.faults import RequestError
 from insula.serve.store import reviews, schema
@@ -184,16 +184,19 @@ def _of_patients(connection: Connection, visible: Visible, text: str) -> Sequenc
     sqlite = connection.dialect.name == "sqlite"
     holds = (patients.key.contains if sqlite else patients.key.icontains)(text, autoescape=True)
     matching = select(patients.id).where(holds, *within)
-    found = connection.scalars(matching.limit(MOST_PATIENTS + 1)).all()
-    of_these = connection.scalars(select(studies.id).where(studies.patient_id.in_(found))).all()
-    rows = connection.scalars(
-        select(predictions.seq).where(predictions.study_id.in_(of_these[:_MOST])).limit(_MOST)
-    ).all()
-    if len(found) > MOST_PATIENTS or len(of_these) > _MOST or len(rows) == _MOST:
+    found = _at_most(connection, matching, MOST_PATIENTS, text)
+    of_these = _at_most(connection, select(studies.id).where(studies.patient_id.in_(found)), _MOST, text)
+    return _at_most(connection, select(predictions.seq).where(predictions.study_id.in_(of_these)), _MOST, text)
+
+
+def _at_most(connection: Connection, wanted: Select[Any], most: int, text: str) -> Sequence[Any]:
+    """The values of a statement; no more than one too many is ever fetched."""
+    found = connection.scalars(wanted.limit(most + 1)).all()
+    if len(found) > most:
         raise RequestError(
             422,
             "too_many",
             f"Too many patients (more than {MOST_PATIENTS}) or predictions have '{text[:40]}' in their "
             "key; type more of it.",
         )
-    return rows
+    return found

@@ -136,10 +136,13 @@ def get(connection: Connection, prediction_id: str, visible: Visible) -> StoredP
     return _prediction(row)
 
 
-def of_study(connection: Connection, study_id: str) -> list[StoredPrediction]:
-    """The predictions of a study, newest first."""
+def of_study(
+    connection: Connection, study_id: str, most: int | None = None, shadows: bool = True
+) -> list[StoredPrediction]:
+    """The predictions of a study, newest first: `most` at most; shadows: whether those of shadow models are wanted."""
     predictions = schema.predictions
-    wanted = select(predictions).where(predictions.c.study_id == study_id).order_by(predictions.c.seq.desc())
+    where = [predictions.c.study_id == study_id, *([] if shadows else [predictions.c.arm != "shadow"])]
+    wanted = select(predictions).where(*where).order_by(predictions.c.seq.desc()).limit(most)
     return [_prediction(row) for row in connection.execute(wanted)]
 
 

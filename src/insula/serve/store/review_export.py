@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, true
 
 from insula.cohort import labels
 from insula.cohort import table as tables
@@ -21,7 +21,7 @@ from insula.core.errors import CohortError, UnsuitableScanError
 from insula.core.recipe import Recipe
 from insula.core.recipe_target import Target
 from insula.core.types import Cohort
-from insula.serve.store import schema
+from insula.serve.store import reviews, schema
 from insula.serve.store.files import Files
 from insula.serve.store.paging import Visible, seen
 from insula.serve.store.studies import SORTED, StudyFile, files_of
@@ -48,15 +48,22 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Exported:
-    """The table that was written, the number of its cases, and what was left out of it."""
+    """The table that was written, the number of its cases, and what was left out of it.
+
+    withheld: studies that others answered and the one who asks has not yet; nothing else is said of them.
+    """
 
     table: Path
     cases: int
     left_out: tuple[LeftOut, ...]
+    withheld: int = 0
 
 
-def reviewed(connection: Connection, target: str, visible: Visible) -> tuple[list[Reviewed], list[LeftOut]]:
-    """The studies of which readers gave one label, oldest first, and those that they answered otherwise.
+def reviewed(
+    connection: Connection, target: str, visible: Visible, reader_id: str | None = None
+) -> tuple[list[Reviewed], list[LeftOut], int]:
+    """The studies of which readers gave one label, oldest first, those that they answered otherwise, and the number of
+    those that are withheld: of which the reader `reader_id` must not know yet what others said (`reviews.open_to`).
 
     Of each reader the latest valid answer counts: the label of an override, or the prediction's where he agreed. A
     study is left out where readers' labels differ, where none could tell, and where what was agreed with is a
@@ -64,7 +71,11 @@ def reviewed(connection: Connection, target: str, visible: Visible) -> tuple[lis
     """
     said: dict[str, dict[str, Any]] = defaultdict(dict)
     patients: dict[str, str] = {}
-    for row in connection.execute(_answers(target, visible)):
+    withheld: set[str] = set()
+    for row in connection.execute(_answers(target, visible, reader_id)):
+        if not row.told:
+            withheld.add(row.study_id)
+            continue
         said[row.study_id][row.reviewer_id or row.id] = row.label
         patients[row.study_id] = row.patient_id
     found, left = [], []
@@ -76,20 +87,28 @@ def reviewed(connection: Connection, target: str, visible: Visible) -> tuple[lis
             left.append(LeftOut(study, f"its readers differ ({', '.join(sorted(given))}); let them agree"))
         else:
             left.append(LeftOut(study, "no reader gave it a label"))
-    return found, left
+    return found, left, len(withheld)
 
 
-def export(connection: Connection, files: Files, folder: Path, recipe: Recipe, visible: Visible) -> Exported:
+def export(
+    connection: Connection,
+    files: Files,
+    folder: Path,
+    recipe: Recipe,
+    visible: Visible,
+    reader_id: str | None = None,
+) -> Exported:
     """Lay the reviewed studies out in a new or empty folder and write `cohort.parquet` with its schema and notes.
 
     Below a folder per role lies one per study, named by its id; patients are named by their ids too, not by their keys.
-    A recipe of several roles takes the studies that have any of them. Raises CohortError where the folder holds
-    something or no case is left, MissingFileError and ChangedFileError as `Files.fetch`.
+    A recipe of several roles takes the studies that have any of them. reader_id: of one who reads himself, for whom the
+    studies are withheld that others answered and he has not yet; the notes say how many. Raises CohortError where
+    the folder holds something or no case is left, MissingFileError and ChangedFileError as `Files.fetch`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise CohortError(f"'{folder.name}' is not empty; give a new folder for the cohort.")
-    found, left = reviewed(connection, recipe.target_name, visible)
+    found, left, withheld = reviewed(connection, recipe.target_name, visible, reader_id)
     found, unknown = _understood(found, recipe.target)
     left += unknown
     rows: dict[str, list[Reviewed]] = {role: [] for role in recipe.inputs}
@@ -105,13 +124,20 @@ def export(connection: Connection, files: Files, folder: Path, recipe: Recipe, v
     given = {role: some for role, some in rows.items() if some}
     if not given:
         why = f" ({left[0].reason})" if left else ""
+        why += f"; {_said_of(withheld)}" if withheld else ""
         raise CohortError(f"None of the reviewed studies makes a case{why}; review studies of this question first.")
     cohort, aside = _indexed(folder, recipe, given)
     tables.save(cohort, folder / TABLE)
-    tables.save_notes(folder / TABLE, "reviews", "made of the readers' labels", aside, asked(recipe))
+    made_of = "made of the readers' labels" + (f"; {_said_of(withheld)}" if withheld else "")
+    tables.save_notes(folder / TABLE, "reviews", made_of, aside, asked(recipe))
     below = 0 if len(given) == 1 else 1  # of a path, the part that is the study's id
     left += [LeftOut(item.path.split("/")[below], item.reason) for item in aside]
-    return Exported(folder / TABLE, len(cohort.cases), tuple(left))
+    return Exported(folder / TABLE, len(cohort.cases), tuple(left), withheld)
+
+
+def _said_of(withheld: int) -> str:
+    studies = "1 study that others answered is" if withheld == 1 else f"{withheld} studies that others answered are"
+    return f"{studies} withheld until the one who asks has answered too"
 
 
 def _indexed(folder: Path, recipe: Recipe, rows: Mapping[str, Sequence[Reviewed]]) -> tuple[Cohort, list[Aside]]:
@@ -130,12 +156,13 @@ def _indexed(folder: Path, recipe: Recipe, rows: Mapping[str, Sequence[Reviewed]
     return made[0] if len(made) == 1 else join(made).cohort, aside
 
 
-def _answers(target: str, visible: Visible) -> Any:
-    reviews, studies = schema.reviews, schema.studies
-    columns = [reviews.c.id, reviews.c.study_id, reviews.c.reviewer_id, reviews.c.label, studies.c.patient_id]
-    joined = reviews.join(studies, reviews.c.study_id == studies.c.id)
-    where = (reviews.c.target == target, reviews.c.replaced_by.is_(None), *seen(visible, studies))
-    return select(*columns).select_from(joined).where(*where).order_by(reviews.c.seq)
+def _answers(target: str, visible: Visible, reader_id: str | None) -> Any:
+    said, studies = schema.reviews, schema.studies
+    told = true() if reader_id is None else reviews.open_to(said, reader_id)
+    columns = [said.c.id, said.c.study_id, said.c.reviewer_id, said.c.label, studies.c.patient_id, told.label("told")]
+    joined = said.join(studies, said.c.study_id == studies.c.id)
+    where = (said.c.target == target, said.c.replaced_by.is_(None), *seen(visible, studies))
+    return select(*columns).select_from(joined).where(*where).order_by(said.c.seq)
 
 
 def _understood(found: Sequence[Reviewed], target: Target) -> tuple[list[Reviewed], list[LeftOut]]:

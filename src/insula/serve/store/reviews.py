@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import ColumnElement, Connection, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, exists, func, insert, select, update
 
 from insula.serve.faults import RequestError
 from insula.serve.store import schema
@@ -129,11 +129,19 @@ def told_to(reader_id: str) -> ColumnElement[bool]:
 
     They have no review about a question that the reader has not answered for that study.
     """
-    theirs, mine = schema.reviews.alias(), schema.reviews.alias()
+    theirs = schema.reviews.alias()
+    return ~exists().where(theirs.c.prediction_id == schema.predictions.c.id, ~open_to(theirs, reader_id))
+
+
+def open_to(theirs: FromClause, reader_id: str) -> ColumnElement[bool]:
+    """The condition for rows of `reviews`, or of an alias of it, about questions of a study that a reader has answered.
+
+    Nothing of what other rows say may come to somebody who reads himself (`Caller.reader_id`).
+    """
+    mine = schema.reviews.alias()
     # along the few reviews of the study: the reader's own index leads through all that he ever read
     own = func.coalesce(mine.c.reviewer_id, mine.c.reviewer_id) == reader_id
-    answered = exists().where(mine.c.study_id == theirs.c.study_id, mine.c.target == theirs.c.target, own)
-    return ~exists().where(theirs.c.prediction_id == schema.predictions.c.id, ~answered)
+    return exists().where(mine.c.study_id == theirs.c.study_id, mine.c.target == theirs.c.target, own)
 
 
 def withheld(connection: Connection, prediction_ids: Collection[str], reader_id: str | None) -> frozenset[str]:

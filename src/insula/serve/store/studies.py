@@ -45,7 +45,8 @@ class Study:
 class StudyFile:
     """One file of a study. role: the recipe's input (`ct`, `mri`, `slide`); further scans of one are `role.2` …
 
-    name: the last part of the sender's file name, to be shown and never used as a path.
+    name: the last part of the sender's file name, to be shown and never used as a path. created_at: since when the file
+    is one of this study.
     """
 
     id: str
@@ -53,6 +54,7 @@ class StudyFile:
     name: str
     sha256: str
     size: int
+    created_at: datetime
 
 
 def create(
@@ -110,7 +112,7 @@ def add_files(
 def files_of(connection: Connection, study_id: str) -> list[StudyFile]:
     """The files of a study, in the order in which they were added."""
     found = schema.files.c
-    wanted = select(found.id, found.role, found.name, found.sha256, found.size).where(found.study_id == study_id)
+    wanted = select(*(found[name] for name in StudyFile.__dataclass_fields__)).where(found.study_id == study_id)
     return [StudyFile(*row) for row in connection.execute(wanted.order_by(found.seq))]
 
 
@@ -195,7 +197,7 @@ def join(connection: Connection, study_ids: Sequence[str]) -> str:
             free = _free(role, taken)
             taken.add(free)
             these = update(schema.files).where(schema.files.c.study_id == other, schema.files.c.role == role)
-            connection.execute(these.values(role=free, study_id=first))
+            connection.execute(these.values(role=free, study_id=first, created_at=schema.now()))
             if role in known[other]:
                 facts[free] = known[other][role]
         for table in (schema.predictions, schema.reviews, schema.jobs):
@@ -248,20 +250,38 @@ def _note(text: str) -> str:
     return text
 
 
-def add_facts(connection: Connection, study_id: str, facts: Mapping[str, Any]) -> None:
+def add_facts(connection: Connection, study_id: str, facts: Mapping[str, Any]) -> Mapping[str, str]:
     """Keep what is known of further files, beside what is known; a new version. RequestError 404 without the study.
 
-    Of a role that has files already both are kept, without their number (`files`): series are counted anew.
+    The answer names for each of their roles the one to keep the files under. Where a role has files already and both
+    are DICOM, that is the same one; both facts are kept, without their number (`files`): series are counted anew.
+    Other scans cannot be told apart within a role; the further one gets the next free role, as in `join`.
     """
     studies = schema.studies.c
     row = connection.execute(select(studies.facts).where(studies.id == study_id).with_for_update()).one_or_none()
     if row is None:
         raise not_found("study")
-    kept = {role: _both(row.facts[role], new) if role in row.facts else new for role, new in facts.items()}
+    kept = dict(row.facts)
+    roles: dict[str, str] = {}
+    there = set(_roles(connection, study_id))
+    taken = set(there)
+    for role, new in facts.items():
+        if role in there and _are_series(kept.get(role, {}), new):
+            roles[role], kept[role] = role, _both(kept[role], new)
+        else:
+            roles[role] = _free(role, taken) if role in taken else role
+            kept[roles[role]] = new
+        taken.add(roles[role])
     these = update(schema.studies).where(studies.id == study_id)
-    connection.execute(these.values(facts={**row.facts, **kept}, version=studies.version + 1))
+    connection.execute(these.values(facts=kept, version=studies.version + 1))
+    return roles
+
+
+def _are_series(*several: Mapping[str, Any]) -> bool:
+    return all(one.get("kinds") == ["dicom"] for one in several)
 
 
 def _both(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     kinds = sorted({*before.get("kinds", ()), *new.get("kinds", ())})
-    return {"kinds": kinds} | {name: [*before.get(name, ()), *new.get(name, ())] for name in ("scans", "aside")}
+    lists = ("scans", "aside", "persons")
+    return {"kinds": kinds} | {name: [*before.get(name, ()), *new.get(name, ())] for name in lists}

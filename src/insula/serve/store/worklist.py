@@ -71,7 +71,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Row:
-    """One study. reviewed: its newest prediction is, or it was labelled without one."""
+    """One study. reviewed: its newest prediction is, or it was labelled without one.
+
+    outdated: whether files came after that prediction, which does not know them.
+    """
 
     id: str
     project_id: str
@@ -85,6 +88,7 @@ class Row:
     job: Work | None
     prediction: Answer | None
     reviewed: bool
+    outdated: bool
 
     @property
     def state(self) -> State:
@@ -212,12 +216,17 @@ def _rows(connection: Connection, ids: Sequence[str]) -> list[Row]:
     reviews = schema.reviews.c
     labelled = select(reviews.study_id).where(reviews.study_id.in_(ids), reviews.replaced_by.is_(None)).distinct()
     read = set(connection.scalars(labelled))
+    files = schema.files.c
+    latest = select(files.study_id, func.max(files.created_at)).where(files.study_id.in_(ids)).group_by(files.study_id)
+    added: dict[str, datetime] = {str(study): at for study, at in connection.execute(latest)}
     found = {}
     for row in connection.execute(these).mappings():
         plain = dict(row)
         scans, answer = scans_in(plain.pop("facts")), answers.get(row["id"])
         reviewed = answer.reviewed if answer is not None else row["id"] in read
-        found[row["id"]] = Row(**plain, scans=scans, job=jobs.get(row["id"]), prediction=answer, reviewed=reviewed)
+        outdated = answer is not None and row["id"] in added and added[row["id"]] > answer.created_at
+        work = jobs.get(row["id"])
+        found[row["id"]] = Row(**plain, scans=scans, job=work, prediction=answer, reviewed=reviewed, outdated=outdated)
     return [found[one] for one in ids if one in found]
 
 

@@ -21,7 +21,12 @@ def names(home: Path) -> list[str]:
 
     Four levels are looked at. Links are not followed, nor names that are no text.
     """
-    found = [(last_sign(folder), folder.relative_to(home).as_posix()) for folder in _below(home)]
+    found = []
+    for folder in _below(home):
+        try:
+            found.append((last_sign(folder), folder.relative_to(home).as_posix()))
+        except OSError:  # it was taken away meanwhile
+            continue
     return [name for _, name in sorted(found, key=lambda one: (-one[0], one[1]))]
 
 
@@ -50,9 +55,9 @@ def parts_of(folder: Path) -> list[Path]:
 
 
 def last_sign(folder: Path) -> float:
-    """When a run last wrote something about itself, in seconds since 1970."""
-    signs = [folder / name for name in (RECIPE, *RECORDS)] + parts_of(folder)
-    return max(one.stat().st_mtime for one in signs if is_file(one))
+    """When a run last wrote something about itself, in seconds since 1970. Raises OSError where it is there no more."""
+    signs = [one for one in (*(folder / name for name in RECORDS), *parts_of(folder)) if is_file(one)]
+    return max(one.stat().st_mtime for one in (folder / RECIPE, *signs))
 
 
 def is_file(path: Path) -> bool:
@@ -76,12 +81,12 @@ def _below(home: Path) -> Iterator[Path]:
         looked += 1
         if looked > _MOST:
             return
-        if depth and _is_run(folder):
-            yield folder
-            continue
-        if depth == _DEEP:
-            continue
         try:
+            if depth and _is_run(folder):
+                yield folder
+                continue
+            if depth == _DEEP:
+                continue
             inside = sorted(one.name for one in os.scandir(folder) if one.is_dir(follow_symlinks=False))
         except OSError:  # not ours to read
             continue

@@ -24,6 +24,9 @@ Kind = Literal["training", "pretraining"]
 QUIET: Final = 600.0  # seconds without a line after which a run counts as stopped, where its epochs are no longer
 _EPOCHS: Final = 4.0  # of its own epochs without a line
 _MOST_BYTES: Final = 16 << 20
+_MOST_EPOCHS: Final = 10**9
+_MOST_NESTED: Final = 50  # a recipe has four levels; libyaml's own loader ends the process at a great many
+_LAST: Final = 253_402_300_799.0  # the last second of the year 9999, after which there is no datetime
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -41,7 +44,8 @@ class Run:
 
     begun, last: when it began (or was resumed) and wrote last. most: epochs that its recipe allows. patience: epochs
     without a lower validation loss after which it stops, None where it does not. best: the epoch of the lowest
-    validation loss. seconds: of one epoch, by the times of its files. facts: of its record, once it is done.
+    validation loss. seconds: of one epoch, by the times of its files. facts: of its record, once it is done. faults:
+    its files that cannot be read, as `curves/metrics.csv`.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Run:
     best: Epoch | None
     seconds: float | None
     facts: Mapping[str, Any]
+    faults: tuple[str, ...] = ()
 
     @property
     def done(self) -> int:
@@ -77,14 +82,18 @@ class Run:
 
 
 def read(home: Path, name: str, at: datetime) -> Run:
-    """A run by its name, as it is at an instant. Raises RequestError 404 for one that is not there."""
+    """A run by its name, as it is at an instant; what of it cannot be read is named among its faults.
+
+    Raises RequestError 404 for one that is not there, OSError for one that is taken away meanwhile.
+    """
     folder = find.folder_of(home, name)
     parts = find.parts_of(folder)
-    epochs = _epochs(parts)
-    kind, facts = _kind(folder), _record(folder)
+    tables, faults = _tables(parts)
+    epochs = _epochs(tables)
+    kind, (facts, unread) = _kind(folder), _record(folder)
     recipe = _recipe(folder / find.RECIPE, _stamp(folder / find.RECIPE))
     last = find.last_sign(folder)
-    newest = len(epochs) if len(parts) < 2 else len(_epochs(parts[-1:]))
+    newest = len(epochs) if len(parts) < 2 else len(_epochs(tables[-1:]))
     told = facts.get("epochs")
     whole = isinstance(told, int) and told >= (epochs[-1].number if epochs else 0)
     seconds = _seconds(parts, newest)
@@ -104,34 +113,55 @@ def read(home: Path, name: str, at: datetime) -> Run:
         best=min(losses, key=lambda one: one.values["val_loss"], default=None),
         seconds=seconds,
         facts=facts,
+        faults=(*([] if recipe else [find.RECIPE]), *faults, *unread),
     )
 
 
-def _epochs(parts: list[Path]) -> tuple[Epoch, ...]:
+def _tables(parts: list[Path]) -> tuple[list[list[dict[str, float]]], list[str]]:
+    """The rows of each part's table, and the names of the tables that cannot be read, which have none."""
+    found: list[list[dict[str, float]]] = []
+    faults: list[str] = []
+    for part in parts:
+        try:
+            found.append(_rows(part))
+        except (csv.Error, _TooLongError):
+            found.append([])
+            faults.append(f"{part.parent.name}/{part.name}")
+    return found, faults
+
+
+def _epochs(tables: list[list[dict[str, float]]]) -> tuple[Epoch, ...]:
     """The epochs of all parts; where a resumed part did some again, its lines count."""
     found: dict[int, dict[str, float]] = {}
-    for part in parts:
+    for rows in tables:
         again: set[int] = set()
-        for row in _rows(part):
-            number = int(row.pop("epoch")) + 1
+        for row in rows:
+            number = int(row["epoch"]) + 1
             if number not in again:
                 again.add(number)
                 found[number] = {}
-            found[number] |= row
+            found[number] |= {name: value for name, value in row.items() if name != "epoch"}
     return tuple(Epoch(number, found[number]) for number in sorted(found))
 
 
+class _TooLongError(Exception):
+    """A file that is too long to be read for a page."""
+
+
 def _rows(path: Path) -> list[dict[str, float]]:
-    """The lines of a table that name their epoch: column → number; a line that is still being written is left out."""
+    """The lines of a table that name their epoch: column → number; a line that is still being written is left out.
+
+    Raises csv.Error for what is no table, _TooLongError.
+    """
     if path.stat().st_size > _MOST_BYTES:
-        return []
+        raise _TooLongError
     with path.open(encoding="utf-8", errors="replace", newline="") as stream:
         header, *lines = list(csv.reader(stream)) or [[]]
     made = []
     for line in lines:
         row = {name: value for name, said in zip(header, line, strict=False) if (value := _number(said)) is not None}
         row.pop("step", None)
-        if len(line) == len(header) and row.get("epoch", -1.0) >= 0:
+        if len(line) == len(header) and 0 <= row.get("epoch", -1.0) < _MOST_EPOCHS:
             made.append(row)
     return made
 
@@ -148,17 +178,25 @@ def _kind(folder: Path) -> Kind:
     return "training" if known else "pretraining"
 
 
-def _record(folder: Path) -> dict[str, Any]:
+def _record(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """What a run says of itself once it is done, and the names of records that cannot be read."""
+    faults: list[str] = []
     for name in find.RECORDS:
         path = folder / name
-        if find.is_file(path) and path.stat().st_size <= _MOST_BYTES:
-            try:
-                facts = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError:
-                continue
+        if find.is_file(path):
+            facts = _json(path)
             if isinstance(facts, dict):
-                return facts
-    return {}
+                return facts, faults
+            faults.append(name)
+    return {}, faults
+
+
+def _json(path: Path) -> Any:
+    """What a file holds, None where it is no JSON, nested too deeply or too long."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= _MOST_BYTES else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def _seconds(parts: list[Path], lines: int) -> float | None:
@@ -184,11 +222,24 @@ def _recipe(path: Path, stamp: tuple[int, int]) -> Recipe | None:
     if stamp[1] > _MOST_BYTES:
         return None
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - a safe loader
+        text = path.read_text(encoding="utf-8")
+        if _is_deep(text):
+            return None
+        content = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
         return recipes.parse(content, path.name) if isinstance(content, dict) else None
-    except (InsulaError, yaml.YAMLError, UnicodeDecodeError):
+    except (InsulaError, yaml.YAMLError, ValueError):
         return None
 
 
+def _is_deep(text: str) -> bool:
+    """Whether a YAML text is nested more than _MOST_NESTED deep; what it says is not built, nor read to its end."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MOST_NESTED:
+            return True
+    return False
+
+
 def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromtimestamp(min(max(seconds, 0.0), _LAST), UTC)

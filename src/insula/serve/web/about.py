@@ -66,12 +66,12 @@ def routes(service: Service) -> APIRouter:
     def about(request: Request) -> HTMLResponse:
         """What this is and is not."""
         with reading(service.records) as connection:
-            models = [answering(one) for one in choose.models(connection) if one.state == "active"]
+            told = [answering(one) for one in choose.in_state(connection, "active")]
         return open_page(
             request,
             service,
             "about.html",
-            models=models,
+            models=[one for one in told if one is not None],
             modalities=MODALITIES,
             figures=FIGURES,
             may_what=[(role, GRANTED[role]) for role in ROLES],
@@ -100,9 +100,13 @@ def routes(service: Service) -> APIRouter:
     return made.router
 
 
-def answering(model: Model) -> Answering:
-    """What anybody may know of a model in charge: nothing of a patient, no place on a disk."""
-    recipe = choose.recipe_of(model)
+def answering(model: Model) -> Answering | None:
+    """What anybody may know of a model in charge: nothing of a patient, no place on a disk.
+
+    None of one whose recipe this version does not read.
+    """
+    if (recipe := choose.recipe_or_none(model)) is None:
+        return None
     evaluation = beside(Path(model.path), model.bundle_id, "report").record or {}
     return Answering(
         model.name,
@@ -133,4 +137,5 @@ def _rules(request: Request, service: Service) -> list[tuple[str, Rules]]:
     caller = caller_if_any(request, service)
     with reading(service.records) as connection:
         own = sorted(caller.projects) if caller else []
-        return [(projects.find(connection, one).name, retention.rules_of(connection, one)) for one in own]
+        rules = retention.rules_of_all(connection, own)
+        return [(one.name, rules[one.id]) for one in projects.every(connection) if one.id in rules]

@@ -18,7 +18,7 @@ from insula.serve.similar import MOST
 from insula.serve.web import case_facts, language
 from insula.serve.web.case_facts import Answered, CasePage, NotSeenError
 from insula.serve.web.frame import PAGE, language_of, page
-from insula.serve.web.viewer_data import viewer_data
+from insula.serve.web.viewer_data import viewer_data, viewer_rows
 
 _PREVALENCES: Final = (0.01, 0.05, 0.5)  # of the buttons beside the slider
 
@@ -34,10 +34,10 @@ def routes(service: Service) -> APIRouter:
             with acting.read("case.read", study_id) as connection:
                 found = case_facts.of_study(connection, service, acting.caller, study_id, prediction)
                 stored = None if found.answered is None else found.answered.stored
-                viewer = viewer_data(connection, service, acting.caller, study_id, stored)
+                rows = viewer_rows(connection, acting.caller, study_id, stored)
         except NotSeenError as error:
             return _closed(acting, study_id, error)
-        return page(acting, "case.html", viewer=viewer, **_context(acting, found))
+        return page(acting, "case.html", viewer=viewer_data(service.files, rows), **_context(acting, found))
 
     return made.router
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from insula.report.case.record import CaseReport, ScanFacts, as_shown
 from insula.serve import case
-from insula.serve.api.predictions import predictions_of, visible_of_study
+from insula.serve.api.predictions import predictions_of, visible_of_study, visible_prediction
 from insula.serve.api.reviews import questions, reviews_for
 from insula.serve.faults import RequestError
 from insula.serve.jobs import predict_study, queue
@@ -27,7 +27,7 @@ from insula.serve.store.review_queue import Waiting
 from insula.serve.store.reviews import Review
 from insula.serve.store.studies import Study, StudyFile
 
-_SERVING: Final = ("active", "ab")
+MOST_VERSIONS: Final = 50
 
 
 class NotSeenError(RequestError):
@@ -69,6 +69,8 @@ class Said:
 class CasePage:
     """All of a case. inside: whether the reader may change it, as a member of its project; opened_until: else.
 
+    versions: the newest MOST_VERSIONS; older: whether there are more.
+
     job: the newest prediction asked for, where it has not made the newest answer. names: of models that can be asked
     for one. next: the case to be read after this one.
     """
@@ -80,6 +82,7 @@ class CasePage:
     scans: Sequence[ScanFacts]
     answered: Answered | None
     versions: Sequence[StoredPrediction]
+    older: bool
     said: Sequence[Said]
     questions: Sequence[Question]
     job: Job | None
@@ -101,20 +104,23 @@ def of_study(
         study = studies.get(connection, study_id, studies_of(caller))
     except RequestError as error:
         raise NotSeenError(error.status, error.fault_code, str(error)) from error
-    versions = visible_of_study(connection, caller, study_id)
-    stored = _chosen(versions, prediction_id)
+    newest = visible_of_study(connection, caller, study_id, MOST_VERSIONS + 1)
+    versions = newest[:MOST_VERSIONS]
+    stored = _chosen(connection, caller, study_id, newest, prediction_id)
     answered = None if stored is None else _answered(connection, service, caller, stored)
-    registered = choose.models(connection)
-    serving = [one for one in registered if one.state in _SERVING]
+    serving = choose.in_state(connection, *choose.ANSWERING)
+    said = _reviews(connection, caller, study_id)
+    names = {one: _name(connection, one) for one in {study.created_by, *(one.reviewer_id for one in said)}}
     return CasePage(
         study,
         studies.files_of(connection, study_id),
-        _name(connection, study.created_by),
+        names[study.created_by],
         case.date_in(study.facts),
         case.scans_in(study.facts),
         answered,
         versions,
-        [Said(one, _name(connection, one.reviewer_id)) for one in _reviews(connection, caller, study_id)],
+        len(newest) > MOST_VERSIONS,
+        [Said(one, names[one.reviewer_id]) for one in said],
         _questions(connection, stored),
         _job(connection, study_id, versions),
         list(dict.fromkeys(one.name for one in serving if one.state == "active")),
@@ -125,13 +131,18 @@ def of_study(
     )
 
 
-def _chosen(versions: Sequence[StoredPrediction], wanted: str | None) -> StoredPrediction | None:
+def _chosen(
+    connection: Connection, caller: Caller, study_id: str, newest: Sequence[StoredPrediction], wanted: str | None
+) -> StoredPrediction | None:
+    """The prediction that is named, which may be older than those that are listed, else the newest."""
     if wanted is None:
-        return versions[0] if versions else None
-    found = [one for one in versions if one.id == wanted]
-    if not found:
-        raise not_found("prediction of this study")
-    return found[0]
+        return newest[0] if newest else None
+    found = next((one for one in newest if one.id == wanted), None)
+    if found is None:
+        found = visible_prediction(connection, caller, wanted)
+        if found.study_id != study_id:
+            raise not_found("prediction of this study")
+    return found
 
 
 def _answered(connection: Connection, service: Service, caller: Caller, stored: StoredPrediction) -> Answered:

@@ -33,7 +33,10 @@ def here(request: Request) -> str:
 
 def onward(address: str) -> str:
     """Where to go after logging in: an address of this service, else the start (no open redirect)."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # a bracket that is not closed, as in `//[`
+        return "/"
     inside = address.startswith("/") and not address.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
     plain = "\\" not in address and not any(ord(c) < 32 for c in address)
     return address if inside and plain and len(address) <= 2000 else "/"

@@ -9,8 +9,6 @@ from fastapi import APIRouter, Query
 from fastapi import Path as InPath
 from starlette.responses import HTMLResponse
 
-from insula.core.errors import RecipeError
-from insula.core.recipe import Recipe
 from insula.metrics.compare import Comparison
 from insula.serve.answers import INTENDED_USE
 from insula.serve.api.guard import Act, Acting, Routes
@@ -87,7 +85,7 @@ def _whole(acting: Act, model: choose.Model) -> dict[str, Any]:
     path = Path(model.path)
     return {
         "model": model,
-        "recipe": loaded.bundle.recipe if loaded else _recipe(model),
+        "recipe": loaded.bundle.recipe if loaded else choose.recipe_or_none(model),
         "loaded": loaded is not None,
         "info": shown(acting.service, model).info,
         "bundle": _bundle(loaded) if loaded else None,
@@ -97,14 +95,6 @@ def _whole(acting: Act, model: choose.Model) -> dict[str, Any]:
         "evaluation": evaluation_parts.evaluation(path, model.bundle_id),
         "audit": evaluation_parts.audit(path, model.bundle_id),
     }
-
-
-def _recipe(model: choose.Model) -> Recipe | None:
-    """None for one that was registered with a recipe which this version does not read."""
-    try:
-        return choose.recipe_of(model)
-    except RecipeError:
-        return None
 
 
 def _bundle(loaded: Loaded) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from insula.serve.api.guard import Act, Acting, Routes
 from insula.serve.models import choose
 from insula.serve.monitor import accuracy, alerts, cases, daily, drift, kept
 from insula.serve.monitor.drift import Course
+from insula.serve.monitor.reviewed import FEWEST
 from insula.serve.service import Service
 from insula.serve.store.schema import now
 from insula.serve.web import monitoring_charts as charts
@@ -23,7 +24,6 @@ from insula.serve.web.frame import PAGE, language_of, page
 from insula.serve.web.language import gettext_of
 from insula.serve.web.monitoring_charts import Words
 
-SERVING: Final = ("active", "ab", "shadow")
 _ALERTS: Final = 20
 _SAID: Final = (accuracy.NO_SAMPLE, accuracy.SEEN)  # by the page itself, in the reader's language
 BundleId = Annotated[str, Query(pattern=r"^[0-9a-f]{0,64}$")]
@@ -48,10 +48,10 @@ def routes(service: Service) -> APIRouter:
     def monitoring(acting: Acting, model: BundleId = "", after: After = None) -> HTMLResponse:
         """One model's drift, accuracy and answers, and the alerts of all."""
         with acting.look() as connection:
-            models = [one for one in choose.models(connection) if one.state in SERVING]
+            models = choose.in_state(connection, *choose.SERVING)
             found = alerts.listed(connection, False, seen(after), _ALERTS)
             waiting = alerts.listed(connection, open_only=True)
-        models.sort(key=lambda one: SERVING.index(one.state))
+        models.sort(key=lambda one: choose.SERVING.index(one.state))
         chosen = next((one for one in models if one.bundle_id == model), models[0] if models and not model else None)
         return page(
             acting,
@@ -101,6 +101,7 @@ def _watched(acting: Act, model: choose.Model) -> dict[str, Any] | None:
         "days_chart": charts.days(per_day, translate),
         "count": sum(sum(one.actions.values()) for one in per_day),
         "took": took,
+        "fewest": FEWEST,
         "positive": recipe.target.positive,
     }
 

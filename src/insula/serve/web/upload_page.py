@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
-from sqlalchemy import Connection
 from starlette.responses import HTMLResponse
 
 from insula.serve.api.guard import Acting, Routes
@@ -27,7 +26,7 @@ def routes(service: Service) -> APIRouter:
         """Choose files, say whose they are, send them, watch them being worked on."""
         with acting.look() as connection:
             own = projects.page(connection, limit=200, only=acting.caller.projects)
-            serving = _serving(connection)
+            serving = choose.in_state(connection, "active")
         roles = roles_of(serving)
         return page(
             acting,
@@ -50,15 +49,14 @@ def routes(service: Service) -> APIRouter:
     return made.router
 
 
-def _serving(connection: Connection) -> list[choose.Model]:
-    return [one for one in choose.models(connection) if one.state == "active"]
-
-
 def roles_of(models: list[choose.Model]) -> list[dict[str, Any]]:
-    """The inputs of the models in charge, each once with its modality; none where every model has one input alone."""
+    """The inputs of the models in charge, each once with its modality; none where every model has one input alone.
+
+    A model whose recipe this version does not read is passed over.
+    """
     found: dict[str, str] = {}
     for one in models:
-        recipe = choose.recipe_of(one)
-        if len(recipe.inputs) > 1:
+        recipe = choose.recipe_or_none(one)
+        if recipe is not None and len(recipe.inputs) > 1:
             found |= {role: section.modality for role, section in recipe.inputs.items()}
     return [{"role": role, "modality": modality} for role, modality in found.items()]

@@ -12,12 +12,14 @@ from sqlalchemy import Connection
 
 from insula.infer import heatmap
 from insula.infer.colours import paint
-from insula.serve import shown, volumes
+from insula.serve import laid, shown, volumes
+from insula.serve.laid import Told
 from insula.serve.people.caller import Caller
 from insula.serve.people.visible import studies_of
-from insula.serve.service import Service
 from insula.serve.store import studies
+from insula.serve.store.files import Files
 from insula.serve.store.predictions import StoredPrediction
+from insula.serve.store.studies import Study, StudyFile
 from insula.serve.volumes import Scan
 from insula.serve.web.viewer_heat import Heat, heat_of
 
@@ -92,18 +94,35 @@ class ViewerData:
         return asdict(self)
 
 
-def viewer_data(
-    connection: Connection, service: Service, caller: Caller, study_id: str, prediction: StoredPrediction | None
-) -> ViewerData | None:
-    """What the viewer shows of a study that the caller may see; None where it has no files.
+@dataclass(frozen=True)
+class ViewerRows:
+    """What the records say of all that the viewer shows. told: of the heat, where there is a prediction."""
+
+    study: Study
+    named: tuple[StudyFile, ...]
+    prediction: StoredPrediction | None
+    told: Told | None
+
+
+def viewer_rows(
+    connection: Connection, caller: Caller, study_id: str, prediction: StoredPrediction | None
+) -> ViewerRows:
+    """What the records say of a study that the caller may see; no file is read, so that this takes no time.
 
     prediction: one of this study, whose heat is shown. Raises RequestError 404 for a study that is not the caller's.
     """
     study = studies.get(connection, study_id, studies_of(caller))
-    scans = volumes.study_scans(service.files, study, studies.files_of(connection, study_id))
+    named = tuple(studies.files_of(connection, study_id))
+    return ViewerRows(study, named, prediction, None if prediction is None else laid.told(connection, prediction))
+
+
+def viewer_data(files: Files, rows: ViewerRows) -> ViewerData | None:
+    """What the viewer shows of a study; None where it has no files. Raises RequestError 503 as `study_scans`."""
+    study_id, prediction = rows.study.id, rows.prediction
+    scans = volumes.study_scans(files, rows.study, rows.named)
     if not scans:
         return None
-    heat = heat_of(connection, service, prediction, scans) if prediction is not None else {}
+    heat = {} if prediction is None or rows.told is None else heat_of(files, prediction, rows.told, scans)
     found = prediction is not None and bool(prediction.answer.get("positive"))
     made = tuple(_scan(study_id, one, heat.get(one.name), scans, found) for one in scans)
     first = next(

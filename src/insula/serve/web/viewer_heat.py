@@ -8,12 +8,12 @@ from typing import Final
 from urllib.parse import quote
 
 import numpy as np
-from sqlalchemy import Connection
 
 from insula.core.recipe import Recipe
 from insula.infer import heatmap
 from insula.serve import laid, view
-from insula.serve.service import Service
+from insula.serve.laid import Told
+from insula.serve.store.files import Files
 from insula.serve.store.predictions import StoredPrediction
 from insula.serve.view import View
 from insula.serve.volumes import Scan
@@ -50,14 +50,11 @@ class Heat:
     placed: bool = True
 
 
-def heat_of(
-    connection: Connection, service: Service, prediction: StoredPrediction, scans: Sequence[Scan]
-) -> Mapping[str, Heat]:
-    """Scan's name → the heat in it."""
-    recipe = laid.recipe_of(connection, prediction)
+def heat_of(files: Files, prediction: StoredPrediction, told: Told, scans: Sequence[Scan]) -> Mapping[str, Heat]:
+    """Scan's name → the heat in it. told: what the records say of the prediction's heat."""
     named = {one.name: one for one in scans}
-    found = laid.matched(connection, service, prediction, scans)
-    return {name: _heat(prediction, one.role, one.view, named[name], recipe) for name, one in found.items()}
+    found = laid.matched(files, told, scans)
+    return {name: _heat(prediction, one.role, one.view, named[name], told.recipe) for name, one in found.items()}
 
 
 def _heat(prediction: StoredPrediction, role: str, seen: View, scan: Scan, recipe: Recipe | None) -> Heat:

@@ -92,12 +92,6 @@ async function submitted(form: HTMLFormElement, by: HTMLElement | null): Promise
   }
 }
 
-/** Whether a refusal is about headers that name another patient, and the reader says that it is one person. */
-export function isOnePerson(problem: Problem): boolean {
-  const question = text("Is it one person all the same? Then the scans are kept together.");
-  return problem.code === "another_patient" && window.confirm(`${problem.detail}\n\n${question}`);
-}
-
 /** Words that were typed into a form with `data-guard` and not sent are not left without a question. */
 function armGuard(): void {
   document.addEventListener("input", (event) => {

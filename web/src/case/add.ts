@@ -1,6 +1,7 @@
 // Scans of a further modality, sent with their progress; the service looks at all of them before it keeps any.
 
-import { isOnePerson, say, sayProblem } from "../forms";
+import { say, sayProblem } from "../forms";
+import { isOnePerson } from "../person";
 import { csrf, readProblem, text } from "../send";
 
 export function armAdd(): void {

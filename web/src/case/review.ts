@@ -36,7 +36,8 @@ export function armReview(): void {
     const box = event.target as HTMLInputElement;
     if (box.type !== "checkbox" || !box.checked) return;
     for (const other of box.closest("fieldset")!.querySelectorAll<HTMLInputElement>('input[type="checkbox"]'))
-      if (other !== box && (box.dataset["none"] !== undefined || other.dataset["none"] !== undefined)) other.checked = false;
+      if (other !== box && box.dataset["none"] === undefined && other.value === box.closest("fieldset")!.dataset["implied"]) other.checked = true;
+      else if (other !== box && (box.dataset["none"] !== undefined || other.dataset["none"] !== undefined)) other.checked = false;
   });
   form.addEventListener("input", update);
   form.addEventListener("change", update);

@@ -1,6 +1,6 @@
 // One case's request, with the progress of what is sent (which fetch does not tell), and its refusals by file.
 
-import { isOnePerson } from "../forms";
+import { isOnePerson } from "../person";
 import { csrf, type Problem, readProblem, Refused, renew, text } from "../send";
 
 export interface FileProblem extends Problem {

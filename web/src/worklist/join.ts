@@ -1,6 +1,7 @@
 // Several studies of one patient become one case: the oldest keeps its place and gets the files of the others.
 
-import { isOnePerson, say, sayProblem } from "../forms";
+import { say, sayProblem } from "../forms";
+import { isOnePerson } from "../person";
 import { ask, Refused, text } from "../send";
 
 export function armJoin(): void {

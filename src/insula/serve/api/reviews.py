@@ -115,7 +115,8 @@ def questions(connection: Connection, bundle_id: str | None) -> dict[str, Target
 def _labels(connection: Connection, asked: NewReview, bundle_id: str | None) -> tuple[str, ...] | None:
     """The labels that a target has: of the prediction's model, or of any that is registered; None where there is none.
 
-    Raises RequestError 422 for a target that is no question of theirs: such a review would count nowhere.
+    Raises RequestError 422 for a target that is no question of theirs: such a review would count nowhere; and for kinds
+    without the finding that each of them is.
     """
     targets = questions(connection, bundle_id)
     if not targets:  # people label from scratch where there is no model yet
@@ -125,6 +126,11 @@ def _labels(connection: Connection, asked: NewReview, bundle_id: str | None) -> 
             422, "bad_target", f"There is no question '{asked.target[:40]}'; choose of {', '.join(targets)}."
         )
     found = targets[asked.target]
+    kinds = {one.strip() for one in (asked.label or "").split(";")} - {"", NO_LABEL}
+    if found.any_of_the_others and kinds and found.positive not in kinds:
+        raise RequestError(
+            422, "bad_label", f"Where one of the kinds is there, '{found.positive}' is too; name it with them."
+        )
     return (*found.classes, NO_LABEL) if found.kind == "multilabel" else tuple(found.classes) or None
 
 

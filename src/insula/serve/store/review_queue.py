@@ -33,7 +33,7 @@ class After:
 
 
 def first(connection: Connection, visible: Visible, after: After | None = None, limit: int = 50) -> list[Waiting]:
-    """Predictions without any review, those of shadow models aside: the highest entropy first.
+    """The newest predictions of their studies that no review is of, shadow models aside: the highest entropy first.
 
     Rejected scans, which have no entropy, come last, newest first. after: the last row of the page before (`place`).
     Each project is asked by itself along its index and the answers are merged. Raises RequestError for a wrong limit.
@@ -62,7 +62,7 @@ def count(connection: Connection, visible: Visible, most: int) -> int:
     """How many predictions wait for a first reader, counted up to `most`, so that a long queue costs no more."""
     predictions, found = schema.predictions.c, 0
     for scope in _scopes(connection, visible):
-        where = [predictions.reviewed.is_(False), predictions.arm != "shadow", *scope]
+        where = [predictions.reviewed.is_(False), *_newest(), *scope]
         some = select(predictions.id).where(*where).limit(most - found).subquery()
         found += connection.execute(select(func.count()).select_from(some)).scalar_one()
         if found >= most:
@@ -98,12 +98,21 @@ def _asked(
 ) -> list[Waiting]:
     found: list[Waiting] = []
     for scope in _scopes(connection, visible):
-        conditions = [*where, *scope, schema.predictions.c.arm != "shadow"]
+        conditions = [*where, *scope, *_newest()]
         some = [] if after is not None and after.entropy is None else _unsure(connection, conditions, after, limit)
         found += some
         if len(some) < limit:
             found += _without(connection, conditions, after, limit - len(some))
     return sorted(found, key=lambda row: (row.entropy is None, -(row.entropy or 0.0), -row.seq))[:limit]
+
+
+def _newest() -> list[ColumnElement[bool]]:
+    """The answer that a study has now: shown to readers, and followed by no other such one."""
+    predictions, later = schema.predictions, schema.predictions.alias("later")
+    followed = exists().where(
+        later.c.study_id == predictions.c.study_id, later.c.seq > predictions.c.seq, later.c.arm != "shadow"
+    )
+    return [predictions.c.arm != "shadow", ~followed]
 
 
 def _scopes(connection: Connection, visible: Visible) -> list[list[ColumnElement[bool]]]:

@@ -39,12 +39,14 @@ class Question:
     """What a reader can answer. classes: none where any text may be given. several: whether labels stand together.
 
     agree: what agreeing means, where a prediction answers this question; None where there is nothing to agree with.
+    implied: the class that each other one implies, "" where there is none.
     """
 
     name: str
     classes: tuple[str, ...]
     several: bool
     agree: str | None = None
+    implied: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,7 @@ def _questions(connection: Connection, stored: StoredPrediction | None) -> Seque
             tuple(found[name].classes),
             found[name].kind == "multilabel",
             stored.label if stored is not None and name == own else None,
+            found[name].positive if found[name].any_of_the_others else "",
         )
         for name in names
     ]

@@ -7,7 +7,7 @@ FILES := pyproject.toml constraints.txt
 BUILT := src/insula/serve/web/built
 SCRIPTS := $(shell find web/src -name '*.ts')
 
-.PHONY: help demo test test-browser test-fast test-slow lint format bench bench-% clean web screens
+.PHONY: help demo test test-browser test-pacs test-fast test-slow lint format bench bench-% clean web screens
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -23,11 +23,15 @@ lint: .venv/.test
 	$(BIN)/lint-imports
 
 test-fast: .venv/.test  # one thread a process: two test processes on two cores would wait for each other's threads
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not browser" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not browser and not pacs" -n 2 --dist loadfile
 
 test-browser: .venv/.test $(BUILT)/main.js  ## The pages in a real browser: Debian's Chromium.
 	scripts/system-packages browser
 	$(BIN)/python -m pytest -m browser tests/browser
+
+test-pacs: .venv/.test  ## The node beside real peers: Orthanc and dcmtk, in a network of their own.
+	scripts/system-packages pacs
+	scripts/own-network $(BIN)/python -m pytest -m "pacs and not slow" tests/pacs
 
 test-slow: .venv/.test  ## Checks that take minutes: the whole demo among them.
 	$(BIN)/python -m pytest -m slow
@@ -98,7 +102,7 @@ $(BIN)/uv: | constraints.txt
 	@touch $@
 
 .venv/.bench: .venv/.test
-	$(INSTALL) --editable '.[train,explain,track,postgres,serve,summary,traces,slides,bias,pdf,cluster,s3,dev,bench]'
+	$(INSTALL) --editable '.[train,explain,track,postgres,serve,summary,traces,slides,bias,pdf,cluster,s3,pacs,dev,bench]'
 	@touch $@
 
 .venv/.test: $(FILES) | $(BIN)/uv
@@ -106,5 +110,5 @@ $(BIN)/uv: | constraints.txt
 	scripts/system-packages pdf
 	scripts/system-packages postgres
 	@echo "Installing Insula with everything that its tests need; later runs skip this"
-	$(INSTALL) --editable '.[train,explain,track,postgres,serve,summary,traces,slides,bias,pdf,cluster,s3,dev]'
+	$(INSTALL) --editable '.[train,explain,track,postgres,serve,summary,traces,slides,bias,pdf,cluster,s3,pacs,dev]'
 	@touch $@ .venv/.demo

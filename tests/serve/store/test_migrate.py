@@ -17,7 +17,7 @@ from insula.serve.store.connect import connect, reading, writing
 from insula.serve.store.errors import RecordsError
 
 pytestmark = pytest.mark.serve
-NEWEST = "0003"
+NEWEST = "0004"
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_records_of_a_newer_program_are_refused(none: Engine) -> None:
     with writing(none) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     for call in (migrate.upgrade, migrate.check):
-        with pytest.raises(RecordsError, match="migration 9999 and this program knows up to 0003"):
+        with pytest.raises(RecordsError, match="migration 9999 and this program knows up to 0004"):
             call(none)
     with pytest.raises(RecordsError, match="9999"):
         migrate.downgrade(none, "0001")

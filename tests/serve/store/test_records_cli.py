@@ -58,12 +58,12 @@ def entries(engine: Engine) -> list[tuple[str, str]]:
 
 def test_check_and_upgrade(engine: Engine) -> None:
     made_old.make(engine)
-    assert run("check", code=34) == {"found": "0001", "needed": "0003", "current": False}
+    assert run("check", code=34) == {"found": "0001", "needed": "0004", "current": False}
     with pytest.raises(RecordsError, match="run: insula records upgrade"):
         run("sweep", code=24)
-    assert run("upgrade") == {"before": "0001", "now": "0003"}
+    assert run("upgrade") == {"before": "0001", "now": "0004"}
     assert run("check")["current"]
-    assert run("upgrade")["before"] == "0003"
+    assert run("upgrade")["before"] == "0004"
 
 
 def test_a_patient_is_exported_and_erased_and_the_trail_tells(engine: Engine, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from insula.serve.store import schema
 _SHA256: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _LOCK: Final = 7_305_801_542_116_001  # any number of our own, the same in every replica
 _CHUNK: Final = 500
+_NAMING: Final = (schema.files, schema.artefacts, schema.pacs_instances, schema.pacs_objects)
 
 
 def hold_files(connection: Connection, alone: bool) -> None:
@@ -28,13 +29,11 @@ def hold_files(connection: Connection, alone: bool) -> None:
 
 
 def in_use(connection: Connection, hashes: Collection[str]) -> frozenset[str]:
-    """Those of the hashes that a study, an artefact or a job names."""
+    """Those of the hashes that a study, an artefact, a received or a made object, or a job names."""
     wanted = sorted(set(hashes))
     found: set[str] = set()
     for part in chunks(wanted):
-        named = union(
-            *(select(table.c.sha256).where(table.c.sha256.in_(part)) for table in (schema.files, schema.artefacts))
-        )
+        named = union(*(select(table.c.sha256).where(table.c.sha256.in_(part)) for table in _NAMING))
         found.update(connection.scalars(named))
     if set(wanted) - found:
         found |= _of_jobs(connection) & set(wanted)

@@ -1,0 +1,105 @@
+"""What becomes of a series that comes in: the first rule that fits it says which model, whose project, where to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from insula.core.errors import UsageError
+
+Object = Literal[
+    "report", "capture", "map", "region", "pdf"
+]  # SR, secondary capture, parametric map, segmentation, PDF
+_MOST_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class SeriesFacts:
+    """What rules look at, as the headers have it; nothing of it names a patient."""
+
+    source: str
+    modality: str
+    body_part: str = ""
+    study_description: str = ""
+    series_description: str = ""
+
+
+class When(BaseModel):
+    """Patterns with `*` and `?` that all have to fit, whatever the case of letters; "" fits only what is not said."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = "*"
+    modality: str = "*"
+    body_part: str = "*"
+    study_description: str = "*"
+    series_description: str = "*"
+
+
+class Rule(BaseModel):
+    """One rule. model: the name of a recipe whose active model predicts, "" to keep the study and predict nothing.
+
+    project: whose study it becomes. send: peers that get the answer. objects: as which DICOM objects. instances: so
+    many make the series whole at once, without waiting until it is quiet. pseudonymise: store under pseudonyms alone.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+    when: When = When()
+    project: Annotated[str, Field(min_length=1, max_length=120)]
+    model: str = ""
+    send: tuple[str, ...] = ()
+    objects: tuple[Object, ...] = ("report", "capture", "map")
+    instances: Annotated[int, Field(ge=1)] | None = None
+    uncertainty: bool = True
+    pseudonymise: bool = False
+
+
+class Rules(BaseModel):
+    """The file: `rules:` and a list of them, the first that fits counts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def pseudonymise(self) -> bool:
+        """Whether what no rule takes is stored under pseudonyms: where any rule asks for them."""
+        return any(rule.pseudonymise for rule in self.rules)
+
+    def first(self, facts: SeriesFacts) -> Rule | None:
+        """The rule of a series, None where none fits."""
+        return next((rule for rule in self.rules if fits(rule.when, facts)), None)
+
+
+def fits(when: When, facts: SeriesFacts) -> bool:
+    """Whether all patterns of a rule fit a series."""
+    return all(
+        fnmatchcase(getattr(facts, name).strip().lower(), str(pattern).strip().lower())
+        for name, pattern in when.model_dump().items()
+    )
+
+
+def read_rules(path: Path | None) -> Rules:
+    """The rules of a YAML file; none without a file. Raises UsageError for a file that is missing or holds none."""
+    if path is None:
+        return Rules()
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UsageError(f"'{path}' is longer than a megabyte; a file of rules is short.")
+        found: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        return Rules.model_validate(found)
+    except OSError as error:
+        raise UsageError(f"The rules '{path}' cannot be read ({error.strerror}); set INSULA_PACS_RULES.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"The rules '{path}' are no YAML; see docs/pacs.md for an example.") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(p) for p in first["loc"])
+        raise UsageError(f"The rules '{path}' are refused at '{place}': {first['msg']}; see docs/pacs.md.") from error

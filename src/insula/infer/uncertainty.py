@@ -7,7 +7,6 @@ from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit, stdtrit
 
 from insula.bundle.types import Bundle
 from insula.core.recipe_policy import Source
@@ -59,6 +58,8 @@ def interval(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], N
     m ± t(T − 1)·s·√(1 + 1/T), the prediction interval for one more observation of a normal sample. It holds what this
     source moves, and nothing of what all draws have in common.
     """
+    from scipy.special import expit, logit, stdtrit  # not needed to start a service
+
     x = logit(np.clip(probabilities, _LEAST, 1.0 - _LEAST))
     n = len(x)
     half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * x.std(axis=0, ddof=1) * np.sqrt(1.0 + 1.0 / n)

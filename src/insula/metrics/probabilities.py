@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, softmax
 
 from insula.core.errors import EvaluationError
 from insula.core.recipe_target import EXCLUSIVE, Kind
@@ -29,6 +28,8 @@ def from_logits(logits: ArrayLike, temperature: float, kind: Kind) -> NDArray[np
         raise EvaluationError(
             f"The temperature is {temperature}; it must be above 0: fit it again on validation cases."
         )
+    from scipy.special import expit, softmax  # not needed to start a service
+
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     result: NDArray[np.float64] = softmax(scaled, axis=-1) if exclusive(kind) else expit(scaled)
     return result

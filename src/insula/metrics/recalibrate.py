@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit
 
 from insula.core.errors import EvaluationError
 from insula.metrics.probabilities import Kind, exclusive
@@ -80,6 +79,8 @@ def fit(y: ArrayLike, p: ArrayLike, how: How, kind: Kind) -> Recalibration:
 
 def apply(recalibration: Recalibration, p: ArrayLike) -> Values:
     """Recalibrated probabilities (..., K); exclusive classes are scaled to sum to 1 again."""
+    from scipy.special import expit, logit  # here alone: most bundles are not recalibrated, and all are loaded
+
     chance = np.asarray(p, dtype=np.float64)
     if chance.shape[-1:] != (len(recalibration.classes),):
         raise EvaluationError(f"Probabilities {chance.shape} need {len(recalibration.classes)} columns, one a class.")
@@ -97,6 +98,8 @@ def apply(recalibration: Recalibration, p: ArrayLike) -> Values:
 
 
 def _line(y: NDArray[np.bool_], p: Values) -> tuple[float, ...]:
+    from scipy.special import logit
+
     x = logit(np.clip(p, _EDGE, 1 - _EDGE))
     if y.all() or not y.any() or len(y) < 3:
         return 0.0, 1.0

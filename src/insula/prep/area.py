@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from math import ceil
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 
 def shrink(planes: Iterable[NDArray[np.float32]], out: NDArray[np.float32]) -> None:
@@ -37,6 +40,8 @@ def shrink(planes: Iterable[NDArray[np.float32]], out: NDArray[np.float32]) -> N
 @lru_cache(maxsize=64)
 def weights(old: int, new: int) -> csr_matrix:
     """The matrix (new, old) whose row i averages over [i, i + 1)·old/new; every row sums to 1."""
+    from scipy.sparse import csr_matrix  # a third of a second, of which a start is spared
+
     ratio = old / new
     place, column, value = [0], [], []
     for i in range(new):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
+from importlib import import_module
+from typing import Final
 
 import uvicorn
 
 from insula.core.errors import UsageError
 from insula.serve.app import create_app
 from insula.serve.settings import Settings
+
+# what the first scan needs and the start does not: imported while nobody waits for it
+_SOON: Final = ("scipy.special", "scipy.sparse")
 
 
 class _Server(uvicorn.Server):
@@ -24,6 +30,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._ready()
+            threading.Thread(target=lambda: [import_module(name) for name in _SOON], daemon=True).start()
 
 
 def listen(settings: Settings, say: Callable[[str], None]) -> None:

@@ -17,10 +17,13 @@ from tests.client.live import series
 from tests.report import made_audit, made_report
 from tests.serve.api.made import PASSWORD
 from tests.serve.monitor.made_records import Made as Rows
+from tests.serve.pacs.made_arrived import arrived
 from tests.serve.training.made_run import made as run
 
 from insula.client.errors import JobFailedError
 from insula.report.record import described
+from insula.serve.jobs import queue
+from insula.serve.jobs.queue import Wanted
 from insula.serve.monitor import kept
 from insula.serve.service import Service
 from insula.serve.store import schema
@@ -73,9 +76,31 @@ def furnish(site: Site, folder: Path, runs: Path) -> Clinic:
     )
     first = _judged(site)
     watched(made.service, first, QUESTION, CLASSES)
+    _over_the_network(site, studies["accepted"], site.cases["ACCEPTED"].id)
     places = {"bundle_id": first, "other": added["bundle_id"], "run": RUN, "name": "reading"}
     places["prediction_id"] = site.cases["ACCEPTED"].id
     return Clinic(site, studies, {**places, "user_id": made.ids["reader"], "project_id": made.inside})
+
+
+def _over_the_network(site: Site, study: str, prediction: str) -> None:
+    """What came in over the network in every state, and an answer that one peer took and another did not."""
+    made, at = site.live.made, now()
+    told = {"code": "no_project", "message": "There is no project 'Hands', which the rules name."}
+    with writing(made.service.records) as connection:
+        arrived(connection, "1.2.840.1", project_id=made.inside, study_id=study, series=(28,))
+        arrived(connection, "1.2.840.2", "failed", project_id=made.inside, error=told)
+        arrived(connection, "1.2.840.3", "unrouted", description="Knee", series=(1, 2))
+        arrived(connection, "1.2.840.4", "receiving")
+        connection.execute(insert(schema.pacs_deliveries).values(prediction_id=prediction, peer="archive", objects=3))
+        for kind, payload, error in (
+            ("pacs_send", {"prediction": prediction, "peer": "his", "objects": ["report"]}, "'his' does not answer."),
+            ("pacs_pull", {"peer": "archive", "study_uid": "1.2.840.5"}, "'archive' knows no INSULA."),
+        ):
+            of = study if kind == "pacs_send" else None
+            queue.put(connection, Wanted(kind, payload, study_id=of, created_by=made.ids["admin"]), at)
+            job = queue.claim(connection, "made", [kind], at, timedelta(minutes=1))
+            assert job is not None
+            queue.fail(connection, job, {"code": "peer_unreachable", "message": error}, at, again=False)
 
 
 def _judged(site: Site) -> str:

@@ -48,8 +48,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A service whose bundle finds bright blood, with one worker."""
     folder = Path(tmp_path_factory.mktemp("site"))
     make(folder / "models" / "second", prior=3.0)
-    with opened(folder, make(folder / "bundle"), models=folder / "models", runs=folder / "runs") as found:
-        yield found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INSULA_PACS_PEERS", "archive=dicom://ARCHIVE@127.0.0.1:1 his=mllp://127.0.0.1:1")
+        with opened(folder, make(folder / "bundle"), models=folder / "models", runs=folder / "runs") as found:
+            yield found
 
 
 @pytest.fixture(scope="session")

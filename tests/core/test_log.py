@@ -1,4 +1,6 @@
 import json
+import logging
+import warnings
 
 import pytest
 import structlog
@@ -22,3 +24,14 @@ def test_standard_output_is_left_to_the_answer_of_a_verb(capsys: pytest.CaptureF
     said = capsys.readouterr()
     assert said.out == ""
     assert "something happened" in said.err
+
+
+def test_no_warning_of_the_dicom_reader_gets_to_standard_error() -> None:
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        log.hush()
+        for module in ("pydicom.charset", "insula.serve.pacs.heads"):
+            warnings.warn_explicit("Invalid value 'Doe^Jane'", UserWarning, f"{module}.py", 1, module)
+        warnings.warn_explicit("shown", UserWarning, "other.py", 1, "other")
+    assert [str(one.message) for one in seen] == ["shown"]
+    assert logging.getLogger("pydicom").handlers

@@ -43,6 +43,7 @@ VERBS = {
     "similar": ("insula.cli.similar:similar", "Find the stored cases that look most alike to the network."),
     "serve": ("insula.cli.serve:serve", "Serve a bundle over HTTP."),
     "worker": ("insula.cli.worker:worker", "Work on the jobs of a service that keeps records."),
+    "pacs": ("insula.cli.pacs:pacs", "Take scans from a PACS, ask it, and send results there."),
     "remote": ("insula.cli.remote:remote", "Use a service elsewhere: upload, predict, report, review."),
     "records": ("insula.cli.records:records", "Upgrade, sweep, export and erase the service's records."),
     "users": ("insula.cli.users:users", "Make and change the people of the service, and their API keys."),

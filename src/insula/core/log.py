@@ -9,12 +9,14 @@ import hashlib
 import logging
 import secrets
 import sys
+import warnings
 
 import structlog
 
 
 def configure(json_lines: bool = False, level: str = "INFO") -> None:
-    """Send all log events to standard error, as readable lines or as JSON."""
+    """Send all log events to standard error, as readable lines or as JSON, and nothing else: see `hush`."""
+    hush()
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
@@ -28,6 +30,12 @@ def configure(json_lines: bool = False, level: str = "INFO") -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=lambda *names: structlog.PrintLogger(sys.stderr),
     )
+
+
+def hush() -> None:
+    """Let no warning of the DICOM reader on standard error: they quote what stands in headers, names among it."""
+    logging.getLogger("pydicom").addHandler(logging.NullHandler())
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"(pydicom|insula)\b")
 
 
 def get(name: str) -> structlog.typing.FilteringBoundLogger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import warnings
@@ -128,15 +129,19 @@ class Header:
         return _MADE.get(self.sop_class, "")
 
 
-def load(path: Path, limits: Limits = LIMITS, pixels: bool = True, later: bool = False) -> Dataset:
+def load(
+    path: Path, limits: Limits = LIMITS, pixels: bool = True, later: bool = False, data: bytes | None = None
+) -> Dataset:
     """The parsed file, with or without its pixel bytes.
 
-    later: native pixels may stay in the file; the dataset fetches them when it is asked for them.
+    later: native pixels may stay in the file; the dataset fetches them when it is asked for them. data: the bytes of a
+    file that lies nowhere; `path` then only names it in messages.
     Raises ScanError for anything that is no DICOM picture, LimitError for a file that inflates or nests too far.
     """
-    file_size(path, limits)
+    if data is None:
+        file_size(path, limits)
     try:
-        with path.open("rb") as stream, warnings.catch_warnings():
+        with path.open("rb") if data is None else io.BytesIO(data) as stream, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings quote header values
             which: elements.Pixels = "later" if later and pixels else "now" if pixels else "never"
             dataset = elements.parse(stream, str(path), which, lambda packed: _inflated(packed, path.name, limits))

@@ -23,7 +23,7 @@ from insula.serve.monitor.rules import Alarm, Kind
 from insula.serve.service import Service
 from insula.serve.store import retention
 from insula.serve.store.connect import reading, writing
-from insula.serve.store.schema import idempotency, now, projects
+from insula.serve.store.schema import idempotency, now, projects, workitems
 from insula.serve.store.sweep import sweep
 from insula.serve.trail.keep import keep_head_if_due
 
@@ -31,6 +31,7 @@ EVERY: Final = 60.0  # seconds
 _MODELS: Final = timedelta(minutes=15)  # between two looks at drift and accuracy, which read thousands of rows
 _SELDOM: Final = timedelta(hours=24)
 _REPEATS: Final = timedelta(hours=24)  # for which the answers of repeated requests are kept
+_ENDED: Final = timedelta(days=30)  # for which a work item is shown after its end
 _UNNAMED: Final = timedelta(hours=24)  # after which a stored file that no record names is nobody's
 
 
@@ -128,6 +129,8 @@ class Chores:
         with writing(service.records) as connection:
             sweep(connection, service.files, at - _UNNAMED)
             connection.execute(idempotency.delete().where(idempotency.c.created_at < at - _REPEATS))
+            old = (workitems.c.state.in_(("COMPLETED", "CANCELED")), workitems.c.changed_at < at - _ENDED)
+            connection.execute(workitems.delete().where(*old))
 
     def _traffic(self, at: datetime) -> Traffic:
         """Requests of the last period."""

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 from fastapi import Depends, FastAPI, Request
 
-from insula.core.errors import InsulaError
-from insula.core.log import get
 from insula.serve import plain
 from insula.serve.api import (
     cohorts,
     jobs,
     models,
     monitor,
+    pacs,
+    pacs_send,
     people,
     pictures,
     predictions,
@@ -32,11 +31,13 @@ from insula.serve.api import trail as trail_api
 from insula.serve.api import training as training_api
 from insula.serve.api.guard import OPEN, Act, admits, check_routes, extra
 from insula.serve.api.openapi import describe
+from insula.serve.dicomweb import routes as dicomweb
 from insula.serve.models import choose
 from insula.serve.models.loaded import Loaded
+from insula.serve.models.registered import take_in
 from insula.serve.monitor import traces
 from insula.serve.service import Service
-from insula.serve.store.connect import reading, writing
+from insula.serve.store.connect import reading
 from insula.serve.watch import Watch
 from insula.serve.web import errors as page_errors
 from insula.serve.web import routes as web
@@ -52,7 +53,7 @@ def add_records(app: FastAPI, service: Service, stack: ExitStack) -> None:
     """
     app.state.service = service
     app.state.page_refusal = page_errors.refused
-    _take_in(service)
+    take_in(service)
     for router in (
         session.routes(service),
         people.user_routes(service),
@@ -72,10 +73,13 @@ def add_records(app: FastAPI, service: Service, stack: ExitStack) -> None:
         models.routes(service),
         training_api.routes(service),
         jobs.routes(service),
+        pacs.routes(service),
+        pacs_send.routes(service),
         trail_api.routes(service),
         monitor.routes(service),
         monitor.metrics_routes(service),
         _plain(service),
+        *dicomweb.routers(service),
         *web.routers(service),
     ):
         app.router.routes.extend(router.routes)  # each by itself, so that `check_routes` sees it as it is served
@@ -124,28 +128,3 @@ def _in_charge(service: Service) -> Loaded | None:
     first = service.pool.first()
     same = [one for one in serving if first is not None and active[one.bundle.id] == first.bundle.recipe.name]
     return same[0] if same else serving[0] if len(serving) == 1 else None
-
-
-def _take_in(service: Service) -> None:
-    """Register the bundle of the settings, and load what the register says is serving.
-
-    The first bundle of a name is put in charge, since whoever starts the service names it; a later one is a candidate
-    until an administrator promotes it.
-    """
-    for loaded in service.pool.all():
-        with writing(service.records) as connection:
-            model = choose.register(connection, loaded.bundle)
-            alone = all(one.state != "active" for one in choose.models(connection, model.name))
-            if model.state == "candidate" and alone:
-                choose.promote(connection, model.bundle_id)
-                service.tell(connection, "service", "model.state", model.bundle_id[:64], {"state": "active"})
-            elif model.state == "candidate":
-                get("serve").warning("model is a candidate", bundle=model.bundle_id)
-    here = {one.bundle.id for one in service.pool.all()}
-    with reading(service.records) as connection:
-        missing = [one for one in choose.in_state(connection, *choose.SERVING) if one.bundle_id not in here]
-    for one in missing:
-        try:
-            service.pool.add(Path(one.path))
-        except InsulaError as error:
-            get("serve").error("model not loaded", bundle=one.bundle_id, code=error.code)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
@@ -17,6 +16,7 @@ from insula.serve import volumes
 from insula.serve.faults import RequestError
 from insula.serve.jobs.predict_study import VIEW
 from insula.serve.models import choose
+from insula.serve.on_plane import heat_on_plane
 from insula.serve.shown import Shown
 from insula.serve.store import predictions, schema, studies
 from insula.serve.store.files import Files
@@ -70,23 +70,7 @@ def heat_on_slice(seen: View, class_index: int, shown: Shown, number: int) -> Fl
     It is that of the prepared slice nearest to this one; where none lies within half a slice of it, there is no heat.
     """
     height, width = shown.stored.shape[1:3]
-    nothing = np.zeros((height, width), np.float32)
-    to_prepared = np.linalg.inv(seen.affine) @ shown.affine  # voxel of the scan → place in the prepared slices
-    middle = to_prepared @ np.array([(width - 1) / 2, (height - 1) / 2, number, 1.0])
-    nearest = round(float(middle[2]))
-    reach = max(0.5, 0.5 * abs(float(to_prepared[2, 2])))
-    if nearest not in seen.numbers or abs(float(middle[2]) - nearest) > reach + 1e-6:
-        return nothing
-    cells = seen.heat[class_index, seen.numbers.index(nearest)]
-    down, across = (cells.shape[0] / seen.slices.shape[1], cells.shape[1] / seen.slices.shape[2])
-    to_cells = np.array([[across, 0.0, (across - 1) / 2], [0.0, down, (down - 1) / 2], [0.0, 0.0, 1.0]])
-    flat = to_prepared[np.ix_([0, 1], [0, 1])]
-    shift = to_prepared[:2, 2] * number + to_prepared[:2, 3]
-    matrix = to_cells @ np.array([[*flat[0], shift[0]], [*flat[1], shift[1]], [0.0, 0.0, 1.0]])
-    inside = _within(seen, flat, shift, (height, width))
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    moved = cv2.warpAffine(np.ascontiguousarray(cells), matrix[:2], (width, height), None, flags, cv2.BORDER_REPLICATE)
-    return np.where(inside, np.asarray(moved, np.float32), nothing)
+    return heat_on_plane(seen, class_index, shown.affine, (height, width), number)
 
 
 def _recipe_of(connection: Connection, prediction: StoredPrediction) -> Recipe | None:
@@ -154,14 +138,3 @@ def _fits(seen: View, scan: Scan) -> bool:
     cosine = abs(float(ahead @ normal) / float(np.linalg.norm(ahead) * np.linalg.norm(normal)))
     where = heights(seen, scan.affine)
     return cosine > 0.99 and float(where.min()) > -1.0 and float(where.max()) < scan.slices
-
-
-def _within(
-    seen: View, flat: NDArray[np.float64], shift: NDArray[np.float64], size: tuple[int, int]
-) -> NDArray[np.bool_]:
-    rows, columns = np.mgrid[: size[0], : size[1]]
-    across = flat[0, 0] * columns + flat[0, 1] * rows + shift[0]
-    down = flat[1, 0] * columns + flat[1, 1] * rows + shift[1]
-    high, wide = seen.slices.shape[1:3]
-    found: NDArray[np.bool_] = (across > -0.5) & (across < wide - 0.5) & (down > -0.5) & (down < high - 0.5)
-    return found

@@ -14,12 +14,14 @@ from insula.serve.models.loaded import LIMITS
 from insula.serve.store.studies import SORTED
 
 
-def scans_of(files: Mapping[str, Sequence[Path]], recipe: Recipe, series: Mapping[str, int]) -> dict[str, list[Path]]:
+def scans_of(
+    files: Mapping[str, Sequence[Path]], recipe: Recipe, series: Mapping[str, int | str]
+) -> dict[str, list[Path]]:
     """The files of each of a model's inputs, out of those of a study by their roles.
 
     Files under one of the model's roles (`ct`, `ct.2`) are that scan; others are passed over. Those under `scan`, and
     under `scan.2` …, are told apart by the modality in their headers; without headers each role's are one scan of the
-    model's one input. series: by role, the number of the DICOM series to take where there are several. Raises
+    model's one input. series: by role, the number or UID of the DICOM series to take where there are several. Raises
     RequestError 422 where that is left open, or the model's inputs are not there.
     """
     found: dict[str, list[Path]] = {}
@@ -44,7 +46,7 @@ def _none(recipe: Recipe) -> NoReturn:
     raise RequestError(422, "no_scan", f"The study has no scan for this model, which takes {taken}; add one.")
 
 
-def _one(paths: list[Path], role: str, section: Input, series: Mapping[str, int]) -> list[Path]:
+def _one(paths: list[Path], role: str, section: Input, series: Mapping[str, int | str]) -> list[Path]:
     """The files of one scan out of those of a role."""
     if len(paths) == 1 or {sniff(path) for path in paths} != {"dicom"}:
         return paths

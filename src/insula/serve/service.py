@@ -16,6 +16,7 @@ from insula.serve.models.pool import Pool
 from insula.serve.monitor.metrics import Meter, meter
 from insula.serve.monitor.settings import MonitorSettings, read_monitor_settings
 from insula.serve.narrative.model import Endpoint, endpoint_of
+from insula.serve.pacs.settings import PacsSettings, read_pacs_settings
 from insula.serve.people.authenticate import authenticate, authenticate_again
 from insula.serve.people.caller import Caller
 from insula.serve.people.credentials import facts_of
@@ -32,7 +33,10 @@ from insula.serve.trail.keys import trail_key
 
 @dataclass(frozen=True, eq=False)
 class Service:
-    """Everything that a running service holds on to. key: the secret of the trail. endpoint: of a language model."""
+    """Everything that a running service holds on to. key: the secret of the trail. endpoint: of a language model.
+
+    pacs: the other machines of the hospital, as far as this process is told of them.
+    """
 
     settings: Settings
     people: PeopleSettings
@@ -45,6 +49,7 @@ class Service:
     verifier: Verifier
     key: bytes
     meter: Meter
+    pacs: PacsSettings
     endpoint: Endpoint | None = None
 
     def tell(
@@ -81,6 +86,7 @@ def check_records(settings: Settings) -> None:
     trail_key(settings)
     read_people_settings(settings.host)
     read_monitor_settings()
+    read_pacs_settings()
     endpoint_of(settings)
 
 
@@ -109,5 +115,6 @@ def open_service(settings: Settings, pool: Pool, line: Line, limit: ClientLimit)
         Verifier(people.issuers),
         key,
         meter(()),
+        read_pacs_settings(),
         endpoint_of(settings),
     )

@@ -33,6 +33,7 @@ def labels(records: Engine) -> dict[str, set[str]]:
     metrics.set_accuracy(meter, "tiny", Figure(0.9, (0.8, 0.95), "", 40, 40, 36))
     with writing(records) as connection:
         connection.execute(insert(jobs).values(kind="predict", state="waiting"))
+        connection.execute(insert(jobs).values(kind="pacs_send", state="waiting"))
         connection.execute(insert(alerts).values(kind="drift", message="m"))
         text = metrics.exposition(meter, connection)
     return {name: {label for label, _ in found} for name, found in samples(text)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, String, cast, insert, select
-from tests.serve.store.made_records import files_at, predicted, project, put, study, user
+from tests.serve.store.made_records import came, files_at, predicted, project, put, study, user
 
 from insula.serve.faults import RequestError
 from insula.serve.jobs import queue
@@ -32,6 +32,7 @@ def lay(connection: Connection, files: Files, project_id: str, reader: str, key:
     studies.add_files(connection, files, one, "ct", [*scans, ("shared.dcm", put(files, b"the same in both"))])
     of = predicted(connection, one)
     predictions.add_artefact(connection, files, of, "map", "ct", put(files, f"map {key}".encode()), "image/png")
+    came(connection, files, one, of, key, scans[0][1])
     reviews.write(connection, one, reader, reviews.Said("answer", "agree", "Ada", comment=f"of {key}"), of)
     connection.execute(insert(schema.glass).values(user_id=reader, study_id=one, reason="night", ends_at=T))
     archive = put(files, f"zip {key}".encode())
@@ -62,8 +63,9 @@ def test_an_erased_patient_is_nowhere_and_another_is_whole(records: Engine, tmp_
         told = erase_patient(connection, files, patient)
     forget(records)
     assert told.rows == {"patients": 1, "studies": 1, "predictions": 1, "files": 3, "artefacts": 1, "reviews": 1,
-                         "jobs": 2, "glass": 1, "idempotency": 2}  # fmt: skip
-    assert (told.stored, told.kept) == (4, 1)
+                         "jobs": 3, "glass": 1, "idempotency": 2, "pacs_studies": 1, "pacs_series": 1,
+                         "pacs_instances": 2, "pacs_objects": 1, "pacs_deliveries": 1, "workitems": 2}  # fmt: skip
+    assert (told.stored, told.kept) == (6, 1)
     with writing(records) as connection:
         assert rows(connection) == before
         assert {one.sha256 for one in files.all()} == stored
@@ -110,7 +112,7 @@ def test_what_cannot_be_erased_whole_is_still_there(
             erase_patient(connection, files, patient)
     with writing(records) as connection:
         assert rows(connection) == before
-        assert erase_patient(connection, files, patient).stored == 5
+        assert erase_patient(connection, files, patient).stored == 7
 
 
 def test_a_patient_comes_out_as_a_zip_with_everything(records: Engine, tmp_path: Path) -> None:
@@ -120,8 +122,11 @@ def test_a_patient_comes_out_as_a_zip_with_everything(records: Engine, tmp_path:
         lay(connection, files, a, reader, "OTHER-1")
         patient = lay(connection, files, a, reader, "MINE-2", NAME)
         counts = export_patient(connection, files, patient, tmp_path / "out.zip")
-    assert {name: count for name, count in counts.items() if count != 1} == {"files": 3}
-    assert set(counts) == {"patients", "studies", "predictions", "files", "artefacts", "reviews", "jobs", "glass"}
+    several = {"files": 3, "pacs_instances": 2, "workitems": 2}
+    assert {name: count for name, count in counts.items() if count != 1} == several
+    assert set(counts) == {"patients", "studies", "predictions", "files", "artefacts", "reviews", "jobs", "glass",
+                           "pacs_studies", "pacs_series", "pacs_instances", "pacs_objects", "pacs_deliveries",
+                           "workitems"}  # fmt: skip
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert archive.testzip() is None
         record = json.loads(archive.read("record.json"))
@@ -133,7 +138,11 @@ def test_a_patient_comes_out_as_a_zip_with_everything(records: Engine, tmp_path:
             "shared.dcm": b"the same in both",
         }
         assert archive.read(record["artefacts"][0]["path"]) == b"map MINE-2"
-        assert len(archive.namelist()) == 5
+        assert archive.read(record["pacs_objects"][0]["path"]) == b"report MINE-2"
+        first, second = record["pacs_instances"]
+        assert first["path"] == record["files"][0]["path"], "the same bytes are in it once"
+        assert archive.read(second["path"]) == b"scout MINE-2"
+        assert len(archive.namelist()) == 7
         assert "OTHER-1" not in archive.read("record.json").decode()
 
 

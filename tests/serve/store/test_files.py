@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -180,3 +181,26 @@ def test_a_file_is_moved_to_its_place_and_never_written_there(tmp_path: Path, mo
     monkeypatch.setattr(os, "fsync", flushed)
     files.put(io.BytesIO(BYTES), len(BYTES))
     assert seen == [NAME]
+
+
+def test_a_file_that_comes_in_pieces_is_there_once_it_is_settled(tmp_path: Path) -> None:
+    files = open_files(str(tmp_path / "files"))
+    files.prepare()
+    with files.begin() as begun:
+        for part in (b"one ", memoryview(b"two "), bytearray(b"three")):
+            assert begun.write(part) == len(part)
+        begun.flush()
+        assert (begun.path.read_bytes(), begun.size) == (b"one two three", 13)
+        assert list(files.all()) == []
+        stored = begun.settle()
+    assert stored == files.put(io.BytesIO(b"one two three"), 100)
+    assert files.get(stored.sha256) == b"one two three"
+    with files.begin() as begun:
+        begun.write(b"never settled")
+    assert [one.sha256 for one in files.all()] == [stored.sha256]
+    assert list((tmp_path / "files" / "unfinished").iterdir()) == []
+
+
+def test_the_room_that_is_left_is_told(tmp_path: Path) -> None:
+    files = open_files(str(tmp_path / "files"))
+    assert 0 < files.free() <= shutil.disk_usage(tmp_path).total

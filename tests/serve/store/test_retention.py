@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, func, select, update
-from tests.serve.store.made_records import files_at, predicted, project, put, study, user
+from tests.serve.store.made_records import came, files_at, predicted, project, put, study, user
 
 from insula.serve.faults import RequestError
 from insula.serve.store import predictions, retention, reviews, schema, studies
@@ -141,3 +141,36 @@ def test_without_rules_everything_stays(records: Engine, tmp_path: Path) -> None
                 retention.set_rules(connection, a, rules)
         with pytest.raises(RequestError, match="no such project"):
             retention.set_rules(connection, "none", Rules(3))
+
+
+def test_what_came_over_the_network_and_was_made_for_it_goes_with_the_files(records: Engine, tmp_path: Path) -> None:
+    files = files_at(tmp_path)
+    with writing(records) as connection:
+        a = project(connection)
+        old = lay(connection, files, a, "O", 40)
+        scan, of = old["scan"], old["prediction"]
+        assert isinstance(scan, Stored)
+        came(connection, files, str(old["study"]), str(of), "O", scan)
+        connection.execute(update(schema.pacs_objects).values(created_at=NOW - timedelta(days=40)))
+        retention.set_rules(connection, a, Rules(files_days=30))
+        assert retention.due(connection, a, NOW) == Gone(files=1, artefacts=2)
+        assert retention.apply(connection, files, a, NOW) == Gone(files=1, artefacts=2, stored=3)
+        assert not has(files, scan)
+        assert count(connection, "pacs_objects") == 0
+        assert count(connection, "pacs_instances") == 1, "what was no file of the study is not the project's to delete"
+        assert count(connection, "predictions") == 1
+
+
+def test_what_was_made_of_a_prediction_goes_with_it(records: Engine, tmp_path: Path) -> None:
+    files = files_at(tmp_path)
+    with writing(records) as connection:
+        a = project(connection)
+        old = lay(connection, files, a, "O", 40)
+        assert isinstance(old["scan"], Stored)
+        came(connection, files, str(old["study"]), str(old["prediction"]), "O", old["scan"])
+        (report,) = connection.scalars(select(schema.pacs_objects.c.sha256))
+        retention.set_rules(connection, a, Rules(predictions_days=30))
+        retention.apply(connection, files, a, NOW)
+        assert count(connection, "pacs_objects") == count(connection, "pacs_deliveries") == 0
+        assert not files.has(report)
+        assert has(files, old["scan"])

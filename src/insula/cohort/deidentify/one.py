@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -76,15 +76,29 @@ class _QuarantineError(Exception):
 
 def process(path: Path, key: Key, policy: Policy) -> Outcome:
     """Clean one file. Nothing is raised for a file that cannot be cleaned: it is quarantined, with a reason."""
-    tally = Tally()
-    kind = ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's and Pillow's warnings quote values
             kind = _kind(path)
-            if not kind:
-                return Outcome("left out", "unknown", "no scan by its content")
-            return _clean(path, kind, key, policy, tally)
+    except MemoryError:
+        return Outcome("quarantined", "unknown", "needs more memory than there is")
+    except Exception as error:  # noqa: BLE001 - as in _guarded
+        return Outcome("quarantined", "unknown", f"cannot be cleaned ({type(error).__name__})")
+    if not kind:
+        return Outcome("left out", "unknown", "no scan by its content")
+    return _guarded(kind, lambda tally: _clean(path, kind, key, policy, tally))
+
+
+def process_dicom(data: bytes, key: Key, policy: Policy) -> Outcome:
+    """As `process`, of the bytes of a DICOM file that lies nowhere."""
+    return _guarded("dicom", lambda tally: _dicom(Path("object"), key, policy, tally, data))
+
+
+def _guarded(kind: str, work: Callable[[Tally], Outcome]) -> Outcome:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's and Pillow's warnings quote values
+            return work(Tally())
     except _QuarantineError as error:
         return Outcome("quarantined", kind, str(error))
     except find_text.TooManyLinesError:
@@ -92,13 +106,11 @@ def process(path: Path, key: Key, policy: Policy) -> Outcome:
     except LimitError:
         return Outcome("quarantined", kind, "asks for more memory, depth or time than a file may have")
     except InsulaError:
-        return Outcome(
-            "quarantined", kind or "unknown", "cannot be read without doubt: damaged, or of a form not known"
-        )
+        return Outcome("quarantined", kind, "cannot be read without doubt: damaged, or of a form not known")
     except MemoryError:
         return Outcome("quarantined", kind, "needs more memory than there is")
     except Exception as error:  # noqa: BLE001 - a file that one library chokes on must not stop the others, nor be copied
-        return Outcome("quarantined", kind or "unknown", f"cannot be cleaned ({type(error).__name__})")
+        return Outcome("quarantined", kind, f"cannot be cleaned ({type(error).__name__})")
 
 
 def identifiers(path: Path) -> tuple[str, tuple[str, ...]]:
@@ -169,8 +181,8 @@ def _picture(path: Path, kind: str, policy: Policy, tally: Tally) -> Outcome:
     )
 
 
-def _dicom(path: Path, key: Key, policy: Policy, tally: Tally) -> Outcome:
-    dataset = header.load(path)
+def _dicom(path: Path, key: Key, policy: Policy, tally: Tally, data: bytes | None = None) -> Outcome:
+    dataset = header.load(path, data=data)
     facts = header.facts(dataset, path)
     if facts.aside == header.INDEX:
         return Outcome("left out", "dicom", _INDEX)

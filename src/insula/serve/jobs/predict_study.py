@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from insula.infer import heatmap
 from insula.serve import similar, view
 from insula.serve.faults import RequestError
+from insula.serve.jobs import queue
 from insula.serve.jobs.queue import Job
 from insula.serve.jobs.worker import Cancelled, GivenUpError, Handler, Progress, Write
 from insula.serve.models.choose import SHADOW
@@ -24,6 +25,7 @@ from insula.serve.models.pool import Pool
 from insula.serve.monitor import metrics
 from insula.serve.monitor.kept import monitored
 from insula.serve.monitor.traces import span
+from insula.serve.pacs import outbox
 from insula.serve.people import user
 from insula.serve.scans_of import scans_of
 from insula.serve.service import Service
@@ -31,6 +33,7 @@ from insula.serve.store import predictions, studies
 from insula.serve.store.connect import reading
 from insula.serve.store.files import Stored
 from insula.serve.store.predictions import Made
+from insula.serve.store.schema import now
 from insula.serve.upload import mend
 
 KIND: Final = "predict"
@@ -57,9 +60,12 @@ class _Predicted:
 
 
 def payload(
-    arms: Sequence[Arm], series: Mapping[str, int], attributes: Mapping[str, str], spread: bool
+    arms: Sequence[Arm], series: Mapping[str, int] | Mapping[str, str], attributes: Mapping[str, str], spread: bool
 ) -> dict[str, Any]:
-    """What the job is told."""
+    """What the job is told. series: by role, the number or the UID of the one to take.
+
+    To this may be added `send`, what is to be sent where (`pacs.outbox`).
+    """
     return {
         "arms": [[one.bundle_id, one.name, one.arm] for one in arms],
         "series": dict(series),
@@ -176,4 +182,6 @@ def _store(service: Service, connection: Connection, job: Job, done: Sequence[_P
         actor = user.find(connection, job.created_by).name
     shown = next((name for arm, name in made.items() if arm != SHADOW), "")
     service.tell(connection, actor, "prediction.create", shown, {"study": job.study_id, "job": job.id})
+    for wanted in outbox.of_prediction(job.payload, shown, str(job.study_id), job.project_id) if shown else ():
+        queue.put(connection, wanted, now())
     return {"prediction": shown}

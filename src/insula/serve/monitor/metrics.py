@@ -19,6 +19,7 @@ from sqlalchemy import Connection, func, select
 from insula import __version__
 from insula.metrics.intervals import Figure
 from insula.serve.monitor.drift import Channel
+from insula.serve.pacs import state as pacs
 from insula.serve.store.schema import alerts, jobs
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -65,6 +66,9 @@ class Meter:
     drift_found: Gauge
     drift_cases: Gauge
     accuracy: Gauge
+    pacs_studies: Gauge
+    pacs_jobs: Gauge
+    pacs_backlog: Gauge
     known: dict[str, set[str]] = field(default_factory=dict)
 
 
@@ -108,6 +112,9 @@ def meter(routes: Collection[str]) -> Meter:
         drift_found=gauge("insula_drift_found", "1 where drift was found.", "model", "channel"),
         drift_cases=gauge("insula_drift_cases", "Patients watched for drift.", "model", "channel"),
         accuracy=gauge("insula_review_accuracy", "Accuracy on reviewed patients.", "model", "bound"),
+        pacs_studies=gauge("insula_pacs_studies", "Received studies that somebody or something waits for.", "state"),
+        pacs_jobs=gauge("insula_pacs_jobs", "Jobs of the PACS node that are not done.", "kind", "state"),
+        pacs_backlog=gauge("insula_pacs_backlog", "Received studies that wait for an answer."),
     )
 
 
@@ -183,7 +190,18 @@ def exposition(meter: Meter, connection: Connection | None = None) -> bytes:
             gauge.clear()
             for name, count in connection.execute(query):
                 gauge.labels(_word(meter, label, name)).set(count)
+        _set_pacs(meter, connection)
     return generate_latest(meter.registry)
+
+
+def _set_pacs(meter: Meter, connection: Connection) -> None:
+    for state, count in pacs.counts(connection).items():
+        meter.pacs_studies.labels(state).set(count)
+    meter.pacs_jobs.clear()
+    for kind, states in pacs.jobs(connection).items():
+        for state, count in states.items():
+            meter.pacs_jobs.labels(_word(meter, "kind", kind), state).set(count)
+    meter.pacs_backlog.set(pacs.backlog(connection))
 
 
 def _word(meter: Meter, label: str, value: str) -> str:

@@ -52,11 +52,11 @@ def parse(text: str) -> dict[str, Peer]:
     and for a web, HL7 or FHIR address beyond this machine without encryption.
     """
     found: dict[str, Peer] = {}
-    for part in text.replace(",", " ").split():
+    for number, part in enumerate(text.replace(",", " ").split(), start=1):
         name, mark, address = part.partition("=")
         if not mark or not _NAME.fullmatch(name):
             raise UsageError(
-                f"INSULA_PACS_PEERS holds '{name[:40]}', and a peer is NAME=ADDRESS with a name of small letters, "
+                f"Entry {number} of INSULA_PACS_PEERS is no peer; write NAME=ADDRESS with a name of small letters, "
                 "digits, '-' and '_', as archive=dicom://ARCHIVE@pacs.example:104."
             )
         if name in found:

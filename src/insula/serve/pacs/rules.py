@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from insula.core.errors import UsageError
+from insula.report.dicom.result import Object
+from insula.serve.pacs.settings import PacsSettings, find_peer
 
-Object = Literal[
-    "report", "capture", "map", "region", "pdf"
-]  # SR, secondary capture, parametric map, segmentation, PDF
 _MOST_BYTES: Final = 1 << 20
 
 
@@ -103,3 +102,19 @@ def read_rules(path: Path | None) -> Rules:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(p) for p in first["loc"])
         raise UsageError(f"The rules '{path}' are refused at '{place}': {first['msg']}; see docs/pacs.md.") from error
+
+
+def check_rules(rules: Rules, settings: PacsSettings) -> None:
+    """Refuse rules that send to peers which are not set, and two of one name. Raises UsageError."""
+    names = [rule.name for rule in rules.rules]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"Two rules are called '{twice}'; give each a name of its own.")
+    for rule in rules.rules:
+        for peer in rule.send:
+            try:
+                find_peer(settings, peer)
+            except UsageError as error:
+                raise UsageError(f"The rule '{rule.name}' sends to a peer that is not set: {error}") from error
+        if rule.send and not rule.model:
+            raise UsageError(f"The rule '{rule.name}' names no model, so it has nothing to send; leave 'send' out.")

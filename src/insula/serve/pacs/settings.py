@@ -27,9 +27,10 @@ class PacsSettings(BaseSettings):
     (who then have to show one) and of peers. peers: other machines, see `peers.parse`. rules: the YAML file that says
     what becomes of a study, see `rules`. quiet_seconds: after the last instance, until a study counts as whole.
     most_associations: at a time. most_waiting: studies that wait for an answer, and least_free_mb: free disk, beyond
-    which associations are refused. max_instance_mb: of one object. keep_unrouted_days: how long a study is kept that no
-    rule takes. identity_key: seals who a pseudonymised patient was; whoever has it can tell. orthanc: name of the peer
-    whose changes are watched, workitems: of the one whose work items are taken (UPS-RS), "" for none.
+    which associations are refused. max_instance_mb: of one object. keep_unrouted_days: how long is kept what no rule
+    takes or what could not be taken. identity_key: seals who a pseudonymised patient was; whoever has it can tell.
+    orthanc: name of the peer whose changes are watched, workitems: of the one whose work items are taken (UPS-RS), ""
+    for none.
     """
 
     model_config = SettingsConfigDict(env_prefix="INSULA_PACS_", extra="ignore", frozen=True)
@@ -103,8 +104,13 @@ def check(settings: PacsSettings) -> None:
             raise UsageError(f"'{title[:20]}' is no AE title; it has 1 to 16 printable characters and no backslash.")
     if (settings.tls_cert is None) != (settings.tls_key is None):
         raise UsageError("TLS needs both INSULA_PACS_TLS_CERT and INSULA_PACS_TLS_KEY; set the one that is missing.")
-    for name in filter(None, (settings.orthanc, settings.workitems)):
-        find_peer(settings, name)
+    for setting in ("orthanc", "workitems"):
+        name = str(getattr(settings, setting))
+        if name and find_peer(settings, name).kind != "web":
+            raise UsageError(
+                f"INSULA_PACS_{setting.upper()} names '{name[:32]}', which is no web server; give "
+                "INSULA_PACS_PEERS its address as http://… or https://…."
+            )
     if settings.identity_key is not None and len(settings.identity_key.get_secret_value()) < _SHORTEST:
         raise UsageError(
             f"INSULA_PACS_IDENTITY_KEY is shorter than {_SHORTEST} characters; make one with: "

@@ -26,6 +26,8 @@ Permission = Literal[
     "project.manage",
     "trail.read",
     "monitor.read",
+    "pacs.read",  # what came in over the network, and what a PACS has
+    "pacs.move",  # fetch a study from a PACS, send a result to one, try again what failed
 ]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
@@ -47,7 +49,7 @@ _READER: Final[frozenset[Permission]] = frozenset(
 )
 GRANTED: Final[Mapping[Role, frozenset[Permission]]] = {
     "reader": _READER,
-    "reviewer": _READER | {"review.write", "cohort.export"},
+    "reviewer": _READER | {"review.write", "cohort.export", "pacs.read", "pacs.move"},
     "admin": frozenset(PERMISSIONS),
     "auditor": frozenset({"trail.read", "monitor.read", "model.read", "key.own"}),
 }

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Engine, Select, delete, select
+from sqlalchemy import Connection, Engine, Select, delete, select
 
-from insula.serve.store import schema
+from insula.serve.store import came, schema
+from insula.serve.store.came import rows_in
 from insula.serve.store.files import Files
 from insula.serve.store.in_use import hold_files, in_use, named_in, text_of
 from insula.serve.store.patients import not_found
+
+_STORED: Final = ("files", "artefacts", "pacs_instances", "pacs_objects")  # tables of which each row names a file
+_UNNAMED: Final = ("pacs_series", "pacs_instances")  # tables whose ids stand in no job
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,15 @@ def erase_patient(connection: Connection, files: Files, patient_id: str) -> Eras
         for row in connection.execute(select(schema.idempotency))
         if _holds((row.body,), ids | named)
     ]
-    hashes = {str(row["sha256"]) for name in ("files", "artefacts") for row in held[name]}
+    hashes = {str(row["sha256"]) for name in _STORED for row in held[name]}
     hashes |= {name for row in jobs for name in named_in(row[1:])}
     kept_answers = schema.idempotency.c
     for caller, key in answers:
         connection.execute(delete(schema.idempotency).where(kept_answers.caller == caller, kept_answers.key == key))
     for job in jobs:
         connection.execute(delete(schema.jobs).where(schema.jobs.c.id == job.id))
+    for item in held["workitems"]:
+        connection.execute(delete(schema.workitems).where(schema.workitems.c.id == item["id"]))
     connection.execute(delete(schema.patients).where(schema.patients.c.id == patient_id))  # the rest hangs on it
     used = in_use(connection, hashes)
     stored = sum(files.delete(name) for name in sorted(hashes - used))
@@ -87,8 +93,12 @@ def export_patient(connection: Connection, files: Files, patient_id: str, target
     try:
         target.touch(0o600, exist_ok=False)  # all of a patient: for its owner alone
         with target.open("wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            there: dict[str, str] = {}
             for kind, row in _stored_rows(held):
-                row["path"] = f"{kind}/{row['seq']:08d}-{row['role'] or row.get('kind', '')}"
+                said = row.get("role") or row.get("kind", "")
+                row["path"] = there.setdefault(row["sha256"], f"{kind}/{row['seq']:08d}{'-' if said else ''}{said}")
+                if row["path"] in archive.NameToInfo:  # the object that came is the study's file
+                    continue
                 with files.open(row["sha256"]) as source, archive.open(row["path"], "w", force_zip64=True) as inside:
                     shutil.copyfileobj(source, inside, 1 << 20)
             content = json.dumps(held, ensure_ascii=False, indent=2, default=_plain)
@@ -101,33 +111,36 @@ def export_patient(connection: Connection, files: Files, patient_id: str, target
 
 def _held(connection: Connection, patient_id: str) -> dict[str, list[dict[str, Any]]]:
     """All rows about a patient, by table."""
-    patients = _rows(connection, schema.patients.c.id, [patient_id])
+    patients = rows_in(connection, schema.patients.c.id, [patient_id])
     if not patients:
         raise not_found("patient")
-    studies = _rows(connection, schema.studies.c.patient_id, [patient_id])
+    studies = rows_in(connection, schema.studies.c.patient_id, [patient_id])
     ids = [row["id"] for row in studies]
-    predictions = _rows(connection, schema.predictions.c.study_id, ids)
+    predictions = rows_in(connection, schema.predictions.c.study_id, ids)
     held = {"patients": patients, "studies": studies, "predictions": predictions}
     held |= {
-        table.name: _rows(connection, table.c.study_id, ids)
+        table.name: rows_in(connection, table.c.study_id, ids)
         for table in (schema.files, schema.reviews, schema.jobs, schema.glass)
     }
     of_these = [row["id"] for row in predictions]
-    return held | {"artefacts": _rows(connection, schema.artefacts.c.prediction_id, of_these)}
-
-
-def _rows(connection: Connection, column: Column[Any], values: Sequence[str]) -> list[dict[str, Any]]:
-    statement = select(column.table).where(column.in_(values)).order_by(column.table.c.seq)
-    return [dict(row._mapping) for row in connection.execute(statement)]
+    held |= {
+        table.name: rows_in(connection, table.c.prediction_id, of_these)
+        for table in (schema.artefacts, schema.pacs_objects, schema.pacs_deliveries)
+    }
+    held |= came.received(connection, ids)
+    uids = [row["study_uid"] for row in held["pacs_studies"]]
+    items = came.workitems(connection, patients[0]["project_id"], patients[0]["key"], uids)
+    return held | {"workitems": items}
 
 
 def _stored_rows(held: Mapping[str, list[dict[str, Any]]]) -> Iterable[tuple[str, dict[str, Any]]]:
-    return [(name, row) for name in ("files", "artefacts") for row in held[name]]
+    return [(name, row) for name in _STORED for row in held[name]]
 
 
 def _words(held: Mapping[str, list[dict[str, Any]]]) -> tuple[set[str], set[str]]:
-    """What a JSON text about the patient would hold, as JSON strings: ids of rows; key and name."""
-    ids = {str(row["id"]) for rows in held.values() for row in rows}
+    """What a JSON text about the patient would hold, as JSON strings: ids of rows, UIDs of studies; key and name."""
+    ids = {str(row["id"]) for table, rows in held.items() if table not in _UNNAMED for row in rows}
+    ids |= {str(row["study_uid"]) for row in held["pacs_studies"]}
     named = {str(row[name]) for row in held["patients"] for name in ("key", "name") if row[name]}
     return {json.dumps(one) for one in ids}, {json.dumps(one, ensure_ascii=False) for one in named}
 

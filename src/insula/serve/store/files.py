@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -53,6 +54,30 @@ class Found:
     changed: datetime
 
 
+class Begun:
+    """A file that is being written. size: its bytes so far; path: where they lie until then."""
+
+    def __init__(self, files: Files, spool: IO[bytes], path: Path) -> None:
+        self._files, self._spool, self.path = files, spool, path
+        self._digest, self.size = hashlib.sha256(), 0
+
+    def write(self, block: bytes | bytearray | memoryview) -> int:
+        """Add bytes at the end; how many."""
+        self.size += len(block)
+        self._digest.update(block)
+        return self._spool.write(block)
+
+    def flush(self) -> None:
+        """Let what was written be seen at `path`."""
+        self._spool.flush()
+
+    def settle(self) -> Stored:
+        """Store what was written: it is there whole, and on the disk, when this returns."""
+        stored = Stored(self._digest.hexdigest(), self.size)
+        self._files.settle(self._spool, self.path, stored.sha256)
+        return stored
+
+
 class Files:
     """A file store. `system` is fsspec's, `root` the folder or bucket within it."""
 
@@ -70,11 +95,32 @@ class Files:
         """
         with self._spooled() as (spool, written):
             stored = _copy(stream, spool, most_bytes)
-            spool.flush()
-            if self._local:
-                os.fsync(spool.fileno())
-            self._settle(written, self._place(stored.sha256))
+            self.settle(spool, written, stored.sha256)
         return stored
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Begun]:
+        """A file that comes in pieces. It is stored by `settle`; nothing is left of one that the block ends before."""
+        with self._spooled() as (spool, written):
+            yield Begun(self, spool, written)
+
+    def settle(self, spool: IO[bytes], written: Path, sha256: str) -> None:
+        """Move a spooled file to the place of its hash; it is on the disk when this returns."""
+        spool.flush()
+        if self._local:
+            os.fsync(spool.fileno())
+        self._settle(written, self._place(sha256))
+
+    def prepare(self) -> None:
+        """Make the folders that files come to lie in, so that none has to wait until a new folder is on the disk."""
+        if self._local:
+            for number in range(256):
+                Path(self._root, f"{number:02x}").mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync(Path(self._root))
+
+    def free(self) -> int:
+        """Bytes that may still be written: where the files lie, or where they are spooled on their way elsewhere."""
+        return shutil.disk_usage(self._root if self._local else tempfile.gettempdir()).free
 
     def has(self, sha256: str) -> bool:
         """Whether a file of this hash is there; its bytes are not looked at."""

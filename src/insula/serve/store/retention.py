@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Table, delete, exists, func, null, select, update
+from sqlalchemy import Connection, Row, Select, Table, delete, exists, func, null, select, update
 
 from insula.serve.faults import RequestError
 from insula.serve.store import schema
@@ -17,6 +17,12 @@ from insula.serve.store.patients import not_found
 
 MOST_DAYS: Final = 36_525
 _BATCH: Final = 500
+_COUNTED: Final = {  # table → what its rows are counted as
+    "files": "files",
+    "artefacts": "artefacts",
+    "pacs_objects": "artefacts",
+    "predictions": "predictions",
+}
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,10 @@ def rules_of_all(connection: Connection, project_ids: Collection[str]) -> dict[s
 
 def due(connection: Connection, project_id: str, now: datetime) -> Gone:
     """What the rules would delete now, and nothing deleted: rows by age alone, as `apply` finds them at first."""
-    counts = {table.name: _count(connection, rows) for table, rows in _old(connection, project_id, now)}
-    return Gone(counts.get("files", 0), counts.get("artefacts", 0), counts.get("predictions", 0))
+    gone = Gone()
+    for table, rows in _old(connection, project_id, now):
+        gone += Gone(**{_COUNTED[table.name]: _count(connection, rows)})
+    return gone
 
 
 def apply(connection: Connection, files: Files, project_id: str, now: datetime, most: int = _BATCH) -> Gone:
@@ -92,14 +100,15 @@ def apply(connection: Connection, files: Files, project_id: str, now: datetime, 
     for table, rows in _old(connection, project_id, now):
         found = connection.execute(rows.order_by(table.c.seq).limit(most)).all()
         if table is schema.predictions and found:
-            made = select(schema.artefacts.c.sha256)
-            hashes.update(
-                connection.scalars(made.where(schema.artefacts.c.prediction_id.in_([row.id for row in found])))
-            )
+            for made in (schema.artefacts, schema.pacs_objects):
+                of_these = made.c.prediction_id.in_([row.id for row in found])
+                hashes.update(connection.scalars(select(made.c.sha256).where(of_these)))
+        if table is schema.files and found:
+            _forget_as_it_came(connection, found)
         studies.update(row.study_id for row in found)
         hashes.update(row.sha256 for row in found if row.sha256)
         connection.execute(delete(table).where(table.c.seq.in_([row.seq for row in found])))
-        gone += Gone(**{table.name: len(found)})
+        gone += Gone(**{_COUNTED[table.name]: len(found)})
     gone += _emptied(connection, studies)
     for name in sorted(hashes - in_use(connection, hashes)):
         gone += Gone(stored=int(files.delete(name)))
@@ -110,6 +119,7 @@ def _old(connection: Connection, project_id: str, now: datetime) -> list[tuple[T
     """The tables in which rows are too old, with the rows: id, seq, study and hash."""
     rules = rules_of(connection, project_id)
     files, artefacts, predictions, studies = schema.files, schema.artefacts, schema.predictions, schema.studies
+    objects = schema.pacs_objects
     found: list[tuple[Table, Select[Any]]] = []
     if rules.files_days is not None:
         before = now - timedelta(days=rules.files_days)
@@ -118,6 +128,8 @@ def _old(connection: Connection, project_id: str, now: datetime) -> list[tuple[T
         columns = (artefacts.c.seq, artefacts.c.id, predictions.c.study_id, artefacts.c.sha256)
         made = select(*columns).join(predictions)
         found.append((artefacts, made.where(predictions.c.project_id == project_id, artefacts.c.created_at < before)))
+        sent = select(objects.c.seq, objects.c.id, predictions.c.study_id, objects.c.sha256).join(predictions)
+        found.append((objects, sent.where(predictions.c.project_id == project_id, objects.c.created_at < before)))
     if rules.predictions_days is not None:
         before = now - timedelta(days=rules.predictions_days)
         said = select(predictions.c.seq, predictions.c.id, predictions.c.study_id, null().label("sha256"))
@@ -125,6 +137,18 @@ def _old(connection: Connection, project_id: str, now: datetime) -> list[tuple[T
             (predictions, said.where(predictions.c.project_id == project_id, predictions.c.created_at < before))
         )
     return found
+
+
+def _forget_as_it_came(connection: Connection, found: Sequence[Row[Any]]) -> None:
+    """Delete the received objects that are files of a study which go: they name the same stored bytes."""
+    studies, series, instances = schema.pacs_studies.c, schema.pacs_series.c, schema.pacs_instances
+    of_these = (
+        select(series.id)
+        .join(schema.pacs_studies, studies.id == series.pacs_study_id)
+        .where(studies.study_id.in_({row.study_id for row in found}))
+    )
+    these = (instances.c.pacs_series_id.in_(of_these), instances.c.sha256.in_([row.sha256 for row in found]))
+    connection.execute(delete(instances).where(*these))
 
 
 def _count(connection: Connection, rows: Select[Any]) -> int:

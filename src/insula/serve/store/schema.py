@@ -6,86 +6,39 @@ are UTC; JSON columns hold plain objects. Pictures and documents lie in the file
 
 from __future__ import annotations
 
-import uuid
-from datetime import UTC, datetime
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-class Moment(TypeDecorator[datetime]):
-    """An instant: aware in Python, UTC in the database, where SQLite knows no zones."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To UTC without a zone. Raises ValueError for an instant that has none."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"the instant {value!r} has no time zone; give it one, as datetime.now(UTC) does")
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """UTC, said so."""
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-def new_id() -> str:
-    """A name for a row that nobody can guess: 32 hexadecimal digits (UUID version 4, RFC 9562)."""
-    return uuid.uuid4().hex
-
-
-def now() -> datetime:
-    """The present instant."""
-    return datetime.now(UTC)
-
-
-_WIDE = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up by itself in a plain INTEGER alone
-_ID = String(32)
-
-
-def _row() -> list[Column[Any]]:
-    return [
-        Column("seq", _WIDE, primary_key=True, autoincrement=True),
-        Column("id", _ID, nullable=False, unique=True, default=new_id),
-        Column("created_at", Moment, nullable=False, default=now),
-    ]
-
+from insula.serve.store.columns import WIDE, Moment, row
+from insula.serve.store.columns import metadata as metadata
+from insula.serve.store.columns import new_id as new_id
+from insula.serve.store.columns import now as now
+from insula.serve.store.schema_network import pacs_deliveries as pacs_deliveries
+from insula.serve.store.schema_network import pacs_instances as pacs_instances
+from insula.serve.store.schema_network import pacs_objects as pacs_objects
+from insula.serve.store.schema_network import pacs_series as pacs_series
+from insula.serve.store.schema_network import pacs_studies as pacs_studies
+from insula.serve.store.schema_network import pacs_watched as pacs_watched
+from insula.serve.store.schema_network import workitems as workitems
+from insula.serve.store.schema_network import workitems_taken as workitems_taken
 
 projects = Table(
     "projects",
     metadata,
-    *_row(),
+    *row(),
     Column("name", String(120), nullable=False, unique=True),
     Column("keep_files_days", Integer),  # None: for ever
     Column("keep_predictions_days", Integer),
@@ -94,7 +47,7 @@ projects = Table(
 users = Table(
     "users",
     metadata,
-    *_row(),
+    *row(),
     Column("name", String(120), nullable=False, unique=True),
     Column("full_name", String(200), nullable=False, default=""),
     Column("role", String(20), nullable=False),
@@ -119,7 +72,7 @@ members = Table(
 sessions = Table(
     "sessions",
     metadata,
-    *_row(),
+    *row(),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("secret_hash", String(64), nullable=False, unique=True),
     Column("csrf_hash", String(64), nullable=False),
@@ -131,7 +84,7 @@ sessions = Table(
 api_keys = Table(
     "api_keys",
     metadata,
-    *_row(),
+    *row(),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("name", String(120), nullable=False),
     Column("prefix", String(16), nullable=False, unique=True),
@@ -152,7 +105,7 @@ token_uses = Table(  # bearer tokens that count once: which were shown, until th
 glass = Table(  # break-glass: who opened which study of another project, why, and until when
     "glass",
     metadata,
-    *_row(),
+    *row(),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("study_id", ForeignKey("studies.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("reason", Text, nullable=False),
@@ -162,7 +115,7 @@ glass = Table(  # break-glass: who opened which study of another project, why, a
 patients = Table(
     "patients",
     metadata,
-    *_row(),
+    *row(),
     Column("project_id", ForeignKey("projects.id"), nullable=False),
     Column("key", String(64), nullable=False),
     Column("name", String(200), nullable=False, default=""),
@@ -172,7 +125,7 @@ patients = Table(
 studies = Table(
     "studies",
     metadata,
-    *_row(),
+    *row(),
     Column("project_id", ForeignKey("projects.id"), nullable=False),
     Column("patient_id", ForeignKey("patients.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_by", ForeignKey("users.id", ondelete="SET NULL")),
@@ -187,7 +140,7 @@ studies = Table(
 files = Table(
     "files",
     metadata,
-    *_row(),
+    *row(),
     Column("study_id", ForeignKey("studies.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("role", String(40), nullable=False),
     Column("name", String(120), nullable=False, default=""),
@@ -198,7 +151,7 @@ files = Table(
 models = Table(
     "models",
     metadata,
-    *_row(),
+    *row(),
     Column("bundle_id", String(64), nullable=False, unique=True),
     Column("name", String(120), nullable=False),
     Column("path", Text, nullable=False),
@@ -212,7 +165,7 @@ models = Table(
 jobs = Table(
     "jobs",
     metadata,
-    *_row(),
+    *row(),
     Column("kind", String(40), nullable=False),
     Column("state", String(20), nullable=False, default="waiting"),
     Column("unique_key", String(200), unique=True),
@@ -236,7 +189,7 @@ jobs = Table(
 predictions = Table(
     "predictions",
     metadata,
-    *_row(),
+    *row(),
     Column("project_id", ForeignKey("projects.id"), nullable=False),
     Column("study_id", ForeignKey("studies.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("job_id", String(32), index=True),
@@ -268,7 +221,7 @@ predictions = Table(
 artefacts = Table(  # what was made of a prediction: arrays of the viewer, heat maps as files, reports
     "artefacts",
     metadata,
-    *_row(),
+    *row(),
     Column("prediction_id", ForeignKey("predictions.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("kind", String(40), nullable=False),
     Column("role", String(40), nullable=False, default=""),
@@ -281,7 +234,7 @@ artefacts = Table(  # what was made of a prediction: arrays of the viewer, heat 
 reviews = Table(
     "reviews",
     metadata,
-    *_row(),
+    *row(),
     Column("study_id", ForeignKey("studies.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("prediction_id", ForeignKey("predictions.id", ondelete="CASCADE"), index=True),
     Column("prediction_seq", BigInteger),  # of that prediction, by which a reviewer's history is paged
@@ -310,7 +263,7 @@ idempotency = Table(
 trail = Table(
     "trail",
     metadata,
-    Column("seq", _WIDE, primary_key=True, autoincrement=False),
+    Column("seq", WIDE, primary_key=True, autoincrement=False),
     Column("at", String(32), nullable=False),
     Column("actor", String(120), nullable=False),
     Column("action", String(60), nullable=False),
@@ -328,7 +281,7 @@ trail = Table(
 alerts = Table(
     "alerts",
     metadata,
-    *_row(),
+    *row(),
     Column("kind", String(60), nullable=False),
     Column("bundle_id", String(64), nullable=False, default=""),
     Column("message", Text, nullable=False),
@@ -344,89 +297,4 @@ alerts = Table(
         sqlite_where=text("closed_at IS NULL"),
         postgresql_where=text("closed_at IS NULL"),
     ),
-)
-
-pacs_studies = Table(  # what came over the network, by the study's UID; study_id: the record that was made of it
-    "pacs_studies",
-    metadata,
-    *_row(),
-    Column("study_uid", String(64), nullable=False, unique=True),
-    Column("project_id", ForeignKey("projects.id", ondelete="CASCADE")),
-    Column("study_id", ForeignKey("studies.id", ondelete="CASCADE"), index=True),
-    Column("source", String(64), nullable=False),
-    Column("state", String(20), nullable=False, default="receiving"),
-    Column("last_at", Moment, nullable=False, default=now),
-    Column("generation", Integer, nullable=False, default=0),  # how often it was whole: late instances make it so anew
-    Column("description", String(64), nullable=False, default=""),
-    Column("identity", Text),  # sealed: who a pseudonymised patient is, and the true UIDs of the study
-    Column("error", JSON),
-    Index(None, "state", "last_at"),
-    Index(None, "project_id", "seq"),
-)
-
-pacs_series = Table(
-    "pacs_series",
-    metadata,
-    *_row(),
-    Column("pacs_study_id", ForeignKey("pacs_studies.id", ondelete="CASCADE"), nullable=False),
-    Column("series_uid", String(64), nullable=False),
-    Column("source", String(64), nullable=False),
-    Column("modality", String(16), nullable=False, default=""),
-    Column("body_part", String(64), nullable=False, default=""),
-    Column("description", String(64), nullable=False, default=""),
-    Column("identity", Text),
-    UniqueConstraint("pacs_study_id", "series_uid"),
-)
-
-pacs_instances = Table(
-    "pacs_instances",
-    metadata,
-    *_row(),
-    Column("pacs_series_id", ForeignKey("pacs_series.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("sop_instance_uid", String(64), nullable=False, unique=True),
-    Column("sop_class_uid", String(64), nullable=False),
-    Column("transfer_syntax_uid", String(64), nullable=False),
-    Column("sha256", String(64), nullable=False, index=True),  # of the stored file
-    Column("content", String(64), nullable=False),  # of the data set as it was sent: tells a repeat from another object
-    Column("size", BigInteger, nullable=False),
-    Column("identity", Text),
-)
-
-pacs_objects = Table(  # what was made of a prediction, as it is sent and served
-    "pacs_objects",
-    metadata,
-    *_row(),
-    Column("prediction_id", ForeignKey("predictions.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("review_id", String(32)),
-    Column("kind", String(20), nullable=False),
-    Column("study_uid", String(64), nullable=False, index=True),
-    Column("series_uid", String(64), nullable=False),
-    Column("sop_instance_uid", String(64), nullable=False, unique=True),
-    Column("sop_class_uid", String(64), nullable=False),
-    Column("modality", String(16), nullable=False),
-    Column("sha256", String(64), nullable=False, index=True),
-    Column("size", BigInteger, nullable=False),
-)
-
-pacs_deliveries = Table(  # which peer has taken what was made of a prediction
-    "pacs_deliveries",
-    metadata,
-    *_row(),
-    Column("prediction_id", ForeignKey("predictions.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("review_id", String(32)),
-    Column("peer", String(32), nullable=False),
-    Column("objects", Integer, nullable=False, default=0),
-)
-
-workitems = Table(  # unified procedure steps (PS3.4 Annex CC)
-    "workitems",
-    metadata,
-    *_row(),
-    Column("uid", String(64), nullable=False, unique=True),
-    Column("project_id", ForeignKey("projects.id", ondelete="CASCADE"), index=True),
-    Column("state", String(20), nullable=False, default="SCHEDULED"),
-    Column("transaction_uid", String(64)),
-    Column("attributes", JSON, nullable=False, default=dict),  # PS3.18 Annex F
-    Column("changed_at", Moment, nullable=False, default=now),
-    Index(None, "state", "seq"),
 )

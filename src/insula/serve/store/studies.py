@@ -200,7 +200,7 @@ def join(connection: Connection, study_ids: Sequence[str]) -> str:
             connection.execute(these.values(role=free, study_id=first, created_at=schema.now()))
             if role in known[other]:
                 facts[free] = known[other][role]
-        for table in (schema.predictions, schema.reviews, schema.jobs):
+        for table in (schema.predictions, schema.reviews, schema.jobs, schema.pacs_studies):
             connection.execute(update(table).where(table.c.study_id == other).values(study_id=first))
         connection.execute(delete(schema.studies).where(studies.id == other))
     one = update(schema.studies).where(studies.id == first)
@@ -275,6 +275,18 @@ def add_facts(connection: Connection, study_id: str, facts: Mapping[str, Any]) -
     these = update(schema.studies).where(studies.id == study_id)
     connection.execute(these.values(facts=kept, version=studies.version + 1))
     return roles
+
+
+def set_facts(connection: Connection, study_id: str, facts: Mapping[str, Any]) -> None:
+    """Replace what is known of the files of some roles; a new version. Raises RequestError 404 without the study."""
+    studies = schema.studies.c
+    kept = connection.execute(
+        select(studies.facts).where(studies.id == study_id).with_for_update()
+    ).scalar_one_or_none()
+    if kept is None:
+        raise not_found("study")
+    these = update(schema.studies).where(studies.id == study_id)
+    connection.execute(these.values(facts={**kept, **facts}, version=studies.version + 1))
 
 
 def _are_series(*several: Mapping[str, Any]) -> bool:

@@ -89,6 +89,7 @@ def routes(service: Service) -> APIRouter:
             database=service.records.dialect.name,
             files_elsewhere="://" in service.settings.files,
             goes_out=goes_out(service),
+            peers=sorted(service.pacs.peer),
             cookies={"session": cookie_name(service.people), "theme": THEME_COOKIE, "language": language.COOKIE},
         )
 
@@ -129,6 +130,7 @@ def goes_out(service: Service) -> Mapping[str, bool]:
         "log_in": any(one.log_in for one in service.people.issuers),
         "traces": bool(os.environ.get(traces.VARIABLE)),
         "heads": "://" in service.settings.trail_heads,
+        "pacs": bool(service.pacs.peer),
     }
 
 

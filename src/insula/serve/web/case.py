@@ -15,7 +15,7 @@ from insula.serve.api.shapes import Id
 from insula.serve.people import glass
 from insula.serve.service import Service
 from insula.serve.similar import MOST
-from insula.serve.web import case_facts, language
+from insula.serve.web import case_facts, case_pacs, language
 from insula.serve.web.case_facts import Answered, CasePage, NotSeenError
 from insula.serve.web.frame import PAGE, language_of, page
 from insula.serve.web.viewer_data import viewer_data, viewer_rows
@@ -35,9 +35,11 @@ def routes(service: Service) -> APIRouter:
                 found = case_facts.of_study(connection, service, acting.caller, study_id, prediction)
                 stored = None if found.answered is None else found.answered.stored
                 rows = viewer_rows(connection, acting.caller, study_id, stored)
+                pacs = case_pacs.of(connection, service, acting.caller, stored)
         except NotSeenError as error:
             return _closed(acting, study_id, error)
-        return page(acting, "case.html", viewer=viewer_data(service.files, rows), **_context(acting, found))
+        viewer = viewer_data(service.files, rows)
+        return page(acting, "case.html", viewer=viewer, pacs=pacs, **_context(acting, found))
 
     return made.router
 

@@ -47,6 +47,7 @@ PLACES: Final[tuple[Place, ...]] = (  # the names are sentences of the catalogue
     Place("Worklist", "/worklist", "study.read"),
     Place("Upload", "/upload", "study.write"),
     Place("To read", "/queue", "review.write"),
+    Place("PACS", "/pacs", "pacs.read"),
     Place("History", "/history", "study.read"),
     Place("Models", "/models", "model.read"),
     Place("Monitoring", "/monitoring", "monitor.read"),

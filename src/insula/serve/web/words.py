@@ -9,7 +9,7 @@ from insula.serve.people.roles import Permission, Role
 
 ROLE_SAYS: Final[Mapping[Role, str]] = {
     "reader": "sees the studies of their projects, uploads and predicts",
-    "reviewer": "does what a reader does, reviews, and exports reviewed cases",
+    "reviewer": "does what a reader does, reviews, searches a PACS, and exports reviewed cases",
     "admin": "does what a reviewer does, lets people in, makes projects, manages models, erases, reads the trail",
     "auditor": "reads the trail and the monitoring, and sees no patient",
 }
@@ -33,4 +33,6 @@ MAY: Final[Mapping[Permission, str]] = {
     "project.manage": "make projects, rename them and say for how long they keep what",
     "trail.read": "read the trail",
     "monitor.read": "see the monitoring",
+    "pacs.read": "see what came in over the network, and search a PACS",
+    "pacs.move": "fetch studies from a PACS and send results to it",
 }

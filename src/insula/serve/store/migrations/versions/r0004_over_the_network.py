@@ -39,7 +39,7 @@ _NEEDED = ("projects", "studies", "predictions")  # tables that are there alread
 
 
 def upgrade() -> None:
-    """Six tables more."""
+    """Eight tables more."""
     _tables.create_all(op.get_bind(), tables=_new(), checkfirst=False)
 
 
@@ -146,4 +146,24 @@ Table(
     Column("attributes", JSON, nullable=False),
     Column("changed_at", DateTime(), nullable=False),
     Index(None, "state", "seq"),
+)
+
+Table(
+    "pacs_watched",
+    _tables,
+    *_row(),
+    Column("peer", String(32), nullable=False, unique=True),
+    Column("last", BigInteger, nullable=False),
+)
+
+Table(
+    "workitems_taken",
+    _tables,
+    *_row(),
+    Column("peer", String(32), nullable=False),
+    Column("uid", String(64), nullable=False),
+    Column("transaction_uid", String(64), nullable=False),
+    Column("step", String(20), nullable=False),
+    Column("detail", JSON, nullable=False),
+    UniqueConstraint("peer", "uid"),
 )

@@ -1,0 +1,123 @@
+"""What objects and messages of a prediction are made of, out of the records: its facts, its report, its scans."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from sqlalchemy import Connection
+
+from insula.report.case.record import CaseReport, Summary
+from insula.scans.read import sniff
+from insula.serve import case, laid
+from insula.serve.case import CaseFacts
+from insula.serve.faults import RequestError
+from insula.serve.narrative import summary
+from insula.serve.pacs import sources
+from insula.serve.pacs.sources import Source
+from insula.serve.service import Service
+from insula.serve.store import predictions, reviews, studies
+from insula.serve.store.studies import StudyFile
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All rows that tell of a prediction. files: those that the study had when it was made. asked: numbers of series
+    by role that it was made from. review_id: of the one review that its report tells of, None for none.
+    """
+
+    facts: CaseFacts
+    files: tuple[StudyFile, ...]
+    asked: Mapping[str, int]
+    review_id: str | None
+
+    @property
+    def rejected(self) -> bool:
+        """Whether there is no answer."""
+        return self.facts.prediction.action == "reject"
+
+
+def gather(
+    connection: Connection, service: Service, prediction_id: str, review_id: str | None, pictures: bool
+) -> Gathered:
+    """Look everything up; pictures: whether maps are wanted, too. Raises RequestError as `case.facts_of`."""
+    stored = predictions.get(connection, prediction_id, None)
+    facts = case.facts_of(connection, service, stored, pictures)
+    before = [one for one in studies.files_of(connection, stored.study_id) if one.created_at <= stored.created_at]
+    return Gathered(facts, tuple(before), laid.told(connection, stored).series, review_id)
+
+
+def newest(connection: Connection, study_id: str, review_id: str | None) -> str | None:
+    """The review that took the place of one, or that one itself. Raises RequestError 404 where it is not of the study.
+
+    A review is never deleted, so that whoever was told of the earlier one is told of the later.
+    """
+    found = {one.id: one for one in reviews.history(connection, study_id)} if review_id else {}
+    while review_id is not None:
+        if review_id not in found:
+            raise RequestError(404, "not_found", "There is no such review of this study; look it up in the list.")
+        if found[review_id].replaced_by is None:
+            return review_id
+        review_id = found[review_id].replaced_by
+    return None
+
+
+def report_of(gathered: Gathered) -> CaseReport:
+    """The report as objects and messages tell it: alike whenever it is made, with that one review or none."""
+    told = None
+    facts = gathered.facts
+    if not gathered.rejected:
+        words = summary.summarise(case.record(facts), "en", None)
+        told = Summary(words.text, words.source)
+    this = tuple(one for one in facts.reviews if one.id == gathered.review_id)
+    found = case.report(replace(facts, reviews=this), "en", told)
+    return replace(found, made_at=this[0].created_at if this else facts.prediction.created_at)
+
+
+@contextmanager
+def source_series(service: Service, gathered: Gathered) -> Iterator[tuple[Source, ...]]:
+    """The series that a prediction was made from, as files of a folder for as long as the block runs.
+
+    Raises RequestError 409 where none came as DICOM.
+    """
+    with tempfile.TemporaryDirectory(prefix="insula-") as name:
+        by_role = _fetched(service, gathered.files, Path(name))
+        every = sources.sources(by_role, gathered.facts.recipe, gathered.asked) if by_role else ()
+        found = tuple(one for one in every if one.study_uid)
+        if not found:
+            raise RequestError(
+                409,
+                "no_dicom",
+                "The scans of this prediction did not come as DICOM, or are erased: there is no study that objects "
+                "could be put into.",
+            )
+        yield found
+
+
+def first_header(service: Service, gathered: Gathered) -> Dataset | None:
+    """A header of the study, None where none of its files is DICOM."""
+    with tempfile.TemporaryDirectory(prefix="insula-") as name:
+        for number, one in enumerate(gathered.files):
+            path = Path(name, f"{number:05d}")
+            service.files.fetch(one.sha256, path)
+            if sniff(path) == "dicom":
+                return sources.bare(path)
+            path.unlink()
+    return None
+
+
+def _fetched(service: Service, named: Sequence[StudyFile], home: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = defaultdict(list)
+    roles = list(dict.fromkeys(one.role for one in named))
+    for number, one in enumerate(named):
+        folder = home / f"role-{roles.index(one.role)}"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{number:05d}"
+        service.files.fetch(one.sha256, path)
+        found[one.role].append(path)
+    return found

@@ -40,7 +40,7 @@ format: .venv/.test  ## Format the code and apply safe fixes.
 	$(BIN)/ruff check --fix src tests benchmarks scripts
 	$(BIN)/ruff format src tests benchmarks scripts
 
-bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain bench-similar bench-history bench-serve-engine bench-service bench-pages bench-batch bench-study-cost  ## All benchmarks.
+bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain bench-similar bench-history bench-serve-engine bench-service bench-pages bench-batch bench-study-cost bench-pacs  ## All benchmarks.
 
 bench-ingest: .venv/.bench  ## Reading and preparing, against MONAI and SimpleITK.
 	$(BIN)/python benchmarks/ingest.py

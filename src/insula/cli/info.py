@@ -29,7 +29,7 @@ _WINGS = {
     "predict, evaluate, report": ("numpy", "onnxruntime", "pydicom", "nibabel", "sklearn", "matplotlib"),
     "serve": ("fastapi", "uvicorn", "pydantic_settings", "python_multipart"),
     "train": ("torch", "torchvision", "timm", "lightning", "onnx"),
-    "pacs": ("pynetdicom", "highdicom", "dicomweb_client"),
+    "pacs": ("pynetdicom", "highdicom"),
     "cluster": ("ray",),
 }
 

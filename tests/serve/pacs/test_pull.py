@@ -8,12 +8,12 @@ import pytest
 from pydicom.uid import CTImageStorage
 from sqlalchemy import delete, select
 from tests.serve.api.made import Made
-from tests.serve.pacs.made_peers import STUDY, Answer, archive, content, found, scan, settings, web
+from tests.serve.pacs.made_peers import STUDY, Answer, archive, found, scan, settings, web
 
 from insula.core.errors import UsageError
 from insula.serve.jobs import queue
 from insula.serve.jobs.queue import Job, Wanted
-from insula.serve.jobs.worker import work
+from insula.serve.jobs.worker import GivenUpError, work
 from insula.serve.pacs import dimse, pull
 from insula.serve.pacs.peer_errors import PeerRefusedError
 from insula.serve.pacs.settings import PacsSettings
@@ -57,6 +57,7 @@ def test_a_study_comes_into_the_records_as_if_it_had_been_sent(made: Made) -> No
         job = worked(made, settings(there.address), put(made))
     assert (job.state, job.result) == ("done", {"peer": "archive", "objects": 3, "refused": 0})
     assert (instances(made), sources(made)) == (3, ["ARCHIVE"])
+    assert job.payload == {"peer": "archive"}, "whose study it was is forgotten once it is here"
     with reading(made.service.records) as connection:
         last = connection.execute(select(schema.trail).order_by(schema.trail.c.seq.desc())).first()
     assert last is not None
@@ -110,14 +111,16 @@ def test_a_job_that_cannot_be_done_is_tried_once(peer: str, study: str, made: Ma
     assert (job.state, job.attempts) == ("failed", 1)
 
 
-def test_a_job_that_is_cancelled_leaves_what_came(made: Made) -> None:
+def test_a_job_that_is_cancelled_is_given_up_and_what_came_stays(made: Made) -> None:
     sent = [scan(n) for n in range(1, 30)]
-    with archive(sent) as there:
-        known = settings(there.address)
-        got: list[bytes] = []
-        came = pull.fetch(known, known.peer["archive"], STUDY, got.append, cancelled=lambda: bool(got))
-    assert 0 < came.completed < len(sent)
-    assert content(got[0]) == content(sent[0])
+    with reading(made.service.records) as connection:
+        job = queue.get(connection, put(made), None)
+    with archive(sent) as there, pytest.raises(GivenUpError):
+        pull.handler(made.service, settings(there.address))(job, lambda done, step: None, lambda: instances(made) > 0)
+    with writing(made.service.records) as connection:
+        queue.cancel(connection, job.id, now())
+    assert 0 < instances(made) < len(sent)
+    assert there.moved_to == []
 
 
 def test_what_is_no_uid_is_not_asked_for() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pydicom
 import pytest
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
+from sqlalchemy import insert
 from tests.serve.api.made import Made
 from tests.serve.pacs.made_studies import Quiet, node, slices
 
@@ -23,6 +24,7 @@ from insula.serve.pacs.received import (
 )
 from insula.serve.pacs.rules import SeriesFacts
 from insula.serve.store import schema
+from insula.serve.store.connect import writing
 
 pytestmark = pytest.mark.serve
 
@@ -55,6 +57,18 @@ def test_an_object_is_stored_as_it_came_and_entered(quiet: Quiet) -> None:
     kept = files.get(instance.sha256)
     assert len(kept) == instance.size
     assert headers(kept) == told
+
+
+def test_what_was_made_here_and_comes_back_is_not_taken_in(quiet: Quiet) -> None:
+    (one,) = slices(numbers=(1,))
+    told, prediction = headers(one), quiet.made.predicted()["id"]
+    with writing(quiet.made.service.records) as connection:
+        made = {"kind": "report", "modality": "SR", "sha256": "0" * 64, "size": 1, "prediction_id": prediction}
+        made |= {"study_uid": told.StudyInstanceUID, "series_uid": told.SeriesInstanceUID}
+        made |= {"sop_instance_uid": told.SOPInstanceUID, "sop_class_uid": told.SOPClassUID}
+        connection.execute(insert(schema.pacs_objects).values(made))
+    assert receive(quiet.made.service, one, "ARCHIVE").state == "again"
+    assert not quiet.rows(schema.pacs_studies, study_uid=told.StudyInstanceUID)
 
 
 def test_the_same_object_again_is_no_error(quiet: Quiet) -> None:

@@ -148,6 +148,9 @@ class Entries:
             if before is not None:
                 ticket.state = _again(before, entry)
                 return
+            if _is_ours(connection, head.instance_uid):
+                ticket.state = "again"
+                return
             rows = _rows(connection, entry)
         values = {
             "pacs_series_id": rows[1],
@@ -180,6 +183,12 @@ def _again(before: str | None, entry: Entry) -> State:
     if before != entry.content:
         raise RefusedInstanceError(DUPLICATE, "Another object came under this SOP Instance UID before.")
     return "again"
+
+
+def _is_ours(connection: Connection, uid: str) -> bool:
+    """Whether an object is one that was made here: an archive that passes on all it gets sends our results back."""
+    made = schema.pacs_objects.c
+    return connection.execute(select(made.id).where(made.sop_instance_uid == uid)).first() is not None
 
 
 def _content(connection: Connection, uid: str) -> str | None:

@@ -47,14 +47,16 @@ def watch(service: Service, settings: PacsSettings, stop: threading.Event, every
     while not stop.is_set():
         try:
             with reached(settings, peer) as orthanc:
-                if has_room(service, settings):
-                    Round(service, settings, peer, orthanc, pseudonyms, stop, troubles).go()
-            wait, silent = every, False
+                while not stop.is_set():
+                    if has_room(service, settings):
+                        Round(service, settings, peer, orthanc, pseudonyms, stop, troubles).go()
+                    wait, silent = every, False
+                    stop.wait(every)
         except (PeerUnreachableError, PeerRefusedError, PeerAnswerError) as error:
             if not silent:
                 get("pacs").warning("orthanc does not answer as it should", peer=peer.name, code=error.code)
             wait, silent = min(2 * wait, _LONGEST), True
-        stop.wait(wait)
+            stop.wait(wait)
 
 
 def has_room(service: Service, settings: PacsSettings) -> bool:
@@ -87,22 +89,24 @@ class Round:
         The number of a change is kept after its study is in the records. Raises as what `orthanc` asks.
         """
         newest = self._orthanc.newest()
-        with writing(self._service.records) as connection:
-            last = _last(connection, self._peer.name, newest)
-            if last > newest:  # another store under the old address: all of it is new
-                last = _remember(connection, self._peer.name, 0)
+        with reading(self._service.records) as connection:
+            last = _last(connection, self._peer.name)
+        if last is None:
+            last = self._keep(newest)
+        elif last > newest:  # another store under the old address: all of it is new
+            last = self._keep(0)
         fetched = 0
         while last < newest and not self._stop.is_set():
-            found = self._orthanc.since(last)
+            before, found = last, self._orthanc.since(last)
             for change in found.changes:
-                if change.kind == STABLE and has_room(self._service, self._settings):
-                    if not self._study(change.id):
-                        return fetched
-                    fetched += 1
-                elif change.kind == STABLE:
+                if change.kind != STABLE:
+                    continue
+                if not has_room(self._service, self._settings) or not self._study(change.id):
                     return fetched
+                fetched += 1
                 last = self._keep(change.number)
-            if found.done or not found.changes:
+            last = self._keep(max(last, found.last))
+            if found.done or last <= before:
                 break
         return fetched
 
@@ -157,14 +161,15 @@ class Round:
         return {names[one] for one in found}
 
 
-def _last(connection: Connection, peer: str, newest: int) -> int:
-    """The number of the change that was dealt with last; the newest, the first time."""
-    insert_if_new(connection, schema.pacs_watched, peer=peer, last=newest)
+def _last(connection: Connection, peer: str) -> int | None:
+    """The number of the change that was dealt with last; None where none ever was."""
     watched = schema.pacs_watched.c
-    return int(connection.execute(select(watched.last).where(watched.peer == peer)).scalar_one())
+    found = connection.execute(select(watched.last).where(watched.peer == peer)).scalar()
+    return None if found is None else int(found)
 
 
 def _remember(connection: Connection, peer: str, number: int) -> int:
     table = schema.pacs_watched
+    insert_if_new(connection, table, peer=peer, last=number)
     connection.execute(update(table).where(table.c.peer == peer).values(last=number))
     return number

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from insula.serve.jobs.queue import Job
 from insula.serve.jobs.worker import Cancelled as Asked
@@ -20,6 +20,7 @@ from insula.serve.pacs.retrieved import Retrieved, Take, Told
 from insula.serve.pacs.settings import PacsSettings, find_peer
 from insula.serve.people import user
 from insula.serve.service import Service
+from insula.serve.store import schema
 
 KIND: Final = "pacs_pull"
 _NO_SUCH: Final = 404
@@ -122,4 +123,7 @@ def _by_either(
 def _store(service: Service, connection: Connection, job: Job, result: Mapping[str, Any]) -> Mapping[str, Any]:
     actor = user.find(connection, job.created_by).name if job.created_by else "worker"
     service.tell(connection, actor, "pacs.pulled", job.id, result)
+    # the study's true UID was needed for the asking alone; where pseudonyms are kept it may stand nowhere
+    this = update(schema.jobs).where(schema.jobs.c.id == job.id)
+    connection.execute(this.values(payload={"peer": job.payload["peer"]}))
     return result

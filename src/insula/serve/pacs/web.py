@@ -24,8 +24,8 @@ _BLOCK: Final = 1 << 16
 def calling(
     settings: PacsSettings, peer: Peer, root: str | None = None, patience: float = 1.0
 ) -> Iterator[httpx.Client]:
-    """A client of a peer. root: the address that paths are under, where it is not the peer's. patience: how many times the
-    usual seconds to wait between two pieces of an answer.
+    """A client of a peer. root: the address that paths are under, where it is not the peer's. patience: how many times
+    the usual seconds to wait between two pieces of an answer.
 
     Neither redirects nor proxies of the environment are followed.
     """

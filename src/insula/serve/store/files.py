@@ -21,6 +21,7 @@ from typing import IO, Any, Final, Protocol
 from insula.core.errors import MissingPartError, UsageError
 from insula.serve import kept
 from insula.serve.faults import RequestError
+from insula.serve.store import write_back
 from insula.serve.store.errors import ChangedFileError, MissingFileError, RecordsError
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -63,9 +64,11 @@ class Begun:
 
     def write(self, block: bytes | bytearray | memoryview) -> int:
         """Add bytes at the end; how many."""
-        self.size += len(block)
         self._digest.update(block)
-        return self._spool.write(block)
+        written = self._spool.write(block)
+        write_back.begin(self._spool.fileno(), self.size, written)
+        self.size += written
+        return written
 
     def flush(self) -> None:
         """Let what was written be seen at `path`."""

@@ -85,8 +85,8 @@ class Line:
             if time.monotonic() > until:
                 raise GoneError
             if _AT_ONCE is not None:
-                # many senders write a unit in two pieces and keep the second back until the first is acknowledged,
-                # which would be 40 ms later for each object
+                # senders that use Nagle's algorithm keep the end of a message back until what went before is
+                # acknowledged, which is 40 ms later for each object where it is not asked for
                 self._socket.setsockopt(socket.IPPROTO_TCP, _AT_ONCE, 1)
             try:
                 got = self._socket.recv_into(room[done:])

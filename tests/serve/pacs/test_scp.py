@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +227,15 @@ def until(found: Callable[[], bool]) -> None:
     end = time.monotonic() + 30
     while not found():
         assert time.monotonic() < end
+
+
+def test_one_address_that_says_nothing_keeps_out_nobody_else(port: int) -> None:
+    with ExitStack() as stack:
+        for _ in range(9):
+            silent = socket.create_connection(("127.0.0.1", port), 30, ("127.0.0.2", 0))
+            last = stack.enter_context(silent)
+        assert last.recv(1) == b"", "of one address eight are waited for"
+        assert admitted(port)
 
 
 def test_callers_are_turned_away_while_too_many_studies_wait(service: Service) -> None:

@@ -19,6 +19,7 @@ from insula.serve.pacs.server.session import Begin, Session
 from insula.serve.pacs.settings import PacsSettings
 
 _MORE: Final = 32  # connections beyond the associations, of callers that are yet to say who they are or are rejected
+_MORE_FROM_ONE: Final = 8  # of them from one address, so that one that says nothing keeps out nobody else
 _BACKLOG: Final = 128
 _LONGEST_STOP: Final = 30.0  # seconds for what is under way
 
@@ -39,6 +40,7 @@ class Listener:
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, tuple[Line, Session] | None] = {}
         self._admitted: set[threading.Thread] = set()
+        self._from: dict[threading.Thread, str] = {}
 
     def listen(self, place: socket.socket) -> None:
         """Take connections until the socket is closed."""
@@ -67,11 +69,12 @@ class Listener:
 
     def _take(self, connection: socket.socket, address: str) -> None:
         with self._lock:
-            if len(self._open) >= self._settings.most_associations + _MORE:
+            silent = sum(1 for one, place in self._from.items() if place == address and one not in self._admitted)
+            if len(self._open) >= self._settings.most_associations + _MORE or silent >= _MORE_FROM_ONE:
                 connection.close()
                 return
             thread = threading.Thread(target=self._serve, args=(connection, address), name="pacs-caller", daemon=True)
-            self._open[thread] = None
+            self._open[thread], self._from[thread] = None, address
         thread.start()
 
     def _serve(self, connection: socket.socket, address: str) -> None:
@@ -91,6 +94,7 @@ class Listener:
         finally:
             with self._lock:
                 self._open.pop(here, None)
+                self._from.pop(here, None)
                 self._admitted.discard(here)
 
     def _wrapped(self, connection: socket.socket) -> socket.socket:

@@ -137,6 +137,31 @@ def test_pull_lets_the_archive_send_to_the_node(monkeypatch: pytest.MonkeyPatch)
     assert (there.moved_to, len(node.stored)) == (["ARCHIVE"] * 2, 4)
 
 
+def test_pull_of_a_study_that_is_not_there_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with archive([scan()]) as there:  # it refuses to send to a node that it cannot reach
+        set_peer(monkeypatch, there.address)
+        assert ended(["pull", "archive", "1.2.3"], monkeypatch) == 36
+        assert "has no such study" in capsys.readouterr().err
+        listed(there)
+        assert ended(["pull", "archive", "1.2.3"], monkeypatch) == 36
+        assert "let it know that AE title" in capsys.readouterr().err
+
+
+def test_pull_says_what_came_before_it_was_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with archive([scan()], then=0xC000) as there:
+        there.answers = [found(1)]
+        set_peer(monkeypatch, there.address)
+        assert ended(["pull", "archive", STUDY, "--out", str(tmp_path)], monkeypatch) == 36
+    told = capsys.readouterr().err
+    assert f"1 object of the study came before, and are in {tmp_path / STUDY}" in told
+    assert "--to" in told
+    assert len(list((tmp_path / STUDY).iterdir())) == 1
+
+
 def test_pull_refuses_what_cannot_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     set_peer(monkeypatch, "http://127.0.0.1:1")
     assert ended(["pull", "archive", STUDY], monkeypatch) == 11
@@ -150,14 +175,15 @@ def test_push_sends_files_and_says_what_was_not_taken(monkeypatch: pytest.Monkey
     (folder / "readme.txt").write_text("no object")
     with archive(does=(CTImageStorage,)) as there:
         set_peer(monkeypatch, there.address)
-        assert said("push", "archive", str(folder)) == "3 of 3 objects are at archive.\n"
+        text = said("push", "archive", str(folder))
+        assert text == "3 of 3 objects are at archive.\nPassed over: 1 file that is no scan.\n"
         there.store_status = lambda number: 0xA700 if number == 5 else 0
         text = said("push", "archive", str(folder), code=38)
         there.store_status = lambda number: 0xA700
         data = told("push", "archive", str(folder / "0.dcm"), code=38)
     assert text.startswith("2 of 3 objects are at archive; 1 did not come through.\n")
     assert f"  {folder}/1.dcm: 0xA700" in text
-    assert data["objects"] == 0
+    assert (data["objects"], data["others"]) == (0, 0)
     assert (data["failed"][0]["file"], data["failed"][0]["status"]) == (str(folder / "0.dcm"), "0xA700")
 
 

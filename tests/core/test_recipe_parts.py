@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from insula.core import recipe as recipes
 from insula.core.errors import RecipeError
@@ -167,3 +168,47 @@ def test_the_positive_class_of_two_or_of_rising_ones_is_the_last_by_default() ->
 def test_a_category_takes_a_number_for_each_value() -> None:
     assert ClinicalColumn().width == 1
     assert ClinicalColumn(kind="category", values=("a", "b", "c")).width == 3
+
+
+SAID = {
+    "kind": "multilabel",
+    "classes": ["any", "subdural"],
+    "primary": "any",
+    "words": {"any": "bleeding in the head"},
+}
+
+
+def test_a_label_is_said_in_the_words_of_the_recipe() -> None:
+    said = Target.model_validate(SAID).say
+    assert said("any") == "bleeding in the head"
+    assert said("no any") == "no bleeding in the head"
+    assert said("any;subdural") == "bleeding in the head; subdural"
+    assert [said(one) for one in ("subdural", "", "none", "no such", "no")] == ["subdural", "", "none", "no such", "no"]
+    assert said(said("no any")) == said("no any")
+    plain = Target.model_validate({"kind": "binary", "classes": ["no bleed", "bleed"]})
+    assert [plain.say(one) for one in ("no bleed", "bleed")] == ["no bleed", "bleed"]
+    assert plain.words == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"words": {"epidural": "x"}}, "words has 'epidural', which is not one of the classes"),
+        ({"words": {"any": "<b>"}}, "words says '<b>' for any"),
+        ({"words": {"any": ""}}, "words says '' for any"),
+        ({"words": {"any": "x" * 65}}, "64 at most"),
+        ({"words": {"any": "subdural"}}, "words says the same for two"),
+        ({"kind": "regression", "classes": [], "primary": ""}, "remove classes, primary and words"),
+    ],
+)
+def test_words_that_say_nothing_of_a_class_are_refused(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        made(targets={"first": {**SAID, **change}})
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_the_recipes_say_their_classes_as_people_do(name: str) -> None:
+    recipe = recipes.load(name)
+    bare = [one for one in recipe.target.classes if recipe.target.say(one) == one]
+    assert bare in ([], ["stroke"])
+    assert recipes.parse(yaml.safe_load(recipes.dump(recipe)), name) == recipe

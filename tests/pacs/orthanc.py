@@ -50,8 +50,11 @@ class Orthanc:
 
 
 @contextmanager
-def running(folder: Path, nodes: dict[str, tuple[str, int]]) -> Iterator[Orthanc]:
-    """Orthanc with an empty store in a folder. nodes: the machines that it knows, name → AE title and port."""
+def running(folder: Path, nodes: dict[str, tuple[str, int]], **more: Any) -> Iterator[Orthanc]:
+    """Orthanc with an empty store in a folder. nodes: the machines that it knows, name → AE title and port.
+
+    more: of its own settings.
+    """
     program = shutil.which("Orthanc")
     assert program, "Orthanc is missing; run scripts/system-packages pacs"
     dicom, http = free_port(), free_port()
@@ -71,6 +74,7 @@ def running(folder: Path, nodes: dict[str, tuple[str, int]]) -> Iterator[Orthanc
         "OverwriteInstances": False,
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
         "DicomModalities": {name: [title, "127.0.0.1", port] for name, (title, port) in nodes.items()},
+        **more,
     }
     (folder / "store").mkdir(parents=True)
     (folder / "orthanc.json").write_text(json.dumps(settings))

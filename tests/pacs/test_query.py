@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import get_args
 from uuid import uuid4
 
 import numpy as np
@@ -17,9 +18,11 @@ from click.testing import CliRunner
 from pydicom import dcmread
 from pydicom.uid import JPEGLosslessSV1, RLELossless
 from tests.pacs.orthanc import Orthanc, free_port
+from tests.report.dicom.made_result import made_of, result
 from tests.scans.made_dicom import dataset
 
 from insula.cli.main import main
+from insula.report.dicom.result import Object
 from insula.serve.pacs import find as asking
 from insula.serve.pacs.outcome import Ready, ready
 from insula.serve.pacs.peer_errors import PeerRefusedError, PeerUnreachableError
@@ -101,6 +104,22 @@ def test_what_is_compressed_stays_so(kind: str, syntax: str, orthanc: Orthanc, t
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_study_with_all_that_insula_makes_comes_whole(kind: str, orthanc: Orthanc, tmp_path: Path) -> None:
+    """Orthanc sends nothing more of a study by C-GET from the first object on whose class was not proposed."""
+    made = [one.dataset for one in made_of(result(tmp_path / "in"), *get_args(Object))]
+    for number, one in enumerate(made):
+        one.save_as(tmp_path / "in" / f"made{number}.dcm", enforce_file_format=True)
+    sent = [ready(path) for path in sorted((tmp_path / "in").iterdir())]
+    settings = known(orthanc)
+    assert all(one.taken for one in push(settings, settings.peer[kind], sent))
+    got: list[bytes] = []
+    assert fetch(settings, settings.peer[kind], sent[0].study_uid, got.append).completed == len(sent)
+    classes = {str(dcmread(BytesIO(one), stop_before_pixels=True).SOPClassUID) for one in got}
+    assert classes == {one.sop_class_uid for one in sent}
+    assert len(classes) == 6
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_is_not_there(kind: str, orthanc: Orthanc) -> None:
     settings = known(orthanc)
     peer = settings.peer[kind]
@@ -109,6 +128,8 @@ def test_what_is_not_there(kind: str, orthanc: Orthanc) -> None:
     with pytest.raises(PeerRefusedError, match="no such study") as refusal:
         fetch(settings, peer, "1.2.3", lambda data: None)
     assert refusal.value.status == 404
+    with pytest.raises(PeerRefusedError, match="no such study"):
+        move(settings, settings.peer["dicom"], "1.2.3", "INSULA")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -149,7 +170,7 @@ def storescp(folder: Path, port: int) -> Iterator[PacsSettings]:
     """dcmtk's storescp, as the one that Orthanc sends to and as the peer `node`."""
     program = shutil.which("storescp")
     assert program, "dcmtk is missing; run scripts/system-packages pacs"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     settings = PacsSettings(peers=f"node=dicom://ANY@127.0.0.1:{port}")
     with (folder.parent / "storescp.log").open("wb") as log:
         process = subprocess.Popen([program, "-od", str(folder), "+B", str(port)], stdout=log, stderr=log)

@@ -51,6 +51,10 @@ def test_one_of_several_series_is_chosen(tmp_path: Path) -> None:
         read(path)
     assert read(path, series="2").array.shape[1] == read(path, series="9.9").array.shape[1] == 3
     assert [e.uid for e in catalogue.of(path)] == ["1.2.3.4", "9.9"]
+    with pytest.raises(ScanError, match=r"'two' holds no series '3', but 1: CT"):
+        read(path, series="3")
+    with pytest.raises(ScanError, match=r"'two' holds no series of the given UID, but 1: CT"):
+        read(path, series="9.8")
 
 
 def test_a_gzipped_dicom_file_is_that_file(tmp_path: Path) -> None:

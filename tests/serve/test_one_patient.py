@@ -6,7 +6,7 @@ import pytest
 
 from insula.serve.faults import RequestError
 from insula.serve.intake import Intake
-from insula.serve.one_patient import agree, facts_with, named
+from insula.serve.one_patient import Whom, agree, facts_with, named
 
 pytestmark = pytest.mark.serve
 
@@ -38,3 +38,30 @@ def test_another_patient_is_refused_without_telling_who() -> None:
     assert "Anna" not in str(told.value)
     assert "Bert" not in str(told.value)
     agree([named(facts("Anna-1"))], named(facts("Bert-2")), True)
+
+
+def whom(*families: str, born: str = "") -> Whom:
+    found = facts_with(Intake((), {"scan": {}}, "UNKNOWN"), b"k" * 32, families, [born] if born else ())
+    assert not any(one in str(found) for one in ("doe", "roe", "1970"))
+    return named(found)
+
+
+@pytest.mark.parametrize(
+    ("new", "by"),
+    [
+        (whom("roe"), "family name"),
+        (whom("doe", born="19700202"), "birth date"),
+        (whom("roe", born="19700202"), "family name and birth date"),
+    ],
+)
+def test_people_with_one_number_are_told_apart_by_name_and_birth(new: Whom, by: str) -> None:
+    with pytest.raises(RequestError, match=rf"\(by {by}\)"):
+        agree([whom("doe", born="19700101")], new, False)
+    agree([whom("doe", born="19700101")], new, True)
+
+
+def test_what_is_not_said_is_not_compared_and_one_spelling_suffices() -> None:
+    for new in (whom(), whom("doe"), whom(born="19700101"), whom("doe", "山田"), whom("roe", "doe")):
+        agree([whom("doe", born="19700101")], new, False)
+    agree([whom()], whom("roe", born="19700202"), False)
+    agree([whom("doe"), whom("roe")], whom("roe"), False)

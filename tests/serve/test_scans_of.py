@@ -10,7 +10,7 @@ from tests.tiny_bundle import make
 
 from insula.bundle.types import Bundle
 from insula.serve.faults import RequestError
-from insula.serve.scans_of import scans_of
+from insula.serve.scans_of import by_scan, scans_of
 
 pytestmark = pytest.mark.serve
 
@@ -43,3 +43,14 @@ def test_a_study_without_a_scan_for_the_model_is_refused(bundle: Bundle, tmp_pat
     for files in ({}, {"photo": [put(tmp_path, "a", nifti(tmp_path))]}):
         with pytest.raises(RequestError, match="no scan for this model"):
             scans_of(files, bundle.recipe, {})
+
+
+def test_scans_have_the_names_that_their_heat_has() -> None:
+    chosen = {role: [Path(role)] for role in ("mri", "ct.10", "ct.9", "ct.2")}
+    assert by_scan(chosen) == {
+        "ct": [Path("ct.2")],
+        "ct.2": [Path("ct.9")],
+        "ct.3": [Path("ct.10")],
+        "mri": [Path("mri")],
+    }
+    assert list(by_scan(chosen)) == ["ct", "ct.2", "ct.3", "mri"]

@@ -32,6 +32,14 @@ def test_the_same_run_goes_on_with_more_epochs_patience_and_another_policy(begun
     assert recipes.load(folder / RECIPE) == asked
 
 
+def test_what_people_read_for_a_class_makes_no_other_run(begun: tuple[Path, Cohort]) -> None:
+    folder, table = begun
+    target, label = recipe().target_name, recipe().target.classes[0]
+    asked = recipe(f"targets.{target}.words={{{label}: something}}")
+    begin(folder, asked, table, resume=True)
+    assert recipes.load(folder / RECIPE).target.say(label) == "something"
+
+
 @pytest.mark.parametrize("change", ["train.lr=0.5", "seed=9", "model.dropout=0.41", "train.batch=3"])
 def test_another_recipe_is_refused_and_the_folder_left_as_it_is(begun: tuple[Path, Cohort], change: str) -> None:
     folder, table = begun

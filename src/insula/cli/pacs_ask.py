@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +106,6 @@ def pull(peer: str, studies: tuple[str, ...], out: Path | None, to: str | None, 
     from insula.core.errors import UsageError
     from insula.serve.pacs import pull as pulling
     from insula.serve.pacs.query import check_uid
-    from insula.serve.pacs.saved import save
 
     settings, found = _peer(peer)
     if out is not None and to is not None:
@@ -123,7 +121,7 @@ def pull(peer: str, studies: tuple[str, ...], out: Path | None, to: str | None, 
             if out is None:
                 came = pulling.move(settings, found, one, target, told)
             else:
-                came = pulling.fetch(settings, found, one, partial(save, out / one), told)
+                came = _fetched(settings, found, one, out / one, told)
         done.append((one, came))
     data = [
         {"study_uid": one, "objects": came.completed, "failed": came.failed, "refused": came.refused}
@@ -131,7 +129,8 @@ def pull(peer: str, studies: tuple[str, ...], out: Path | None, to: str | None, 
     ]
     where = f"sent to {target}" if out is None else f"in {out}"
     many = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
-    text = f"{sum(came.completed for _, came in done)} objects of {many} are {where}"
+    objects = sum(came.completed for _, came in done)
+    text = f"{_count(objects, 'object')} of {many} {'is' if objects == 1 else 'are'} {where}"
     _end(as_json, {"peer": found.name, "studies": data}, text, sum(c.failed + c.refused for _, c in done))
 
 
@@ -149,7 +148,8 @@ def push(peer: str, paths: tuple[Path, ...], as_json: bool) -> None:
     from insula.serve.pacs.outcome import files_of, ready
 
     settings, found = _peer(peer)
-    objects = [ready(path) for path in files_of(paths)]
+    others: list[Path] = []
+    objects = [ready(path) for path in files_of(paths, others.append)]
     if not objects:
         raise ScanError("There is no DICOM file among what was named; name its folder.")
     count = 0
@@ -165,13 +165,37 @@ def push(peer: str, paths: tuple[Path, ...], as_json: bool) -> None:
     data = {
         "peer": found.name,
         "objects": len(outcomes) - len(wrong),
+        "others": len(others),
         "failed": [
             {"file": str(one.ready.path), "status": f"0x{one.status:04X}", "message": one.message} for one in wrong
         ],
     }
     text = f"{len(outcomes) - len(wrong)} of {len(objects)} objects are at {found.name}"
     lines = [f"  {one.ready.path}: 0x{one.status:04X} {one.message}".rstrip() for one in wrong[:_SHOWN]]
+    if others:
+        lines.append(f"Passed over: {_count(len(others), 'file')} that {'is' if len(others) == 1 else 'are'} no scan.")
     _end(as_json, data, text, len(wrong), lines)
+
+
+def _fetched(
+    settings: PacsSettings, peer: Peer, study: str, folder: Path, told: Callable[[int, int | None], None]
+) -> Retrieved:
+    """Fetch a study into a folder, and say what is there of it where the rest does not come."""
+    from insula.core.errors import InsulaError
+    from insula.serve.pacs import pull as pulling
+    from insula.serve.pacs.saved import save
+
+    written: set[Path] = set()
+    try:
+        return pulling.fetch(settings, peer, study, lambda data: written.add(save(folder, data)), told)
+    except InsulaError:
+        if written:
+            say(f"pull: {_count(len(written), 'object')} of the study came before, and are in {folder}")
+        raise
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _peer(name: str) -> tuple[PacsSettings, Peer]:

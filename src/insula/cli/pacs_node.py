@@ -16,6 +16,10 @@ from insula.cli.output import emit, json_option
 
 if TYPE_CHECKING:
     from insula.serve.pacs.foreseen import Foreseen
+    from insula.serve.pacs.rules import Rules
+    from insula.serve.pacs.state import Troubled
+
+_SENDINGS = {"again": "tried again"}
 
 
 @click.command()
@@ -69,9 +73,12 @@ def listen(
 @click.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Say how many received studies come in, wait, failed or fit no rule, and what the node has yet to do."""
+    """Say how far received studies and the sending of answers are, and what waits for somebody to mend it.
+
+    Studies are named by the service's own ids, with their dates and descriptions, and without their patients.
+    """
     from insula.core.errors import UsageError
-    from insula.serve.pacs import state
+    from insula.serve.pacs import delivered, state
     from insula.serve.settings import Settings
     from insula.serve.store.connect import connect, reading
     from insula.serve.store.migrate import check
@@ -85,22 +92,38 @@ def status(as_json: bool) -> None:
             raise UsageError("The records are of another version of this program; run: insula records upgrade.")
         with reading(engine) as connection:
             studies, backlog = state.counts(connection), state.backlog(connection)
+            studies["taken"] = state.taken(connection)
+            sendings, unsent = delivered.counts(connection), delivered.troubled(connection)
             jobs, troubled = state.jobs(connection), state.troubled(connection)
     finally:
         engine.dispose()
     data: dict[str, Any] = {"studies": studies, "backlog": backlog, "jobs": jobs}
     data["troubled"] = [{**asdict(one), "last_at": one.last_at.isoformat()} for one in troubled]
+    data["sendings"] = sendings
+    data["unsent"] = [{"study": study, **asdict(one), "at": one.at.isoformat()} for study, one in unsent]
     lines = [
         "Received studies: " + ", ".join(f"{count} {name}" for name, count in studies.items()),
+        "Sendings: " + ", ".join(f"{count} {_SENDINGS.get(name, name)}" for name, count in sendings.items()),
         f"Waiting for an answer: {backlog}",
         *(f"Jobs {kind}: " + ", ".join(f"{n} {name}" for name, n in of.items()) for kind, of in jobs.items()),
         *(
-            f"{one.id}  {one.state}  from {one.source}, {one.last_at:%Y-%m-%d %H:%M} UTC"
+            f"{one.id}  {one.state}  {_study(one)} from {one.source}, {one.last_at:%Y-%m-%d %H:%M} UTC"
             + (f": {one.error.get('message', '')}" if one.error else "")
             for one in troubled
         ),
+        *(
+            f"{study}  sending to {one.peer} "
+            + (f"is tried again (attempt {one.attempts + 1})" if one.state == "again" else "failed")
+            + (f": {one.error.get('message', '')}" if one.error else "")
+            for study, one in unsent
+        ),
     ]
     emit(as_json, data, "\n".join(lines))
+
+
+def _study(one: Troubled) -> str:
+    date = one.study_date
+    return f"{date[:4]}-{date[4:6]}-{date[6:]} '{one.description}'" if date else f"undated '{one.description}'"
 
 
 @click.command()
@@ -111,9 +134,11 @@ def status(as_json: bool) -> None:
 def rules(scans: tuple[Path, ...], path: Path | None, source: str, as_json: bool) -> None:
     """Check the file of rules, and show what would become of each series of SCANS (files or folders).
 
-    Nothing is stored or sent. Peers that the rules name have to be in INSULA_PACS_PEERS.
+    Nothing is stored or sent. Peers that the rules name have to be in INSULA_PACS_PEERS. Projects and models are looked
+    up where INSULA_DATABASE names the records.
     """
     from insula.core.errors import UsageError
+    from insula.serve.pacs import advice
     from insula.serve.pacs.foreseen import foresee
     from insula.serve.pacs.rules import check_rules, read_rules
     from insula.serve.pacs.settings import read_pacs_settings
@@ -123,14 +148,41 @@ def rules(scans: tuple[Path, ...], path: Path | None, source: str, as_json: bool
         raise UsageError("No file of rules is named; give --rules FILE, or set INSULA_PACS_RULES.")
     found = read_rules(settings.rules)
     check_rules(found, settings)
+    missing = _missing(found)
+    doubts, notes = (*advice.of_rules(found, settings), *(missing or ())), advice.notes(found)
     series = foresee(found, scans, source)
-    data = {"rules": [rule.name for rule in found.rules], "series": [asdict(one) for one in series]}
-    emit(as_json, data, "\n".join([f"{len(found.rules)} rules, sound.", *_told(series)]))
+    data: dict[str, Any] = {"rules": [rule.name for rule in found.rules], "series": [asdict(one) for one in series]}
+    data |= {"doubts": doubts, "notes": notes, "records": missing is not None}
+    many = f"{len(found.rules)} {'rule' if len(found.rules) == 1 else 'rules'}"
+    lines = [f"{many}, with something to look at:" if doubts else f"{many}, sound.", *(f"  {one}" for one in doubts)]
+    if missing is None:
+        lines.append("Projects and models were not looked up; set INSULA_DATABASE as the service has it.")
+    emit(as_json, data, "\n".join([*lines, *notes, *_told(series)]))
+
+
+def _missing(rules: Rules) -> tuple[str, ...] | None:
+    """What the rules name and the records do not have; None without records."""
+    from insula.serve.pacs import advice
+    from insula.serve.settings import Settings
+    from insula.serve.store.connect import connect, reading
+    from insula.serve.store.migrate import check
+
+    if not (database := Settings().database):
+        return None
+    engine = connect(database)
+    try:
+        if not check(engine).current:
+            return None
+        with reading(engine) as connection:
+            return advice.of_records(rules, connection)
+    finally:
+        engine.dispose()
 
 
 def _told(series: Sequence[Foreseen]) -> list[str]:
     return [
-        f"{one.modality or '?'} '{one.description}' of '{one.study_description}' ({one.objects} objects): "
+        f"{one.modality or '?'} '{one.description}' of '{one.study_description}' "
+        f"({one.objects} {'object' if one.objects == 1 else 'objects'}): "
         + (
             "no rule takes it"
             if one.rule is None

@@ -25,7 +25,8 @@ class Target(Section):
     hazard), `regression` (a number). positive: the class or label that thresholds, sensitivity and the headline are
     about; by default the last class of a binary or ordinal target. column: the attribute of a case that holds the label
     where the cohort has none by the target's own name (several labels are joined by ';'). time, event: the attributes
-    of a survival target. horizons: days at which survival is stated.
+    of a survival target. horizons: days at which survival is stated. words: what people read for a class (`any`:
+    `intracranial haemorrhage`); tables, files and the API keep the class's own name.
     """
 
     kind: Kind
@@ -35,6 +36,7 @@ class Target(Section):
     time: str = ""
     event: str = ""
     horizons: tuple[Annotated[float, Field(gt=0.0)], ...] = (365.0, 730.0)
+    words: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -50,8 +52,8 @@ class Target(Section):
         if self.kind == "survival" and not (self.time and self.event):
             raise ValueError("survival needs the names of the columns time and event")
         if self.graded:
-            if self.classes or self.positive:
-                raise ValueError(f"{self.kind} has no classes; remove classes and primary")
+            if self.classes or self.positive or self.words:
+                raise ValueError(f"{self.kind} has no classes; remove classes, primary and words")
             return self
         if len(self.classes) < 2 or (self.kind == "binary" and len(self.classes) != 2):
             wanted = "exactly two" if self.kind == "binary" else "at least two"
@@ -68,7 +70,26 @@ class Target(Section):
                 )
         if self.positive not in self.classes:
             raise ValueError(f"primary '{self.positive}' is not one of the classes {list(self.classes)}")
+        for name, said in self.words.items():
+            if name not in self.classes:
+                raise ValueError(f"words has '{name}', which is not one of the classes {list(self.classes)}")
+            if not _CLASS_NAME.fullmatch(said):
+                raise ValueError(
+                    f"words says '{said}' for {name}: give letters, digits, spaces and .+- after a letter or digit, "
+                    "64 at most"
+                )
+        if len({self.say(name) for name in self.classes}) != len(self.classes):
+            raise ValueError(f"words says the same for two of the classes {list(self.classes)}")
         return self
+
+    def say(self, label: str) -> str:
+        """A label as people read it: "no any" and several joined by ";" as well; as it is where there are no words."""
+        if label in self.classes:
+            return self.words.get(label, label)
+        if ";" in label:
+            return "; ".join(self.say(part.strip()) for part in label.split(";"))
+        bare = label.removeprefix("no ")
+        return f"no {self.words.get(bare, bare)}" if bare != label and bare in self.classes else label
 
     @property
     def graded(self) -> bool:

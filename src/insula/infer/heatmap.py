@@ -31,6 +31,7 @@ SMOOTHED: Final = (
 )
 NO_HEAT: Final = "No heat above 0 in this slice: the scan is shown as it is."
 FAINT: Final = "The heat in this slice is below 15% of the bar's top and hardly to be seen."
+NOT_PRESENT: Final = ", which the model does not call present"
 SEEN: Final = 0.15  # of the brightest colour's heat: less is dark colour at little opacity
 _MOST: Final = 0.995
 
@@ -86,7 +87,7 @@ def class_of(target: Target, label: str) -> str:
 
 def evidence(name: str, label: str) -> str:
     """What the heat of a class is, in words, beside the answer that the model gave."""
-    return f"evidence for “{name}”{'' if name == label else ', which the model does not call present'}"
+    return f"evidence for “{name}”{'' if name == label else NOT_PRESENT}"
 
 
 def peak(heat: Heatmap, class_index: int, position: int) -> tuple[float, float]:

@@ -96,7 +96,8 @@ def choose(found: Sequence[Entry], wanted: str, name: str) -> Entry:
     for entry in found:
         if wanted == entry.uid or wanted == str(entry.number):
             return entry
-    raise ScanError(f"'{name}' holds no series '{wanted[:64]}', but {listed(found)}; give one of these numbers.")
+    what = "series of the given UID" if "." in wanted else f"series '{wanted[:64]}'"  # a UID tells whose scan it is
+    raise ScanError(f"'{name}' holds no {what}, but {listed(found)}; give one of these numbers.")
 
 
 def listed(found: Sequence[Entry]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from insula import __version__
-from insula.core.recipe import Recipe
+from insula.core.recipe import Recipe, Target
 from insula.core.types import Action, Decision, Prediction
 from insula.infer import heatmap
 from insula.report.case import meaning, pictures
@@ -35,8 +35,8 @@ from insula.serve.faults import RequestError
 from insula.serve.jobs.predict_study import VIEW
 from insula.serve.models import choose
 from insula.serve.narrative.record import CaseRecord, Hottest, Reviewed, Scanned
-from insula.serve.narrative.written import record_of
-from insula.serve.people.user import find
+from insula.serve.narrative.written import in_words, record_of
+from insula.serve.people.user import User, find
 from insula.serve.service import Service
 from insula.serve.store import predictions, reviews, studies
 from insula.serve.store.predictions import StoredPrediction
@@ -50,7 +50,7 @@ _VERDICTS = {"agree": "agree", "override": "disagree", "cannot_tell": "undecided
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """All rows that tell of one prediction. readers: id → log-in name. The model need not be loaded."""
+    """All rows that tell of one prediction. readers: id → log-in and full name. The model need not be loaded."""
 
     prediction: StoredPrediction
     study: studies.Study
@@ -58,7 +58,7 @@ class CaseFacts:
     recipe: Recipe
     reviews: tuple[Read, ...]
     views: Mapping[str, View]
-    readers: Mapping[str, str]
+    readers: Mapping[str, tuple[str, str]]
 
 
 def facts_of(
@@ -92,7 +92,7 @@ def facts_of(
         recipe,
         tuple(one for one in said if one.prediction_id in (None, prediction.id)),
         {one.role: view.unpack(service.files.get(one.sha256)) for one in kept if pictures},
-        {reader: find(connection, reader).name for reader in {one.reviewer_id for one in said} if reader},
+        {reader: _names(find(connection, reader)) for reader in {one.reviewer_id for one in said} if reader},
     )
 
 
@@ -115,7 +115,7 @@ def record(facts: CaseFacts) -> CaseRecord:
         for one in facts.reviews
         if one.target == recipe.target_name and one.verdict in _VERDICTS
     ]
-    return record_of(
+    made = record_of(
         answer,
         recipe,
         kinds=answer.get("kinds", ()),
@@ -125,13 +125,15 @@ def record(facts: CaseFacts) -> CaseRecord:
         reviews=said,
         notes=(facts.study.note,) if facts.study.note else (),
     )
+    return in_words(made, recipe)
 
 
 def report(facts: CaseFacts, language: Language, summary: Summary | None) -> CaseReport:
     """The report of the case, as it is now."""
     recipe, stored = facts.recipe, facts.prediction
     figures = tuple(_measured(facts.model.info["figures"]))
-    said = facts.reviews[-1] if facts.reviews else None
+    answered = [one for one in facts.reviews if one.target == recipe.target_name]  # not a further target
+    said = answered[-1] if answered else None
     return CaseReport(
         id=stored.id,
         made_at=now(),
@@ -153,7 +155,7 @@ def report(facts: CaseFacts, language: Language, summary: Summary | None) -> Cas
         further=tuple(_further(stored.answer["also"], recipe)),
         summary=summary,
         notes=(facts.study.note,) if facts.study.note else (),
-        review=None if said is None else _review(said, facts.readers),
+        review=None if said is None else _review(said, facts.readers, recipe.target),
     )
 
 
@@ -163,16 +165,16 @@ def _given(facts: CaseFacts) -> Given:
     source = recipe.policy.refer.by
     drawn = answer["uncertainty"].get(source, {}).get("spread") or answer["spread"] or {}
     rows = tuple(
-        ClassRow(name, p, drawn.get(name), thresholds.get(name), name in answer["prediction_set"])
+        ClassRow(recipe.target.say(name), p, drawn.get(name), thresholds.get(name), name in answer["prediction_set"])
         for name, p in answer["probabilities"].items()
         if p is not None
     )
     return Given(
         cast(Action, stored.action),
-        stored.label,
+        recipe.target.say(stored.label),
         stored.confidence,
         answer["positive"],
-        recipe.target.positive,
+        recipe.target.say(recipe.target.positive),
         rows,
         tuple(answer["reasons"]),
         tuple(answer.get("kinds", ())),
@@ -199,7 +201,8 @@ def _pictures(facts: CaseFacts) -> tuple[Any, ...]:
         role = heatmap.role_of(scan)
         bags[role] = (*bags.get(role, ()), slices)
     sided = [scan for scan, one in facts.views.items() if one.sided]
-    return pictures.of_case(made, decision, bags, recipe, 1 if len(facts.views) > 1 else 2, sided)
+    drawn = pictures.of_case(made, decision, bags, recipe, 1 if len(facts.views) > 1 else 2, sided)
+    return tuple(replace(one, finding=recipe.target.say(one.finding)) for one in drawn)
 
 
 def labels_of(facts: CaseFacts) -> tuple[str, ...]:
@@ -241,8 +244,10 @@ def _further(also: Mapping[str, Any], recipe: Recipe) -> Sequence[Further]:
     found = []
     for name, answer in also.items():
         spread = answer["spread"] or {}
-        values = tuple(Value(k, v, spread.get(k)) for k, v in answer["values"].items() if v is not None)
-        event = recipe.further[name].event if name in recipe.further else ""
+        target = recipe.further.get(name)
+        say = (lambda label: label) if target is None else target.say
+        values = tuple(Value(say(k), v, spread.get(k)) for k, v in answer["values"].items() if v is not None)
+        event = "" if target is None else target.event
         found.append(Further(name, answer["kind"], values, event))
     return found
 
@@ -256,6 +261,11 @@ def _measured(written: Sequence[Mapping[str, Any]]) -> Sequence[Measured]:
     return found
 
 
-def _review(said: Read, readers: Mapping[str, str]) -> Review:
-    account = readers.get(said.reviewer_id or "", "an account that is gone")
-    return Review(said.verdict, f"{said.signature} ({account})", said.created_at, said.label or "", said.comment)
+def _names(user: User) -> tuple[str, str]:
+    return user.name, user.full_name
+
+
+def _review(said: Read, readers: Mapping[str, tuple[str, str]], target: Target) -> Review:
+    account, full_name = readers.get(said.reviewer_id or "", ("an account that is gone", ""))
+    label = target.say(said.label or "")
+    return Review(said.verdict, f"{said.signature} ({account})", said.created_at, label, said.comment, full_name)

@@ -133,6 +133,7 @@ def describe(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
     """What the files of one role are: their series, or the one scan, with size, spacing and warnings.
 
     Every scan in them is read once, so that what cannot be read is found here. files: how many these facts are about.
+    first: of each of several series the place of its first file among the paths; None within a zip file.
     Series are counted in the order of the files' names. Raises as `scans.read`.
     """
     return {**_described(folder, paths), "files": len(paths)}
@@ -163,12 +164,16 @@ def _described(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
             found = catalogue.of(where, LIMITS)
     if len(found) < 2:
         return {"kinds": kinds, "scans": [_told(read_scan(folder, paths))]}
+    places = {path: place for place, path in enumerate(paths)}
     usable = [entry for entry in found if not entry.aside]
     if not usable:
         raise ScanError(f"The files hold no scan but {catalogue.listed(found)}; send the series of slices.")
     return {
         "kinds": kinds,
-        "scans": [{"series": one.number, **_told(read_scan(folder, paths, one.number))} for one in usable],
+        "scans": [
+            {"series": one.number, "first": places.get(one.files[0]), **_told(read_scan(folder, paths, one.number))}
+            for one in usable
+        ],
         "aside": [entry.said() for entry in found if entry.aside],
     }
 

@@ -37,18 +37,21 @@ class Laid:
 class Told:
     """What the records say of a prediction's heat. recipe: of its model, None where that is registered no more.
 
-    series: which were asked for, by role.
+    series: which were asked for, by role. made_of: SHA-256 of the files of each scan, empty in an answer of an earlier
+    version.
     """
 
     kept: tuple[Artefact, ...]
     recipe: Recipe | None
     series: Mapping[str, int]
+    made_of: Mapping[str, frozenset[str]]
 
 
 def told(connection: Connection, prediction: StoredPrediction) -> Told:
     """What `matched` has to know out of the records; no file is read."""
     kept = tuple(one for one in predictions.artefacts_of(connection, prediction.id) if one.kind == VIEW)
-    return Told(kept, _recipe_of(connection, prediction), _series(connection, prediction.id))
+    series, made_of = _series(connection, prediction.id), _made_of(connection, prediction)
+    return Told(kept, _recipe_of(connection, prediction), series, made_of)
 
 
 def matched(files: Files, told: Told, scans: Sequence[Scan]) -> Mapping[str, Laid]:
@@ -87,6 +90,14 @@ def _series(connection: Connection, prediction_id: str) -> Mapping[str, int]:
     return dict((payload or {}).get("series", {}))
 
 
+def _made_of(connection: Connection, prediction: StoredPrediction) -> Mapping[str, frozenset[str]]:
+    sources = predictions.sources_of(connection, prediction.id)
+    if not sources:
+        return {}
+    hashes = {one.id: one.sha256 for one in studies.files_of(connection, prediction.study_id)}
+    return {scan: frozenset(hashes[name] for name in names if name in hashes) for scan, names in sources.items()}
+
+
 def _numbers(scans: Sequence[Scan]) -> Mapping[str, int]:
     """Number of each scan by name, as a request for a prediction counts them: through all roles of joined studies'
     files that are told apart by their headers, else within the role.
@@ -106,16 +117,24 @@ def _is_sorted(role: str) -> bool:
 
 
 def _scan_of(role: str, seen: View, scans: Sequence[Scan], numbers: Mapping[str, int], told: Told) -> Scan | None:
-    """Which of a study's scans a role of the model was: the one of that name, else one of its modality, and in any case
-    one that lies where the heat does.
+    """Which of a study's scans a role of the model was: the one of its files; where these are not known the one of that
+    name, else one of its modality; and in any case one that lies where the heat does.
     """
     modality, recipe = "", told.recipe
     if recipe is not None and heatmap.role_of(role) in recipe.inputs:
         modality = recipe.inputs[heatmap.role_of(role)].modality
-    fitting = [one for one in scans if (not modality or one.modality in ("", modality)) and _fits(seen, one)]
+    made_of = told.made_of.get(role)
+    fitting = [
+        one
+        for one in scans
+        if (not modality or one.modality in ("", modality)) and (made_of is None or one.is_of(made_of))
+        if _fits(seen, one)
+    ]
     wanted = told.series.get(role, told.series.get(studies.SORTED))
     ranked = sorted(fitting, key=lambda one: (one.role != role, not _is_sorted(one.role), numbers[one.name] != wanted))
-    return ranked[0] if ranked and (ranked[0].role == role or _is_sorted(ranked[0].role)) else None
+    if not ranked or (made_of is None and ranked[0].role != role and not _is_sorted(ranked[0].role)):
+        return None
+    return ranked[0]
 
 
 def heights(seen: View, affine: NDArray[np.float64]) -> NDArray[np.float64]:

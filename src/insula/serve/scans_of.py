@@ -41,6 +41,17 @@ def scans_of(
     return found or _none(recipe)
 
 
+def by_scan(chosen: Mapping[str, list[Path]]) -> dict[str, list[Path]]:
+    """The files of `scans_of` under the names that a prediction's heat has: `ct`, `ct.2` …, without gaps, in order."""
+    found: dict[str, list[Path]] = {}
+    counts: dict[str, int] = {}
+    for role in sorted(chosen, key=lambda name: (name.partition(".")[0], int(name.partition(".")[2] or 1))):
+        kind = role.partition(".")[0]
+        counts[kind] = counts.get(kind, 0) + 1
+        found[kind if counts[kind] == 1 else f"{kind}.{counts[kind]}"] = chosen[role]
+    return found
+
+
 def _none(recipe: Recipe) -> NoReturn:
     taken = ", ".join(f"{role} ({section.modality})" for role, section in recipe.inputs.items())
     raise RequestError(422, "no_scan", f"The study has no scan for this model, which takes {taken}; add one.")

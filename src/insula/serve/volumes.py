@@ -10,6 +10,7 @@ import hashlib
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,9 @@ _RETRY_SECONDS: Final = 5
 class Scan:
     """One scan of a study. name: in addresses, `ct`, or `ct-2` for the second series under that role.
 
-    key: of its content. shown: `shown.facts`; of a scan that cannot be read `fault` says why and nothing else is known.
+    key: of its content. files: SHA-256 of all that lie under its role. first: of the first file of this one of several
+    series, "" where that is not known. shown: `shown.facts`; of a scan that cannot be read `fault` says why and nothing
+    else is known.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Scan:
     series: int | None
     key: str
     files: tuple[str, ...]
+    first: str = ""
     modality: str = ""
     units: str = ""
     slices: int = 0
@@ -61,6 +65,10 @@ class Scan:
     description: str = ""
     shown: Mapping[str, Any] | None = None
     fault: str = ""
+
+    def is_of(self, hashes: AbstractSet[str]) -> bool:
+        """Whether some of these files (SHA-256) are this scan's; of its role's, where its own are not told apart."""
+        return self.first in hashes if self.first else not hashes.isdisjoint(self.files)
 
     @property
     def affine(self) -> NDArray[np.float64]:
@@ -164,6 +172,7 @@ def _scan(role: str, hashes: tuple[str, ...], known: Mapping[str, Any], several:
         series=series,
         key=_key(hashes, series),
         files=hashes,
+        first="" if known.get("first") is None else hashes[known["first"]],
         modality=known["modality"],
         units=known["units"],
         slices=known["slices"],

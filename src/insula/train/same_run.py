@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from insula.core.recipe import Recipe
 from insula.core.types import Cohort
 
 RECIPE, CASES = "recipe.yaml", "trained-on.json"
+_WORDS = re.compile(r"targets\.[^.]+\.words(\.|$)")
 _FREE = ("train.epochs", "train.patience", "question", "policy.", "audit.")  # change no weight, or only add epochs
 
 
@@ -48,7 +50,7 @@ def _same_recipe(folder: Path, recipe: Recipe) -> None:
     begun = dict(_flat(recipes.load(folder / RECIPE).model_dump(mode="json", by_alias=True)))
     asked = dict(_flat(recipe.model_dump(mode="json", by_alias=True)))
     for key in sorted({*begun, *asked}):
-        if not key.startswith(_FREE) and begun.get(key) != asked.get(key):
+        if not key.startswith(_FREE) and not _WORDS.match(key) and begun.get(key) != asked.get(key):
             raise TrainingError(
                 f"'{folder}' was begun with {key} = {begun.get(key)!r}, and --resume asks for {asked.get(key)!r}; give "
                 "the recipe and settings that it was begun with, or another --out."

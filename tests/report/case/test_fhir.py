@@ -17,10 +17,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 from pydicom.sr.codedict import codes
-from tests.report.case.made_case import CHINESE, TURKISH, case, referred, rejected
+from tests.report.case.made_case import AT, CHINESE, TURKISH, case, referred, rejected
 
 from insula.report.case.fhir import case_fhir
-from insula.report.case.record import CaseReport, Patient, ScanFacts, Study
+from insula.report.case.record import CaseReport, Patient, Review, ScanFacts, Study
 
 MADE = [case, referred, rejected]
 _ELEMENTS = {
@@ -175,6 +175,39 @@ def test_it_is_preliminary_until_it_was_read() -> None:
     review = observation(read, "review")
     assert review["valueCodeableConcept"] == {"text": "override"}
     assert review["component"][0]["valueCodeableConcept"] == {"text": "benign"}
+
+
+@pytest.mark.parametrize(("verdict", "status"), [("override", "final"), ("cannot_tell", "preliminary")])
+def test_what_its_reader_does_not_share_is_no_finding(verdict: str, status: str) -> None:
+    made = case_fhir(case(review=Review(verdict, "Dr. A", AT, "normal" if verdict == "override" else "")))
+    check(made)
+    assert {made["status"], *(one["status"] for one in made["contained"] if "status" in one)} == {status}
+    assert ("resultsInterpreter" in made) == (status == "final")
+    decision = observation(made, "decision")
+    assert "interpretation" not in decision
+    assert decision["component"][0] == {
+        "code": {"text": "Finding of the model, which its reader does not share"},
+        "valueCodeableConcept": {"text": "any"},
+    }
+    found = [
+        part["valueCodeableConcept"]["text"]
+        for one in made["contained"]
+        for part in one.get("component", [])
+        if part["code"].get("coding", [{}])[0].get("code") == "121071"
+    ]
+    assert found == (["normal"] if verdict == "override" else [])
+    said = {
+        "override": "Review: decides otherwise, normal. The model's answer, which its reader does not share: any",
+        "cannot_tell": "Review: cannot tell. The model's answer, which its reader does not share: any",
+    }
+    assert made["conclusion"].startswith(f"Research use only; not a medical device. {said[verdict]}")
+    assert made["result"][0] == {"reference": "#review"}
+
+
+def test_who_has_labelled_it_alike_without_the_answer_shares_it() -> None:
+    decision = observation(case_fhir(case(review=Review("override", "Dr. A", AT, "any"))), "decision")
+    assert decision["component"][0]["code"]["coding"][0]["code"] == "121071"
+    assert "interpretation" in decision
 
 
 def test_nobody_is_named_and_no_free_text_leaves() -> None:

@@ -14,7 +14,7 @@ from hl7apy.parser import parse_message
 from tests.report.case.made_case import AT, CHINESE, TURKISH, case, referred, rejected
 
 from insula.report.case.hl7 import Order, case_oru
-from insula.report.case.record import CaseReport, Review, Study
+from insula.report.case.record import CaseReport, Review, Study, Summary
 
 ORDER = Order(
     "1.2.3", "TR-0042", "ÖZTÜRK^Işıl^^Dr.=王^小明", "19700131", "F", "HOSPITAL", "ACC|1", "P^7", "20261125093000.5"
@@ -70,7 +70,46 @@ def test_tells_each_class_with_its_threshold() -> None:
     assert [float(value) for value in values(text, "spread")] == [row.spread for row in report.answer.classes]
     assert values(text, "121071") == ["any"]
     assert values(text, "59776-5")[0] == "Research use only; not a medical device."
-    assert {row[3] for row in rows(text, "OBX") if row[8] == "A"} == {"59776-5^Procedure Findings^LN"}
+    assert {row[3] for row in rows(text, "OBX") if row[8] == "A"} == {"121071^Finding^DCM"}
+    assert [row[2:6] for row in rows(text, "OBX") if row[3].startswith("distance^")] == [
+        [
+            "NM",
+            "distance^Distance from the training data: 0 is typical, 1 beyond every validation case^99INSULA",
+            "",
+            "0.42",
+        ]
+    ]
+
+
+def test_long_text_is_cut_at_the_ends_of_sentences() -> None:
+    sentences = [f"Sentence {n} has {'many ' * n}words." for n in range(1, 12)]
+    text = oru(case(summary=Summary(" ".join(sentences))))
+    told = [line for line in values(text, "59776-5") if "Sentence" in line]
+    assert " ".join(told) == " ".join(sentences)
+    assert all(line.startswith("Sentence") and line.endswith("words.") and len(line) <= 160 for line in told)
+    assert len(told) < len(sentences)
+    (one,) = values(oru(case(summary=Summary("x" * 200))), "59776-5")[-3:-2]
+    assert one == "x" * 160
+
+
+def test_says_the_warnings_about_the_scan() -> None:
+    assert values(oru(referred()), "warning") == ["mri: slices 3 and 4 are 7.5 mm apart, resampled"]
+    assert values(oru(case()), "warning") == []
+
+
+@pytest.mark.parametrize(
+    ("full", "who"),
+    [
+        ("Anna Berg", "&Berg&Anna"),
+        ("Berg, Anna", "&Berg&Anna"),
+        ("Dr. Berg", "&Dr. B"),
+        ("A B C", "&Dr. B"),
+        ("", "&Dr. B"),
+    ],
+)
+def test_a_full_name_of_two_words_has_two_parts(full: str, who: str) -> None:
+    signed = replace(REVIEW, signed_by="Dr. B", full_name=full)
+    assert rows(oru(case(review=signed)), "OBR")[0][32] == who
 
 
 def test_says_no_class_of_a_rejected_case() -> None:
@@ -94,6 +133,39 @@ def test_is_final_once_it_is_read() -> None:
     assert values(after, "review") == ["agree"]
     assert values(after, "review-finding") == ["any"]
     assert "private remark" not in after
+
+
+def test_what_its_reader_does_not_share_is_no_finding() -> None:
+    text = oru(case(review=replace(REVIEW, verdict="override", label="normal")))
+    assert rows(text, "OBR")[0][25] == "F"
+    assert values(text, "121071") == values(text, "review-finding") == ["normal"]
+    assert values(text, "model-finding") == ["any"]
+    assert {row[8] for row in rows(text, "OBX")} == {""}
+    told = values(text, "59776-5")
+    assert told[1] == "Read and signed: decides otherwise, normal"
+    assert [line for line in told if "any" in line] == [
+        "The model's answer, which its reader does not share: any · Confidence 0.87"
+    ]
+    codes = [row[3].split("^")[0] for row in rows(text, "OBX")]
+    assert codes.index("review") < codes.index("121071") < codes.index("decision")
+
+
+def test_stays_preliminary_where_its_reader_cannot_tell() -> None:
+    text = oru(case(review=replace(REVIEW, verdict="cannot_tell", label="")))
+    (obr,) = rows(text, "OBR")
+    assert obr[25] == "P"
+    assert len(obr) < 33  # nobody interprets it
+    assert {row[11] for row in rows(text, "OBX")} == {"O", "P"}
+    assert values(text, "121071") == values(text, "review-finding") == []
+    assert values(text, "model-finding") == ["any"]
+    assert {row[8] for row in rows(text, "OBX")} == {""}
+    assert values(text, "59776-5")[1] == "Preliminary: its reader cannot tell"
+
+
+def test_a_reader_may_contradict_a_rejection() -> None:
+    text = oru(rejected(review=replace(REVIEW, verdict="override", label="normal")))
+    assert values(text, "121071") == ["normal"]
+    assert values(text, "model-finding") == []
 
 
 def test_holds_the_paper() -> None:

@@ -4,9 +4,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from tests.report.case.made_case import case, picture, referred, rejected
+from tests.report.case.made_case import AT, case, picture, referred, rejected
 
 from insula.report.case import say, texts
+from insula.report.case.page import case_html
+from insula.report.case.record import Review
 
 EN, TR = texts.texts("en"), texts.texts("tr")
 
@@ -65,3 +67,17 @@ def test_further_answers_have_names() -> None:
 def test_the_headline_is_the_answer_or_nothing() -> None:
     assert say.headline(case(), EN) == "any · Confidence 0.87"
     assert say.headline(rejected(), EN) == ""
+
+
+@pytest.mark.parametrize(
+    ("review", "said"),
+    [
+        (None, "Preliminary: no reader has signed it yet"),
+        (Review("agree", "Dr. A", AT, "any"), "Read and signed: agrees, any"),
+        (Review("override", "Dr. A", AT, "normal"), "Read and signed: decides otherwise, normal"),
+        (Review("cannot_tell", "Dr. A", AT), "Preliminary: its reader cannot tell"),
+    ],
+)
+def test_the_state_says_what_its_reader_says(review: Review | None, said: str) -> None:
+    assert say.state(case(review=review), EN) == said
+    assert f'<p class="state"><bdi>{said}</bdi></p>' in case_html(case(review=review))

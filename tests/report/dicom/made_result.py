@@ -87,7 +87,7 @@ def picture(number: int) -> NDArray[np.uint8]:
 def result(folder: Path, **changes: Any) -> Result:
     """An accepted haemorrhage with heat on one series."""
     series = SourceSeries("ct", headers(folder), picture, (2, 3))
-    heat = Heat("ct", "any", plane, TOP - 0.01)
+    heat = Heat("ct", "any", plane, TOP - 0.01, True)
     return replace(Result("3f0c9a52d7e14b0f8f6a1f2f3f0c9a52", case(), (series,), (heat,), b"%PDF-1.7 made"), **changes)
 
 

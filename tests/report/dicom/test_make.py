@@ -55,7 +55,7 @@ def test_a_rejected_case_gives_no_picture_and_no_map(tmp_path: Path) -> None:
 
 def test_what_is_not_there_gives_no_object(tmp_path: Path) -> None:
     assert [one.kind for one in made(result(tmp_path, heat=(), pdf=None))] == ["report"]
-    of_another = Heat("mri", "any", plane, 1.0)
+    of_another = Heat("mri", "any", plane, 1.0, True)
     assert [one.kind for one in made(result(tmp_path, heat=(of_another,), pdf=None))] == ["report"]
     placeless = SourceSeries("ct", headers(tmp_path, FrameOfReferenceUID=None), picture, (2,))
     assert [one.kind for one in made(result(tmp_path, series=(placeless,), pdf=None))] == ["report", "capture"]

@@ -70,10 +70,21 @@ def test_it_says_what_its_numbers_are_and_that_they_are_for_research(tmp_path: P
 
 
 def test_other_heat_than_a_class_map_is_a_saliency(tmp_path: Path) -> None:
-    one = mapped(tmp_path, heat=(Heat("ct", "any", plane, 1.0, unit="score lost"),))
+    one = mapped(tmp_path, heat=(Heat("ct", "any", plane, 1.0, True, unit="score lost"),))
 
     (mapping,) = one.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence
     assert mapping.QuantityDefinitionSequence[0].ConceptCodeSequence[0].CodeMeaning == "Saliency"
+
+
+def test_it_says_first_that_the_model_does_not_call_it_present(tmp_path: Path) -> None:
+    finding = "intraparenchymal haemorrhage of whatever kind and at whatever place"
+    one = mapped(tmp_path, heat=(Heat("ct", finding, plane, 1.0, False),))
+
+    (mapping,) = one.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence
+    assert mapping.LUTExplanation.startswith("not present: score per cell, evidence for intra")
+    assert mapping.LUTLabel == "HEAT"
+    assert one.ContentDescription.startswith("not present: evidence for intra")
+    assert one.SeriesDescription.endswith(": not present: heat map intrapa… (research use only)")
 
 
 def test_a_long_series_is_thinned_out_and_lies_in_the_same_place(
@@ -98,7 +109,7 @@ def test_a_long_series_is_thinned_out_and_lies_in_the_same_place(
 
 @pytest.mark.parametrize("fill", [0.0, -1.0, float("nan"), float("inf")])
 def test_without_heat_above_zero_there_is_none(tmp_path: Path, fill: float) -> None:
-    heat = Heat("ct", "any", lambda _: np.full((96, 80), fill, np.float32), 1.0)
+    heat = Heat("ct", "any", lambda _: np.full((96, 80), fill, np.float32), 1.0, True)
 
     assert not made_of(result(tmp_path, heat=(heat,)), "map")
 

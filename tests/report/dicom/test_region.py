@@ -24,7 +24,7 @@ def regions(folder: Path, **changes: Any) -> list[FileDataset]:
 def test_the_hot_pixels_read_back_equal(tmp_path: Path, framed: bool, level: float, slices: list[int]) -> None:
     known = headers(tmp_path)
     series = SourceSeries("ct", (enhanced(tmp_path),) if framed else known, picture)
-    (one,) = regions(tmp_path, series=(series,), heat=(Heat("ct", "any", plane, 0.79, level=level),))
+    (one,) = regions(tmp_path, series=(series,), heat=(Heat("ct", "any", plane, 0.79, True, level=level),))
     places = {tuple(float(mm) for mm in each.ImagePositionPatient): number for number, each in enumerate(known)}
 
     frames = one.pixel_array.reshape(-1, one.Rows, one.Columns)
@@ -54,3 +54,7 @@ def test_where_nothing_is_hot_enough_there_is_none(tmp_path: Path) -> None:
 
     assert not regions(tmp_path, heat=(replace(heat, level=1.5),))
     assert not regions(tmp_path, heat=(replace(heat, top=0.0),))
+
+
+def test_what_the_model_does_not_call_present_is_not_marked(tmp_path: Path) -> None:
+    assert not regions(tmp_path, heat=(replace(result(tmp_path).heat[0], present=False),))

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom.dataset import Dataset, FileDataset
+from pydicom.dataset import FileDataset
 from tests.report.case.made_case import SIX, case, referred, rejected
 from tests.report.dicom.checked import read_back
 from tests.report.dicom.made_result import enhanced, headers, made_of, picture, result, reviewed
 from tests.report.dicom.tree import group, items, said, value
 
-from insula.report.case.record import CaseReport, ClassRow
+from insula.report.case.record import CaseReport, ClassRow, ScanFacts, Study
 from insula.report.dicom.result import SourceSeries
 
 PROBABILITY = "Probability"
@@ -31,10 +31,9 @@ def test_each_class_stands_with_the_numbers_of_the_record(tmp_path: Path) -> Non
     for row in SIX:
         one = group(found, f"Class {row.name}")
         assert [value(x) for x in items(one, "Class of the model")] == [row.name]
-        assert {_derived(x): value(x) for x in items(one, PROBABILITY)} == {
-            "": row.probability,
-            "Standard Deviation": row.spread,
-        }
+        (number,) = items(one, PROBABILITY)  # the spread is no second probability
+        assert value(number) == row.probability
+        assert [value(x) for x in items(number, "Standard Deviation")] == [row.spread]
         assert [value(x) for x in items(one, "Threshold from which a class counts as present")] == [row.threshold]
         assert [value(x) for x in items(one, "In the prediction set")] == ["Yes" if row.in_set else "No"]
         assert not items(one, "Finding")  # an improbable class is none
@@ -50,6 +49,9 @@ def test_the_answer_stands_with_its_decision_and_the_slices_that_show_it(tmp_pat
     }
     assert value(items(one, "Confidence in the answer")[0]) == 0.87
     assert value(items(one, "Distance from the training data")[0]) == 0.42
+    assert [value(x) for x in items(one, "Comment")] == [
+        "Distance from the training data: 0 is typical, 1 beyond every validation case"
+    ]
     assert value(items(one, "Share of cases whose prediction set holds the true class")[0]) == 0.9
     assert value(items(one, "Standard deviation drawn over")[0]) == "dropout passes"
     shown = [x.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for x in items(one, "Source of Measurement")]
@@ -101,7 +103,7 @@ def test_a_referral_gives_its_reasons_stage_and_survival_in_its_own_language(tmp
     assert value(items(answer, "Decision of the policy")[0]) == "Referred: a person has to look at this case"
     stage = group(found, "Diğer yanıtlar: stage")
     assert value(items(stage, "Most probable of them")[0]) == "III"
-    assert {_derived(x): value(x) for x in items(stage, "III")} == {"": 0.45, "Standard Deviation": 0.08}
+    assert [(value(x), value(items(x, "Standard Deviation")[0])) for x in items(stage, "III")] == [(0.45, 0.08)]
     survival = group(found, "Diğer yanıtlar: survival")
     assert value(items(survival, "365. günde “death” olmadan")[0]) == 0.78
     assert value(items(found, "Language of Content Item and Descendants")[0]) == "Turkish"
@@ -111,13 +113,14 @@ def test_a_referral_gives_its_reasons_stage_and_survival_in_its_own_language(tmp
     ("verdict", "flag", "finding"),
     [("agree", "VERIFIED", "any"), ("override", "VERIFIED", "subdural"), ("cannot_tell", "UNVERIFIED", "subdural")],
 )
-def test_a_review_makes_it_final_and_a_verdict_verifies_it(
+def test_a_review_that_decides_makes_it_final_and_verifies_it(
     tmp_path: Path, verdict: str, flag: str, finding: str
 ) -> None:
     review = reviewed(verdict)
     found = report(tmp_path, case(review=review), review_id="r1")
 
-    assert (found.PreliminaryFlag, found.VerificationFlag) == ("FINAL", flag)
+    assert found.PreliminaryFlag == ("FINAL" if flag == "VERIFIED" else "PRELIMINARY")
+    assert found.VerificationFlag == flag
     assert [value(x) for x in items(found, "Qualitative Evaluations", "Finding")] == [finding]
     assert [value(x) for x in items(group(found, "Answer"), "Finding")] == (["any"] if verdict == "agree" else [])
     assert value(items(group(found, "Review"), "Comment")[0]) == review.comment
@@ -127,6 +130,34 @@ def test_a_review_makes_it_final_and_a_verdict_verifies_it(
         assert str(observer.VerifyingObserverName) == "Dr. Ayşe Yılmaz 王^"
         assert observer.VerifyingOrganization == "Hastane"
         assert observer.VerificationDateTime == "20261127113000"
+
+
+def test_a_full_name_of_two_words_is_verified_by_its_parts(tmp_path: Path) -> None:
+    found = report(tmp_path, case(review=replace(reviewed(), full_name="Ayşe Yılmaz")), review_id="r1")
+
+    assert str(found.VerifyingObserverSequence[0].VerifyingObserverName) == "Yılmaz^Ayşe"
+    assert str(items(found, "Person Observer Name")[0].PersonName) == "Yılmaz^Ayşe"
+
+
+def test_several_labels_are_several_findings(tmp_path: Path) -> None:
+    said = "intracranial haemorrhage; subdural haemorrhage"
+    found = report(tmp_path, case(review=replace(reviewed(), label=said)), review_id="r1")
+
+    assert [value(x) for x in items(found, "Qualitative Evaluations", "Finding")] == [
+        "Intracranial hemorrhage", "Subdural intracranial hemorrhage"
+    ]  # fmt: skip
+    assert [value(x) for x in items(group(found, "Review"), "Finding")] == [
+        "Intracranial hemorrhage", "Subdural intracranial hemorrhage"
+    ]  # fmt: skip
+
+
+def test_warnings_about_the_scan_are_said_in_words(tmp_path: Path) -> None:
+    scan = ScanFacts("ct", "CT", 5, warnings=("tilt removed by resampling", "slices 3 and 4 are 7.5 mm apart"))
+    found = report(tmp_path, case(study=Study("Head", scans=(scan,))))
+
+    assert [value(x) for x in items(found, "Qualitative Evaluations", "Warning about the scan")] == [
+        "ct: tilt removed by resampling", "ct: slices 3 and 4 are 7.5 mm apart"
+    ]  # fmt: skip
 
 
 def test_it_names_the_report_that_it_supersedes(tmp_path: Path) -> None:
@@ -166,8 +197,8 @@ def test_several_series_stand_in_one_report(tmp_path: Path) -> None:
 
     assert len(items(found, "Image Library", "Image Library Group")) == 2
     assert {value(x) for x in items(found, "Procedure reported")} == {
-        "CT unspecified body region",
-        "MRI unspecified body region",
+        "Head CT",
+        "Brain MRI",
     }
 
 
@@ -199,8 +230,3 @@ def test_numbers_that_are_none_are_left_out(tmp_path: Path) -> None:
     assert len(items(one, PROBABILITY)) == 1
     assert not items(one, "Threshold from which a class counts as present")
     assert "Class other" not in set(said(found))
-
-
-def _derived(item: Dataset) -> str:
-    derivation = items(item, "Derivation")
-    return value(derivation[0]) if derivation else ""

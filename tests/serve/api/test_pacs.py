@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -83,6 +84,23 @@ def test_what_came_in_is_seen_by_its_project_and_the_rest_by_who_manages_project
         assert hospital.client(who).post(f"/api/v1/pacs/studies/{other}/retry").status_code == 404
 
 
+def test_members_of_a_project_see_whose_it_is_and_what_became_of_it(hospital: Made) -> None:
+    with writing(hospital.service.records) as connection:
+        one = study(connection, hospital.inside, "CAME-1")
+        prediction = predicted(connection, one)
+        said: dict[str, Any] = {"study_id": one, "study_date": "20260131", "accession_number": "A-17"}
+        arrived(connection, "1.9", project_id=hospital.inside, **said)
+        arrived(connection, "1.10", "unrouted", accession_number="A-18")
+        connection.execute(insert(schema.pacs_deliveries).values(prediction_id=prediction, peer="archive", objects=3))
+    (row,) = hospital.client("reviewer").get("/api/v1/pacs/studies").json()["items"]
+    assert (row["study_date"], row["accession_number"], row["modalities"]) == ("20260131", "A-17", ["CT"])
+    assert (row["case"]["patient_key"], row["case"]["prediction"]["id"]) == ("CAME-1", prediction)
+    assert [(sent["peer"], sent["state"]) for sent in row["sendings"]] == [("archive", "sent")]
+    nobodys = hospital.client("admin").get("/api/v1/pacs/studies").json()["items"][0]
+    assert (nobodys["state"], nobodys["modalities"], nobodys["accession_number"]) == ("unrouted", ["CT"], "")
+    assert (nobodys["case"], nobodys["sendings"]) == (None, [])
+
+
 def test_the_list_has_pages_and_a_filter(hospital: Made) -> None:
     with writing(hospital.service.records) as connection:
         made = [
@@ -95,6 +113,10 @@ def test_the_list_has_pages_and_a_filter(hospital: Made) -> None:
         page = client.get("/api/v1/pacs/studies", params={"limit": 2, **after}).json()
         found.append([one["id"] for one in page["items"]])
     assert found == [made[:2:-1], made[2:0:-1], made[:1]]
+    with writing(hospital.service.records) as connection:  # an object comes of the oldest
+        table = schema.pacs_studies
+        connection.execute(table.update().where(table.c.id == made[0]).values(last_at=now() + timedelta(minutes=1)))
+    assert client.get("/api/v1/pacs/studies", params={"limit": 1}).json()["items"][0]["id"] == made[0]
     assert page["next"] is None
     only = client.get("/api/v1/pacs/studies", params={"state": "failed"}).json()["items"]
     assert [one["id"] for one in only] == [made[1]]
@@ -113,6 +135,21 @@ def test_what_failed_is_taken_anew_and_what_is_at_work_is_not(hospital: Made) ->
     assert job.payload == {"pacs_study": failed, "generation": 1}
     assert hospital.client("reviewer").post(f"/api/v1/pacs/studies/{coming}/retry").status_code == 409
     assert told(hospital, "pacs.retry")[0]["subject"] == failed
+    assert "same_patient" not in told(hospital, "pacs.retry")[0]["detail"]
+
+
+def test_who_says_that_it_is_one_person_stands_in_the_trail(hospital: Made) -> None:
+    with writing(hospital.service.records) as connection:
+        failed = arrived(
+            connection, "3.3", "failed", project_id=hospital.inside, error={"code": "another_patient", "message": "y"}
+        )
+    path = f"/api/v1/pacs/studies/{failed}/retry"
+    assert hospital.client("reader").post(path, params={"same_patient": True}).status_code == 403
+    assert hospital.client("reviewer").post(path, params={"same_patient": True}).status_code == 200
+    with reading(hospital.service.records) as connection:
+        job = connection.execute(select(schema.jobs).where(schema.jobs.c.unique_key == f"pacs-take-{failed}-1")).one()
+    assert job.payload == {"pacs_study": failed, "generation": 1, "same_patient": True}
+    assert told(hospital, "pacs.retry")[0]["detail"] == {"same_patient": True}
 
 
 def test_a_peer_is_searched_and_the_trail_tells_who_did_and_not_what_for(
@@ -191,7 +228,7 @@ def test_a_study_is_fetched_by_a_job_of_who_asked(hospital: Made) -> None:
         payload = queue.get(connection, job["id"], None).payload
     assert payload == {"peer": "archive", "study_uid": "1.2.840.5"}
     assert told(hospital, "pacs.pull")[0]["detail"] == {"peer": "archive"}
-    for wrong in ("", "1.02", "x", "1." * 40, "1.2\n", "*"):
+    for wrong in ("", "1..2", "x", "1." * 40, "1.2\n", "*"):
         assert client.post("/api/v1/pacs/peers/archive/pulls", json={"study_uid": wrong}).status_code == 422, wrong
 
 
@@ -222,3 +259,37 @@ def test_what_was_sent_of_a_prediction(hospital: Made) -> None:
     assert (rows["archive"]["state"], rows["archive"]["objects"], rows["archive"]["job"]) == ("sent", 3, None)
     assert (rows["web"]["state"], rows["web"]["error"]["code"]) == ("failed", "peer_refused")
     assert hospital.client("stranger").get(f"/api/v1/predictions/{prediction}/sendings").status_code == 404
+
+
+def test_what_moves_between_machines_is_stopped_and_repeated_by_who_may_move_it(hospital: Made) -> None:
+    with writing(hospital.service.records) as connection:
+        one = study(connection, hospital.inside, "SENT-2")
+        wanted = Wanted("pacs_send", {"prediction": "x", "peer": "web", "objects": []}, study_id=one)
+        put = queue.put(connection, replace(wanted, project_id=hospital.inside), now())
+    reader, reviewer = hospital.client("reader"), hospital.client("reviewer")
+    assert reader.get(f"/api/v1/jobs/{put.id}").status_code == 200
+    for answer in (reader.delete(f"/api/v1/jobs/{put.id}"), reader.post(f"/api/v1/jobs/{put.id}/again")):
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert "'pacs.move'" in answer.text
+    assert reviewer.delete(f"/api/v1/jobs/{put.id}").json()["state"] == "cancelled"
+    assert reviewer.post(f"/api/v1/jobs/{put.id}/again").json()["state"] == "waiting"
+    assert reviewer.delete(f"/api/v1/jobs/{put.id}").json()["state"] == "cancelled"
+
+
+def test_that_a_review_was_sent_is_not_told_to_who_has_yet_to_read(hospital: Made) -> None:
+    prediction = hospital.predicted(patient="SENT-3")
+    said = {"target": prediction["answer"]["target"], "verdict": "agree", "signature": "R. Viewer"}
+    where = f"/api/v1/studies/{prediction['study_id']}/reviews"
+    review = hospital.client("reviewer").post(where, json={**said, "prediction": prediction["id"]}).json()["id"]
+    with writing(hospital.service.records) as connection:
+        values = {"prediction_id": prediction["id"], "review_id": review, "peer": "archive", "objects": 1}
+        connection.execute(insert(schema.pacs_deliveries).values(values))
+        payload = {"prediction": prediction["id"], "review": review, "peer": "web", "objects": []}
+        queue.put(connection, Wanted("pacs_send", payload, study_id=prediction["study_id"]), now())
+    for role, told_of in (("reviewer", review), ("admin", None)):
+        client = hospital.client(role)
+        rows = client.get(f"/api/v1/predictions/{prediction['id']}/sendings").json()
+        assert [row["review_id"] for row in rows] == [told_of, told_of], role
+        page = client.get(f"/studies/{prediction['study_id']}", headers={"Accept": "text/html"})
+        assert "Sent to the PACS" in page.text
+        assert ("with a review" in page.text) is (told_of is not None)

@@ -11,7 +11,7 @@ from tests.serve.api.made import Made
 
 from insula.serve.pacs.settings import read_pacs_settings
 from insula.serve.store import schema
-from insula.serve.store.connect import reading
+from insula.serve.store.connect import reading, writing
 
 pytestmark = pytest.mark.serve
 PEERS = "archive=dicom://ARCHIVE@127.0.0.1:104 ris=mllp://127.0.0.1:2575"
@@ -84,6 +84,20 @@ def test_the_review_that_a_sender_knows_goes_along(hospital: Made) -> None:
     found = [job["payload"].get("review") for job in jobs(hospital, answer["id"])]
     assert found == [None, mine, None]
     assert theirs not in found
+
+
+def test_a_review_of_a_further_target_says_nothing_of_the_finding(hospital: Made) -> None:
+    answer = hospital.predicted(patient="SENT-12")
+    mine = review(hospital, answer, "admin")
+    with writing(hospital.service.records) as connection:  # the made model has no further target
+        said = {"verdict": "override", "signature": "Dr. A", "target": "stage", "label": "IV"}
+        whose = {"study_id": answer["study_id"], "prediction_id": answer["id"], "reviewer_id": hospital.ids["admin"]}
+        connection.execute(schema.reviews.insert().values(id=schema.new_id(), **said, **whose))
+    send(hospital, answer["id"], "admin")
+    assert [job["payload"].get("review") for job in jobs(hospital, answer["id"])] == [mine]
+    path = f"/api/v1/predictions/{answer['id']}/report"
+    told = hospital.client("admin").get(path, params={"format": "json"}).json()["review"]
+    assert (told["verdict"], told["label"]) == ("agree", answer["label"])
 
 
 @pytest.mark.parametrize(

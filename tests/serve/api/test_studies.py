@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from tests.serve.api.made import Made
 from tests.serve.client import dicom, nifti, png
 
 from insula.serve.store import schema
-from insula.serve.store.connect import reading
+from insula.serve.store.connect import reading, writing
+from insula.serve.store.in_use import hold_files
 
 pytestmark = pytest.mark.serve
 HERE = "/api/v1/studies"
@@ -118,6 +121,34 @@ def test_a_further_scan_that_is_no_series_stays_a_scan_of_its_own(made: Made, tm
     assert client.post(f"{where}/files", files=series).status_code == 201
     more = client.post(f"{where}/files", files=[("ct", ("2.dcm", dicom(number=2, series="1.2.62"))), series[1]]).json()
     assert [one["role"] for one in more["files"]][4:] == ["ct", "mri", "ct", "mri.2"]
+
+
+@pytest.mark.parametrize("add", [False, True], ids=["a new study", "more files"])
+def test_an_upload_while_somebody_erases_does_not_hold_what_he_needs(made: Made, add: bool) -> None:
+    """Uploads lock in the same order as erasure: neither waits for the other for ever."""
+    records, client = made.service.records, made.client("reader")
+    if records.dialect.name == "sqlite":
+        pytest.skip("on SQLite whoever writes is alone")
+    study = made.study("reader", patient=f"S-erase-{add}")
+    form = {} if add else {"project": made.inside, "patient": study["patient_key"]}
+    answers: list[int] = []
+
+    def upload() -> None:
+        where = f"{HERE}/{study['id']}/files" if add else HERE
+        answers.append(client.post(where, data=form, files=[("ct", ("c.dcm", dicom()))]).status_code)
+
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    thread = threading.Thread(target=upload)
+    with writing(records) as connection:
+        hold_files(connection, alone=True)
+        thread.start()
+        until = time.monotonic() + 20
+        while not connection.execute(waiting).scalar_one():
+            assert time.monotonic() < until, "the upload does not come to its end"
+        for table, name in ((schema.patients, study["patient_id"]), (schema.studies, study["id"])):
+            connection.execute(select(table.c.id).where(table.c.id == name).with_for_update(nowait=True))
+    thread.join(20)
+    assert answers == [201]
 
 
 def test_a_repeat_with_its_key_is_answered_and_done_once(made: Made) -> None:

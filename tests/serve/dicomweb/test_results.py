@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import pydicom
 import pytest
@@ -167,6 +168,30 @@ def test_metadata_are_all_attributes_without_pixels(results: Results) -> None:
     for row in rows:
         assert "7FE00010" not in row
         assert pydicom.Dataset.from_json(row).PatientID == "P-1"
+
+
+def test_a_search_reads_an_object_to_its_pixels_alone(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid, opened, read = generate_uid(), results.made.service.files.open, [0]
+    result(results.made, results.prediction, uid, 1, Rows=1000, Columns=1000, PixelData=bytes(1_000_000))
+
+    class Counted:
+        def __init__(self, stream: IO[bytes]) -> None:
+            self._stream = stream
+            self.seek, self.tell = stream.seek, stream.tell
+
+        def read(self, size: int = -1) -> bytes:
+            found = self._stream.read(size)
+            read[0] += len(found)
+            return found
+
+    @contextmanager
+    def counting(sha256: str) -> Iterator[Any]:
+        with opened(sha256) as stream:
+            yield Counted(stream)
+
+    monkeypatch.setattr(results.made.service.files, "open", counting)
+    assert len(results.find(f"studies/{uid}/instances")) == 1
+    assert 0 < read[0] < 100_000
 
 
 def test_nobody_sees_what_was_made_for_others(results: Results) -> None:

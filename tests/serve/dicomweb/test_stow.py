@@ -16,7 +16,8 @@ from tests.serve.client import dicom
 from tests.serve.dicomweb.made import RULES, message, study, values, with_rules
 from tests.tiny_bundle import make
 
-from insula.serve.pacs import file_meta
+from insula.serve.dicomweb import stow
+from insula.serve.pacs import arrival, file_meta
 from insula.serve.pacs.state import backlog
 from insula.serve.store import schema
 from insula.serve.store.connect import reading
@@ -115,6 +116,28 @@ def test_nobody_adds_to_a_study_of_others(made: Made) -> None:
     assert values(values(answer.json(), REFUSED)[0], "00081197") == [0x0124]
 
 
+def test_nobody_adds_to_a_study_of_others_that_still_comes_in(made: Made, tmp_path: Path) -> None:
+    first = study(number=1)
+    uid = named(first, tmp_path).StudyInstanceUID
+    made.client("reader").post("/dicom-web/studies", **message([first]))
+    more = study("others' study", uid, number=2)
+    answer = made.client("stranger").post("/dicom-web/studies", **message([more]))
+    assert answer.status_code == 409, "it will be of another project"
+    assert values(values(answer.json(), REFUSED)[0], "00081197") == [0x0124]
+    answer = made.client("reviewer").post("/dicom-web/studies", **message([study(uid=uid, number=3)]))
+    assert answer.status_code == 200, "whoever is in that project may"
+
+
+def test_a_study_that_no_rule_takes_yet_is_added_to_by_its_sender_alone(made: Made) -> None:
+    uid = generate_uid()
+    for number in (1, 2):
+        sent = study(uid=uid, number=number, modality="MR")
+        assert made.client("reader").post("/dicom-web/studies", **message([sent])).status_code == 200
+    answer = made.client("stranger").post("/dicom-web/studies", **message([study("others' study", uid, number=3)]))
+    assert answer.status_code == 409
+    assert values(values(answer.json(), REFUSED)[0], "00081197") == [0x0124]
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
@@ -169,6 +192,24 @@ def test_what_should_be_pseudonymised_is_refused_without_the_key(tmp_path: Path)
         answer = made.client("reader").post("/dicom-web/studies", **message([study()]))
         assert answer.status_code == 409
         assert not uids(made)
+
+
+def test_what_may_not_be_on_the_disk_waits_in_memory_and_no_more_of_it_than_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INSULA_PACS_IDENTITY_KEY", "k" * 40)
+    monkeypatch.setenv("INSULA_PACS_MAX_INSTANCE_MB", "1")
+    monkeypatch.setattr(stow, "spooled", lambda: pytest.fail("an object lay where its patient may be seen"))
+    rules = RULES.replace("model: tiny-ct", "model: tiny-ct, pseudonymise: true")
+    with with_rules(tmp_path, f"sqlite:///{tmp_path}/insula.db", rules) as made:
+        client = made.client("reader")
+        assert client.post("/dicom-web/studies", **message([study()])).status_code == 200
+        monkeypatch.setattr(arrival, "_MOST_IN_MEMORY", 1 << 20)
+        for _ in range(2):
+            answer = client.post("/dicom-web/studies", **message([b"x" * (2 << 20)]))
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "busy")
+            assert int(answer.headers["Retry-After"]) > 0
+        assert client.post("/dicom-web/studies", **message([study()])).status_code == 200, "nothing of it is left"
 
 
 def test_the_trail_tells_how_many_and_not_whose(made: Made) -> None:

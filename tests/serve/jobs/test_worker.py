@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import structlog
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, select, text
 from tests.serve.store.made_records import project
 
 from insula.core.errors import ScanError
@@ -19,6 +20,7 @@ from insula.serve.jobs.queue import Job, Wanted
 from insula.serve.jobs.worker import Cancelled, GivenUpError, Handler, Pace, Progress, Write, work
 from insula.serve.store import schema
 from insula.serve.store.connect import reading, writing
+from insula.serve.store.in_use import hold_files
 
 pytestmark = pytest.mark.serve
 T = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,6 +53,33 @@ def writes(name: str) -> Write:
         return {"made": name}
 
     return write
+
+
+def names_a_file(connection: Connection) -> dict[str, str]:
+    hold_files(connection, alone=False)
+    project(connection, "made")
+    return {}
+
+
+def test_a_job_that_ends_while_somebody_erases_does_not_hold_what_he_needs(records: Engine) -> None:
+    """Who ends a job and who erases lock in one order: neither waits for the other for ever."""
+    if records.dialect.name == "sqlite":
+        pytest.skip("on SQLite whoever writes is alone")
+    name = put(records)
+    worker = threading.Thread(target=ran, args=(records, lambda *_: names_a_file))
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with writing(records) as connection:
+        hold_files(connection, alone=True)
+        worker.start()
+        until = time.monotonic() + SLOW
+        while not connection.execute(waiting).scalar_one():
+            assert time.monotonic() < until, "the worker does not come to its end"
+        this = schema.jobs.c.id == name
+        connection.execute(select(schema.jobs.c.id).where(this).with_for_update(nowait=True))
+        connection.execute(delete(schema.jobs).where(this))
+    worker.join(SLOW)
+    assert not worker.is_alive()
+    assert names(records) == [], "the job is gone, and so is what it made"
 
 
 def test_a_job_is_done_with_its_results(records: Engine) -> None:

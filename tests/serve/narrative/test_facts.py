@@ -94,10 +94,10 @@ def test_the_classes_of_two_questions_with_one_name_are_two_masks() -> None:
     assert sorted(m for m, name in facts.names.items() if name == "malignant") == ["C3", "C4"]
 
 
-def test_warnings_are_told_by_kind_and_the_others_counted() -> None:
+def test_warnings_are_told_by_kind_and_the_report_has_the_others() -> None:
     text = template_summary(plain(warnings=("tilt", "tilt", "other", "other", "other", "units")))
     assert text.count("the slices are tilted") == 1
-    assert "The number of further warnings about the scan is 3." in text
+    assert text.count("Further warnings about the scan stand in the report.") == 1
     assert "the units are not Hounsfield units" in text
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pydicom
 
@@ -25,7 +26,8 @@ class Archive:
     def add(self, data: bytes) -> pydicom.FileDataset:
         """Keep an object."""
         one = pydicom.dcmread(io.BytesIO(data))
-        self.studies.setdefault(str(one.StudyInstanceUID), []).append(data)
+        raw: Any = one.get_item("StudyInstanceUID")  # unread: pydicom warns of the UIDs of old scanners
+        self.studies.setdefault(raw.value.decode().rstrip("\0"), []).append(data)
         return one
 
 

@@ -19,7 +19,7 @@ def arrived(
     for number, count in enumerate(series):
         one = schema.new_id()
         mine = {"id": one, "pacs_study_id": study, "series_uid": f"{uid}.{number}", "source": "SCANNER"}
-        connection.execute(insert(schema.pacs_series).values(mine))
+        connection.execute(insert(schema.pacs_series).values(**mine, modality="CT"))
         for k in range(count):
             name = f"{uid}.{number}.{k}"
             row = {"sop_class_uid": "1.2", "transfer_syntax_uid": "1.2", "sha256": "0" * 64, "content": "0" * 64}

@@ -18,6 +18,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRL
 from pynetdicom import AE, evt
 from tests.scans.made_dicom import dataset
 
+from insula.serve.pacs import hl7
 from insula.serve.pacs.dimse import FIND, GET, MOVE, VERIFICATION
 from insula.serve.pacs.settings import PacsSettings
 
@@ -80,8 +81,9 @@ def archive(
     syntaxes: Sequence[str | UID] = PLAIN,
     tls: Any = None,
     node: int = 0,
+    then: int = 0,
 ) -> Iterator[Archive]:
-    """An archive of these objects. node: the port that C-MOVE sends to."""
+    """An archive of these objects. node: the port that C-MOVE sends to. then: what C-GET ends with, after them."""
     made = Archive(objects=list(objects))
     entity = AE("ARCHIVE")
     entity.require_called_aet = True
@@ -104,7 +106,7 @@ def archive(
 
     def get(event: Any) -> Iterator[Any]:
         made.asked.append(event.identifier)
-        yield max(len(made.objects), 1)
+        yield max(len(made.objects), 1) + bool(then)
         if made.get_status:
             yield made.get_status, None
             return
@@ -114,6 +116,8 @@ def archive(
                 yield 0xFE00, None
                 return
             yield 0xFF00, dcmread(BytesIO(one))
+        if then:
+            yield then, None
 
     def move(event: Any) -> Iterator[Any]:
         made.asked.append(event.identifier)
@@ -246,3 +250,23 @@ def web(answer: Callable[[Said], Answer]) -> Iterator[tuple[str, list[Said]]]:
         server.shutdown()
         server.server_close()
         thread.join(10)
+
+
+def acks(
+    code: str = "AA", number: str | None = None, got: list[bytes] | None = None
+) -> Callable[[socket.socket], None]:
+    """A receiver of HL7 messages that acknowledges each with a code."""
+
+    def speak(called: socket.socket) -> None:
+        found = b""
+        while not found.endswith(hl7.END):
+            if not (block := called.recv(65536)):
+                return
+            found += block
+        if got is not None:
+            got.append(found)
+        control = found.split(b"|")[9].decode()
+        answer = f"MSH|^~\\&|RIS||INSULA||20261126||ACK^R01^ACK|1|P|2.5.1\rMSA|{code}|{control}\r"
+        called.sendall(hl7.START + answer.encode() + hl7.END)
+
+    return speak

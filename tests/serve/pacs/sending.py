@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import FileDataset
+from pydicom.uid import UID
 from sqlalchemy import select
 from tests.serve.api.made import Made
 from tests.serve.client import dicom
@@ -27,6 +28,14 @@ from insula.serve.store import schema
 from insula.serve.store.connect import reading, writing
 from insula.serve.store.schema import now
 
+TAKES = [
+    UID("1.2.840.10008.5.1.4.1.1.88.34"),  # Comprehensive 3D SR
+    UID("1.2.840.10008.5.1.4.1.1.7"),
+    UID("1.2.840.10008.5.1.4.1.1.30"),
+    UID("1.2.840.10008.5.1.4.1.1.104.1"),
+    UID("1.2.840.10008.5.1.4.1.1.66.4"),
+]
+SOON = timedelta(hours=1)  # after any wait
 NAME, PATIENT, ACCESSION = "Öztürk^Işıl", "TR-0042", "ACC-17"
 
 
@@ -61,8 +70,20 @@ def predicted(made: Made, patient: str, role: str = "reviewer", **payload: Any) 
             this = schema.jobs.c.id == asked.json()["id"]
             known = connection.execute(select(schema.jobs.c.payload).where(this)).scalar_one()
             connection.execute(schema.jobs.update().where(this).values(payload={**known, **payload}))
+    return _answered(made, client, asked.json()["id"])
+
+
+def again(made: Made, prediction: Mapping[str, Any], role: str = "reviewer") -> dict[str, Any]:
+    """A later prediction of the same study."""
+    client = made.client(role)
+    asked = client.post(f"/api/v1/studies/{prediction['study_id']}/predictions", json={})
+    assert asked.status_code == 202, asked.text
+    return _answered(made, client, asked.json()["id"])
+
+
+def _answered(made: Made, client: Any, name: str) -> dict[str, Any]:
     made.worked()
-    job = client.get(f"/api/v1/jobs/{asked.json()['id']}").json()
+    job = client.get(f"/api/v1/jobs/{name}").json()
     assert job["state"] == "done", job
     found: dict[str, Any] = client.get(f"/api/v1/predictions/{job['result']['prediction']}").json()
     return found
@@ -142,3 +163,15 @@ def warm(dataset: FileDataset) -> int:
     """How many pixels of a picture are in colour."""
     pixels = dataset.pixel_array.astype(np.int16)
     return int((np.ptp(pixels, axis=-1) > 20).sum())
+
+
+def parsed(data: bytes) -> pydicom.Dataset:
+    """A data set as it came by C-STORE."""
+    return pydicom.dcmread(io.BytesIO(data), force=True)
+
+
+def delayed(made: Made, *names: str) -> None:
+    """Let jobs wait, as after a try that failed."""
+    these = schema.jobs.update().where(schema.jobs.c.id.in_(names))
+    with writing(made.service.records) as connection:
+        connection.execute(these.values(run_after=schema.now() + timedelta(minutes=5)))

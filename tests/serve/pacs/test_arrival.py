@@ -90,15 +90,15 @@ def head_of(files: Files, names: tuple[str, str, str], data: bytes, most: int) -
 
 
 def test_objects_in_memory_are_bounded_together(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrival_module, "_MOST_IN_MEMORY", 1000)
+    monkeypatch.setattr(arrival_module, "_MOST_IN_MEMORY", 3000)
     for _ in range(2):  # what one left is free for the next
         with (
-            arriving(files, CT, NAME, SYNTAX, 800, True) as first,
-            arriving(files, CT, NAME, SYNTAX, 800, True) as second,
+            arriving(files, CT, NAME, SYNTAX, 2500, True) as first,
+            arriving(files, CT, NAME, SYNTAX, 2500, True) as second,
         ):
-            first.write(bytes(700))
+            first.write(bytes(2000))
             with pytest.raises(RefusedInstanceError, match="Too many objects") as refused:
-                second.write(bytes(700))
+                second.write(bytes(2000))
             assert refused.value.status == NO_RESOURCES
-    with arriving(files, CT, NAME, SYNTAX, 2000, True) as alone:
-        alone.write(bytes(1500))
+    with arriving(files, CT, NAME, SYNTAX, 4000, True) as alone:
+        alone.write(bytes(3500))

@@ -38,6 +38,13 @@ def test_the_project_is_that_of_the_first_rule_in_the_file_that_takes_one() -> N
     assert [one.uid for one, _ in found.series] == ["1.CT"], "a study lies in one project"
 
 
+def test_what_lies_in_a_project_already_stays_there() -> None:
+    found = choose(RULES, [series("CT"), series("PT")], "B")
+    assert found is not None
+    assert (found.project, [one.uid for one, _ in found.series]) == ("B", ["1.PT"])
+    assert choose(RULES, [series("CT")], "B") is None
+
+
 def test_nothing_is_chosen_where_no_rule_fits() -> None:
     assert choose(RULES, [series("US")]) is None
     assert choose(RULES, []) is None

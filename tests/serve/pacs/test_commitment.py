@@ -26,6 +26,7 @@ from insula.serve.service import Service
 from insula.serve.store import schema
 from insula.serve.store.connect import reading, writing
 
+RULES = "rules: [{name: heads, when: {study_description: Head}, project: Inside}]"
 CONTEXTS = [(CTImageStorage, [ExplicitVRLittleEndian]), (COMMITMENT, [ExplicitVRLittleEndian])]
 
 
@@ -62,6 +63,14 @@ def hearing() -> Iterator[Scanner]:
         server.shutdown()
 
 
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    """Rules that take all that is sent here, but for what a test says."""
+    found = tmp_path / "rules.yaml"
+    found.write_text(RULES)
+    return found
+
+
 def asked(port: int, references: Sequence[tuple[str, str]], transaction: str, **more: Any) -> int:
     """The status with which a request for commitment was answered."""
     wanted = Dataset()
@@ -75,10 +84,10 @@ def asked(port: int, references: Sequence[tuple[str, str]], transaction: str, **
     return int(status.Status)
 
 
-def stored(port: int, *numbers: int, study: str) -> None:
+def stored(port: int, *numbers: int, study: str, **fields: Any) -> None:
     with calling(port, CONTEXTS) as caller:
         for number in numbers:
-            assert caller.send_c_store(slice_of(number, study)).Status == 0x0000
+            assert caller.send_c_store(slice_of(number, study, **fields)).Status == 0x0000
 
 
 def worked(service: Service, **settings: Any) -> None:
@@ -96,21 +105,22 @@ def names(told: Dataset, keyword: str) -> list[str]:
     return [str(item.ReferencedSOPInstanceUID) for item in told.get(keyword, [])]
 
 
-def test_who_sent_objects_is_told_that_they_are_kept(made: Made) -> None:
+def test_who_sent_objects_is_told_that_they_are_kept(made: Made, rules: Path) -> None:
     with hearing() as scanner, node(made.service, peers=scanner.peers) as port:
         stored(port, 1, 2, study="1.2.50")
         wanted = [(CTImageStorage, "1.2.50.1.1"), (CTImageStorage, "1.2.50.1.2")]
         assert asked(port, wanted, "1.2.3.50") == 0x0000
         assert scanner.heard == []
-        worked(made.service, peers=scanner.peers)
+        worked(made.service, peers=scanner.peers, rules=rules)
     ((event, told),) = scanner.heard
     assert (event, told.TransactionUID) == (1, "1.2.3.50")
     assert names(told, "ReferencedSOPSequence") == ["1.2.50.1.1", "1.2.50.1.2"]
     assert "FailedSOPSequence" not in told
-    assert job_of(made.service, "1.2.3.50").state == "done"
+    job = job_of(made.service, "1.2.3.50")
+    assert (job.state, job.payload) == ("done", {"peer": "scanner"}), "whose objects they were is forgotten"
 
 
-def test_who_asks_for_what_is_not_kept_is_told_why(made: Made) -> None:
+def test_who_asks_for_what_is_not_kept_is_told_why(made: Made, rules: Path) -> None:
     with hearing() as scanner, node(made.service, peers=scanner.peers) as port:
         stored(port, 1, 2, 3, study="1.2.51")
         with reading(made.service.records) as connection:
@@ -120,7 +130,7 @@ def test_who_asks_for_what_is_not_kept_is_told_why(made: Made) -> None:
         wanted = [(CTImageStorage, "1.2.51.1.1"), (MRImageStorage, "1.2.51.1.2")]
         wanted += [(CTImageStorage, "1.2.51.1.3"), (CTImageStorage, "1.2.51.1.4")]
         assert asked(port, wanted, "1.2.3.51") == 0x0000
-        worked(made.service, peers=scanner.peers)
+        worked(made.service, peers=scanner.peers, rules=rules)
     ((event, told),) = scanner.heard
     assert event == 2
     assert names(told, "ReferencedSOPSequence") == ["1.2.51.1.1"]
@@ -156,13 +166,27 @@ def test_requests_that_cannot_be_met_are_refused(made: Made) -> None:
     assert job_of(made.service, "1.2.3.53") is None
 
 
-def test_objects_under_pseudonyms_are_found_by_the_names_that_their_sender_knows(made: Made, tmp_path: Path) -> None:
+def test_what_no_rule_takes_is_not_promised(made: Made, rules: Path) -> None:
+    with hearing() as scanner, node(made.service, peers=scanner.peers) as port:
+        stored(port, 1, study="1.2.55", StudyDescription="Knee")
+        assert asked(port, [(CTImageStorage, "1.2.55.1.1")], "1.2.3.55") == 0x0000
+        worked(made.service, peers=scanner.peers, rules=rules)
+    ((event, told),) = scanner.heard
+    assert (event, [one.FailureReason for one in told.FailedSOPSequence]) == (2, [0x0110])
+
+
+def test_what_is_kept_under_pseudonyms_alone_is_not_promised_and_its_names_are_nowhere(
+    made: Made, tmp_path: Path
+) -> None:
     rules = tmp_path / "rules.yaml"
     rules.write_text("rules: [{name: a, project: Inside, pseudonymise: true}]")
     hidden: dict[str, Any] = {"rules": rules, "identity_key": "k" * 40}
     with hearing() as scanner, node(made.service, peers=scanner.peers, **hidden) as port:
         stored(port, 1, study="1.2.54")
-        assert asked(port, [(CTImageStorage, "1.2.54.1.1")], "1.2.3.54") == 0x0000
+        wanted = [(CTImageStorage, "1.2.54.1.1"), (CTImageStorage, "1.2.54.1.2")]
+        assert asked(port, wanted, "1.2.3.54") == 0x0000
+        assert "1.2.54" not in str(job_of(made.service, "1.2.3.54").payload)
         worked(made.service, peers=scanner.peers, **hidden)
     ((event, told),) = scanner.heard
-    assert (event, names(told, "ReferencedSOPSequence")) == (1, ["1.2.54.1.1"])
+    reasons = {str(one.ReferencedSOPInstanceUID): one.FailureReason for one in told.FailedSOPSequence}
+    assert (event, reasons) == (2, {"1.2.54.1.1": 0x0110, "1.2.54.1.2": 0x0112})

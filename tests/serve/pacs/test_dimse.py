@@ -10,15 +10,24 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
-from pydicom.uid import CTImageStorage, JPEG2000Lossless
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    CTImageStorage,
+    EncapsulatedPDFStorage,
+    JPEG2000Lossless,
+    ParametricMapStorage,
+    SegmentationStorage,
+)
+from pynetdicom.presentation import AllStoragePresentationContexts
 from tests.scans.made_dicom import dataset
 from tests.serve.pacs.made_peers import STUDY, archive, content, found, scan, settings
 
 from insula.core.errors import InsulaError, UsageError
 from insula.serve.pacs import dimse, peer_errors
+from insula.serve.pacs.contexts import retrievable
 from insula.serve.pacs.peer_errors import PeerAnswerError, PeerRefusedError
 from insula.serve.pacs.query import FoundSeries, FoundStudy, Query, checked
-from insula.serve.pacs.received import CANNOT_UNDERSTAND, RefusedInstanceError
+from insula.serve.pacs.received import CANNOT_UNDERSTAND, NoRoomError, RefusedInstanceError
 from insula.serve.pacs.retrieved import Retrieved
 
 
@@ -126,6 +135,33 @@ def test_what_is_stored_compressed_comes_as_it_is() -> None:
     assert dcmread(BytesIO(got[0])).file_meta.TransferSyntaxUID == JPEG2000Lossless
 
 
+def test_what_the_study_holds_is_proposed_before_all_else() -> None:
+    """An archive that sends nothing of a study where one of its classes was not proposed gets all of them."""
+    held = [CTImageStorage, *(str(one.abstract_syntax) for one in AllStoragePresentationContexts[-115:])]
+    study = found(1, SOPClassesInStudy=held[:30])
+    with archive([scan()]) as there:
+        there.answers = [study]
+        known = settings(there.address)
+        assert dimse.get(known, known.peer["archive"], STUDY, lambda data: None) == Retrieved(1)
+    assert "SOPClassesInStudy" in there.asked[0]
+    contexts, roles = retrievable(held)
+    assert len(contexts) <= 127
+    assert {str(one.abstract_syntax) for one in contexts} >= set(held)
+    assert {str(one.sop_class_uid) for one in roles} >= set(held)
+
+
+def test_without_a_word_of_the_archive_what_insula_makes_is_proposed() -> None:
+    proposed = {one.abstract_syntax for one in retrievable()[0]}
+    assert {ParametricMapStorage, SegmentationStorage, Comprehensive3DSRStorage, EncapsulatedPDFStorage} < proposed
+    assert {one.abstract_syntax for one in retrievable(["1.2.x", "*", ""])[0]} == proposed
+
+
+def test_an_archive_that_does_not_search_is_asked_all_the_same() -> None:
+    with archive([scan()], does=(dimse.GET, CTImageStorage)) as there:
+        known = settings(there.address)
+        assert dimse.get(known, known.peer["archive"], STUDY, lambda data: None) == Retrieved(1)
+
+
 def test_what_is_refused_here_is_counted_and_the_rest_comes() -> None:
     got: list[bytes] = []
 
@@ -140,16 +176,17 @@ def test_what_is_refused_here_is_counted_and_the_rest_comes() -> None:
     assert came == Retrieved(3, 0, 1)
 
 
-def test_an_error_of_ours_ends_the_retrieval_and_is_told() -> None:
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), NoRoomError("No space is left.")])
+def test_an_error_of_ours_ends_the_retrieval_and_is_told(error: Exception) -> None:
     got: list[bytes] = []
 
     def take(data: bytes) -> None:
         got.append(data)
-        raise OSError(28, "No space left on device")
+        raise error
 
     with archive([scan(n) for n in range(1, 5)]) as there:
         known = settings(there.address)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(type(error), match="No space"):
             dimse.get(known, known.peer["archive"], STUDY, take)
     assert len(got) == 1
 

@@ -82,6 +82,31 @@ def test_what_waits_for_a_commit_is_written_by_the_next_together(records: Engine
     assert (series.modality, series.body_part, series.description) == ("CT", "HEAD", "Axial")
 
 
+def test_objects_that_wait_are_inserted_in_one_order(records: Engine, files: Files) -> None:
+    """Two processes that get the same objects must not wait for each other."""
+    entries, has = Entries(files), files.has
+    began, hold = threading.Event(), threading.Event()
+
+    def slow(sha256: str) -> bool:
+        began.set()
+        hold.wait(30)
+        return has(sha256)
+
+    files.has = slow  # type: ignore[method-assign]
+    wanted = [entry(files, *one) for one in ((9, "1.2.0"), (1, "1.2.4"), (2, "1.2.3"), (1, "1.2.3"))]
+    threads = [threading.Thread(target=entries.enter, args=(records, one)) for one in wanted]
+    for number, thread in enumerate(threads):
+        thread.start()
+        assert began.wait(30)  # the first one keeps the others waiting
+        while len(entries._queue) < number:
+            pass
+    hold.set()
+    for thread in threads:
+        thread.join(60)
+    rows = sorted(instances(records), key=lambda row: row.seq)
+    assert [row.sop_instance_uid for row in rows] == ["1.2.0.1.9", "1.2.3.1.1", "1.2.3.1.2", "1.2.4.1.1"]
+
+
 def test_the_same_object_from_many_is_kept_once(records: Engine, files: Files) -> None:
     entries = Entries(files)
     told = at_once(lambda one: entries.enter(records, one), [entry(files, 1)] * 8)

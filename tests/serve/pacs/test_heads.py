@@ -39,6 +39,13 @@ def test_the_attributes_are_read(syntax: str) -> None:
     assert heads.read(whole[start:], syntax).facts("CT1").study_description == "Head"
 
 
+@pytest.mark.parametrize(("said", "day"), [(b"20260131", "20260131"), (b"2026.131", ""), (b"        ", "")])
+def test_the_day_and_the_number_of_the_order_are_read(said: bytes, day: str) -> None:
+    data = data_of(StudyDate="20260131", AccessionNumber="A-17 ").replace(b"20260131", said)
+    found = heads.read(data, ExplicitVRLittleEndian)
+    assert (found.study_date, found.accession_number) == (day, "A-17")
+
+
 def test_big_endian_is_read() -> None:
     elements = [(0x00080016, CT), (0x00080018, "1.2.3.4.1.1"), (0x00080060, "CT"), (0x0020000D, "1.2.3.4")]
     raw = b""
@@ -104,9 +111,14 @@ def test_a_beginning_that_is_cut_is_told_from_what_is_no_data_set() -> None:
     assert not isinstance(caught.value, ShortHeadError)
 
 
-@pytest.mark.parametrize("uid", ["1.02.3", "1..2", "1.2.3/../4", "1." + "2" * 63, "a.b", "1"])
+@pytest.mark.parametrize("uid", ["1.2.", "1..2", "1.2.3/../4", "1." + "2" * 63, "a.b", "1"])
 def test_uids_that_are_none_are_refused(uid: str) -> None:
     assert not heads.is_uid(uid)
+
+
+@pytest.mark.parametrize("uid", ["1.02.3", "01.2", "1.000", "1." + "2" * 62])
+def test_uids_of_old_scanners_have_zeros(uid: str) -> None:
+    assert heads.is_uid(uid)
 
 
 def test_what_inflates_without_end_is_not_inflated() -> None:

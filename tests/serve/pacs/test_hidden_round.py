@@ -18,6 +18,7 @@ from tests.serve.pacs.pseudonymous import everything
 from tests.serve.pacs.sending import worked
 
 from insula.serve.pacs.identity import made as seal_of
+from insula.serve.pacs.received import receive
 from insula.serve.store import schema
 from insula.serve.store.connect import writing
 
@@ -92,6 +93,8 @@ def test_results_go_back_to_the_true_patient_and_nothing_else_is_known_here(made
         assert (str(one.PatientName), one.PatientID, one.AccessionNumber) == ("Canary^Zoë", "CN-4711", "CNACC7")
         assert (one.PatientBirthDate, one.StudyDate, one.StudyID) == ("19600203", "20240305", "CN7")
         assert "PatientIdentityRemoved" not in one
+        back = [receive(made.service, one, "ARCHIVE").state for one in kept.studies[TRUE]]
+    assert set(back) == {"again"}, "an archive that passes on all it gets has nothing predicted anew"
     named = set().union(*(slices_named(one) for one in sent))
     own = {str(one.SOPInstanceUID) for one in sent}
     assert {f"{SERIES}.{number}" for number in (1, 2, 3)} & named

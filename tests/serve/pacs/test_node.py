@@ -74,6 +74,19 @@ def test_without_threads_that_predict_it_leaves_that_to_others(made: Made, tmp_p
     quiet.worked()
 
 
+def test_what_may_not_be_meant_stands_in_the_log_at_its_start(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INSULA_PACS_ALOW", "SCANNER")
+    near = {**NEAR, "identity_key": "k" * 40}
+    rules = "rules: [{name: a, project: Insde, pseudonymise: true}]"
+    with node(made, tmp_path, rules, **near) as quiet, nodes.running(made.service, quiet.settings):
+        pass
+    said = capsys.readouterr().err
+    for told in ("INSULA_PACS_ALLOW", "'Insde', which is not made yet", "Secondary captures"):
+        assert told in said
+
+
 def test_a_port_that_is_taken_is_told_and_nothing_goes_on(made: Made, tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -20,9 +20,12 @@ from tests.serve.api.made import KEY
 from tests.serve.pacs.made_arrived import arrived
 from tests.serve.pacs.made_studies import HEADS, slices
 from tests.serve.pacs.test_node import send, until
+from tests.serve.store.made_records import predicted, project, study
 from tests.tiny_bundle import make
 
 from insula.cli.main import main
+from insula.serve.jobs import queue
+from insula.serve.jobs.queue import Wanted
 from insula.serve.store import schema
 from insula.serve.store.connect import connect, reading, writing
 from insula.serve.store.migrate import upgrade
@@ -109,17 +112,29 @@ def test_status_tells_what_waits(folder: Path) -> None:
     upgrade(engine)
     with writing(engine) as connection:
         arrived(connection, "1.2.1", "receiving")
+        arrived(connection, "1.2.3", "taken")
         at = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-        name = arrived(connection, "1.2.2", "failed", last_at=at, error={"code": "x", "message": "It broke."})
+        told = {"code": "x", "message": "It broke."}
+        name = arrived(connection, "1.2.2", "failed", last_at=at, error=told, study_date="20251231")
+        inside = project(connection)
+        one = study(connection, inside, "P-secret")
+        payload = {"prediction": predicted(connection, one), "peer": "his", "objects": ["report"]}
+        queue.put(connection, Wanted("pacs_send", payload, study_id=one), schema.now())
+        values = {"attempts": 8, "error": {"code": "x", "message": "'his' does not answer."}}
+        connection.execute(schema.jobs.update().values(values))
     engine.dispose()
     got = run("status")
     assert got.exit_code == 0, got.output
-    assert "1 receiving, 0 whole, 0 unrouted, 1 failed" in got.output
-    assert f"{name}  failed  from SCANNER, 2026-01-02 03:04 UTC: It broke." in got.output
+    assert "1 receiving, 0 whole, 0 unrouted, 1 failed, 1 taken" in got.output
+    assert "Sendings: 0 sent, 0 waiting, 0 running, 1 tried again, 0 failed" in got.output
+    assert f"{name}  failed  2025-12-31 'Head' from SCANNER, 2026-01-02 03:04 UTC: It broke." in got.output
+    assert f"{one}  sending to his is tried again (attempt 9): 'his' does not answer." in got.output
+    assert "P-secret" not in got.output
     assert "1.2.2" not in got.output, "a study's UID tells who it is"
     told = json.loads(run("status", "--json").output)
     assert told["studies"]["failed"] == 1
-    assert (told["backlog"], told["jobs"], told["troubled"][0]["id"]) == (1, {}, name)
+    assert (told["backlog"], told["jobs"], told["troubled"][0]["id"]) == (1, {"pacs_send": {"waiting": 1}}, name)
+    assert (told["studies"]["taken"], told["sendings"]["again"], told["unsent"][0]["study"]) == (1, 1, one)
 
 
 def test_status_of_records_that_are_not_of_this_version_is_refused(folder: Path) -> None:
@@ -136,12 +151,31 @@ def test_rules_are_checked_and_tried_on_scans(folder: Path) -> None:
     (scans / "notes.txt").write_text("no scan")
     got = run("rules", str(scans))
     assert got.exit_code == 0, got.output
-    assert "1 rules, sound." in got.output
+    assert "1 rule, sound.\nProjects and models were not looked up; set INSULA_DATABASE" in got.output
     taken = "CT 'axial' of 'Head' (2 objects): rule 'heads', project 'Inside', tiny-ct, sent nowhere"
     assert taken in got.output
-    assert "(1 objects): no rule takes it" in got.output
+    assert "(1 object): no rule takes it" in got.output
     told = json.loads(run("rules", str(scans), "--json").output)
     assert [one["rule"] for one in told["series"]] == ["heads", None]
+
+
+def test_rules_that_can_be_read_and_may_not_be_what_was_meant(folder: Path) -> None:
+    engine = connect(os.environ["INSULA_DATABASE"])
+    upgrade(engine)
+    with writing(engine) as connection:
+        connection.execute(schema.projects.insert().values(name="Insides"))
+    engine.dispose()
+    told = json.loads(run("rules", "--json").output)
+    assert told["records"]
+    project, model = told["doubts"]
+    assert "'heads' names the project 'Inside', which is not made yet ('Insides' may be meant)." in project
+    assert "'heads' names the model 'tiny-ct', of which none is registered." in model
+    (folder / "rules.yaml").write_text("", encoding="utf-8")
+    assert "0 rules, with something to look at:\n  There is no rule: whatever comes" in run("rules").output
+    (folder / "rules.yaml").write_text("rules: [{name: a, project: Insides, pseudonymise: true}]", encoding="utf-8")
+    said = run("rules").output
+    assert "1 rule, with something to look at:\n  Rules ask for pseudonyms, and INSULA_PACS_IDENTITY_KEY" in said
+    assert "Secondary captures and encapsulated documents are not stored under pseudonyms" in said
 
 
 def test_rules_may_go_by_who_sends(folder: Path) -> None:

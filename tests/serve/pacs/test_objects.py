@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
 
 import pytest
+from pypdf import PdfReader
 from sqlalchemy import delete, select
 from tests.serve.api.made import Made
 from tests.serve.client import png
@@ -107,6 +109,18 @@ def test_a_rejected_case_gives_a_report_and_a_paper_and_no_picture(made: Made) -
     assert all(f'"{name}"' not in text for name in answer["answer"]["probabilities"])
 
 
+def test_heat_of_what_the_model_does_not_call_present_is_said_to_be(made: Made) -> None:
+    answer = predicted(made, "OBJ-12")
+    table = schema.predictions
+    with writing(made.service.records) as connection:
+        connection.execute(table.update().where(table.c.id == answer["id"]).values(label="another"))
+    found = objects_of(made.service, answer["id"], KINDS)
+    assert {one.kind for one in found} == set(KINDS) - {"region"}
+    for one in found:
+        if one.kind in ("capture", "map"):
+            assert ": not present: heat" in read(made, one).SeriesDescription
+
+
 def test_scans_that_are_no_dicom_have_no_study_to_go_to(made: Made) -> None:
     form = {"project": made.inside, "patient": "OBJ-8"}
     client = made.client("reviewer")
@@ -142,3 +156,15 @@ def test_objects_are_in_use_until_their_prediction_is_erased(made: Made) -> None
         connection.execute(delete(schema.predictions).where(schema.predictions.c.id == answer["id"]))
     with reading(made.service.records) as connection:
         assert in_use(connection, hashes) == frozenset()
+
+
+def test_the_paper_names_the_patient_of_the_scans(made: Made) -> None:
+    answer = predicted(made, "OBJ-12")
+    with writing(made.service.records) as connection:  # as one who came first under that number is called
+        this = schema.patients.c.key == "OBJ-12"
+        connection.execute(schema.patients.update().where(this).values(name="Doe, Jane"))
+    (kept,) = objects_of(made.service, answer["id"], ["pdf"])
+    paper = PdfReader(io.BytesIO(read(made, kept).EncapsulatedDocument))
+    text = " ".join(page.extract_text() for page in paper.pages)
+    assert "Öztürk Işıl" in text
+    assert "Jane" not in text

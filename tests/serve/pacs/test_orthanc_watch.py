@@ -22,7 +22,7 @@ from insula.serve.pacs.orthanc import reached
 from insula.serve.pacs.orthanc_watch import Round, watch
 from insula.serve.pacs.peer_errors import PeerAnswerError, PeerRefusedError
 from insula.serve.pacs.pseudonymise import pseudonyms_of
-from insula.serve.pacs.received import Receipt
+from insula.serve.pacs.received import NoRoomError, Receipt
 from insula.serve.pacs.settings import PacsSettings, check
 from insula.serve.store import schema
 from insula.serve.store.connect import reading, writing
@@ -85,7 +85,7 @@ class Fake:
 def empty(made: Made) -> None:
     """Nothing was received yet."""
     with writing(made.service.records) as connection:
-        for table in (schema.pacs_studies, schema.pacs_watched):
+        for table in (schema.pacs_studies, schema.pacs_watched, schema.pacs_objects):
             connection.execute(delete(table))
 
 
@@ -189,14 +189,16 @@ def test_a_store_that_begins_anew_is_taken_from_its_beginning(made: Made) -> Non
     assert (len(uids(made)), last(made)) == (1, 2)
 
 
-def test_what_was_made_here_is_not_fetched_back(made: Made) -> None:
+@pytest.mark.parametrize("uids_of_it", [("1.2.3.99", None), ("1.2.3.98", "1.2.3.99")], ids=["as stored", "as sent"])
+def test_what_was_made_here_is_not_fetched_back(made: Made, uids_of_it: tuple[str, str | None]) -> None:
     ours = scan(1, SOPInstanceUID="1.2.3.99")
     prediction = made.predicted()["id"]
     with writing(made.service.records) as connection:
         connection.execute(
             schema.pacs_objects.insert().values(
                 prediction_id=prediction, kind="report", study_uid="1.2.3", series_uid="1.2.4",
-                sop_instance_uid="1.2.3.99", sop_class_uid="1.2", modality="SR", sha256="0" * 64, size=1,
+                sop_instance_uid=uids_of_it[0], sent_uid=uids_of_it[1], sop_class_uid="1.2", modality="SR",
+                sha256="0" * 64, size=1,
             )
         )  # fmt: skip
     there = Fake()
@@ -302,3 +304,23 @@ def test_an_orthanc_is_reached_over_the_web() -> None:
     with pytest.raises(UsageError, match="INSULA_PACS_ORTHANC"):
         check(settings("dicom://ARCHIVE@127.0.0.1", orthanc="archive"))
     check(settings("http://127.0.0.1:8042/dicom-web", orthanc="archive"))
+
+
+def test_what_finds_no_room_is_looked_at_again(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    there, receive = Fake(), received.receive
+
+    def full(*given: Any) -> Receipt:
+        if uids(made):
+            raise NoRoomError("The disk is full.")
+        return receive(*given)
+
+    with web(there.answer) as (address, _):
+        known = settings(address)
+        go(made, known)
+        there.stable(name(1), scan(1), scan(2))
+        with monkeypatch.context() as patch:
+            patch.setattr(orthanc_watch, "receive", full)
+            assert go(made, known) == 0
+        assert len(uids(made)) == 1
+        assert go(made, known) == 1
+    assert len(uids(made)) == 2

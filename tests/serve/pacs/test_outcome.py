@@ -18,7 +18,9 @@ def test_dicom_files_among_others_in_order(tmp_path: Path) -> None:
     inside = folder_of(tmp_path / "b", [scan(1), scan(2)])
     (tmp_path / "a.txt").write_text("DICM")
     (tmp_path / "b" / "half.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 50)
-    assert list(files_of([tmp_path])) == [inside / "0.dcm", inside / "1.dcm"]
+    others: list[Path] = []
+    assert list(files_of([tmp_path], others.append)) == [inside / "0.dcm", inside / "1.dcm"]
+    assert others == [tmp_path / "a.txt", inside / "half.dcm"]
     assert list(files_of([inside / "1.dcm", inside])) == [inside / "1.dcm", inside / "0.dcm", inside / "1.dcm"]
 
 

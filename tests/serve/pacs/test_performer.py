@@ -15,12 +15,13 @@ import pytest
 from pydicom.uid import generate_uid
 from sqlalchemy import select, update
 from tests.serve.dicomweb.made import code, study, values
-from tests.serve.pacs.ward import RULES, Ward, sent_in, ward
+from tests.serve.pacs.ward import Ward, output, sent_in, ward
 
-from insula.serve.pacs import answered, ups_web
+from insula.serve.pacs import answered, performer, ups_web
 from insula.serve.pacs.identity import IdentityError
 from insula.serve.pacs.peer_errors import PeerAnswerError, PeerUnreachableError
 from insula.serve.pacs.performer import Performer, watch
+from insula.serve.pacs.received import NoRoomError
 from insula.serve.store import schema
 from insula.serve.store.connect import reading
 
@@ -46,9 +47,12 @@ def tidy(request: pytest.FixtureRequest) -> Iterator[None]:
             connection.execute(schema.workitems_taken.delete())
 
 
-def output(seen: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = values(values(seen, "00741216")[0], "00404033")
-    return found
+def changed(data: bytes) -> bytes:
+    """Another object under the same UID."""
+    one, stream = pydicom.dcmread(io.BytesIO(data)), io.BytesIO()
+    one.PatientName = "Roe^Richard"
+    one.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
 
 
 def test_a_work_item_is_claimed_predicted_delivered_and_completed(here: Ward) -> None:
@@ -242,27 +246,6 @@ def test_an_archive_that_refuses_the_results_cancels_the_work(here: Ward) -> Non
     assert "could not be delivered (object_refused)" in here.reason(name)
 
 
-def test_a_pseudonymised_study_comes_back_under_its_own_name(tmp_path: Path) -> None:
-    with ward(tmp_path, RULES.replace("objects: [report]", "objects: [report], pseudonymise: true")) as here:
-        uid = sent_in(here.archive)
-        destination = {"00404072": {"vr": "SQ", "Value": [{"00404073": {"vr": "UR", "Value": [here.archive.url]}}]}}
-        name = here.order(uid, t00404070={"vr": "SQ", "Value": [destination]})
-        for _ in range(3):
-            here.round()
-            here.work()
-        here.round()
-        assert here.state(name) == "COMPLETED", here.seen(name)
-        (made,) = output(here.seen(name))
-        assert values(made, "0020000D") == [uid]
-        told = {values(one, "00081155")[0] for one in values(made, "00081199")}
-        reports = [pydicom.dcmread(io.BytesIO(one)) for one in here.archive.studies[uid][2:]]
-        assert told == {str(one.SOPInstanceUID) for one in reports}
-        assert {str(one.PatientID) for one in reports} == {"ID-4711"}
-        with reading(here.node.service.records) as connection:
-            rows = connection.execute(select(schema.pacs_studies.c.study_uid)).scalars().all()
-        assert uid not in rows
-
-
 def test_a_worklist_that_is_silent_is_asked_again(here: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, stop = [], threading.Event()
 
@@ -333,3 +316,56 @@ def test_the_worklist_is_read_to_its_end(here: Ward, monkeypatch: pytest.MonkeyP
     name = here.order(sent_in(here.archive))
     assert here.round() == 1
     assert here.state(name) == "IN PROGRESS"
+
+
+def test_an_input_that_finds_no_room_is_fetched_again(here: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> Any:
+        raise NoRoomError("The disk is full.")
+
+    name = here.order(sent_in(here.archive))
+    with monkeypatch.context() as patch:
+        patch.setattr(performer, "receive", full)
+        assert here.round() == 1
+    assert (here.state(name), values(here.seen(name), "00741002")) == ("IN PROGRESS", [])
+    assert here.round() == 1
+    assert values(values(here.seen(name), "00741002")[0], "00741004") == [20]
+    _abandon(here, name)
+
+
+def test_nothing_is_predicted_of_an_input_that_cannot_be_taken_whole(here: Ward) -> None:
+    uid = sent_in(here.archive)
+    here.archive.add(changed(here.archive.studies[uid][0]))
+    name = here.order(uid)
+    assert here.round() == 0
+    assert here.reason(name).startswith("1 of the input's objects cannot be taken")
+
+
+def test_what_no_rule_takes_may_be_missing(here: Ward) -> None:
+    uid = sent_in(here.archive)
+    here.archive.add(data := study(uid=uid, modality="MR", series="1.2.840.9"))
+    here.archive.add(changed(data))
+    name = here.order(uid)
+    assert here.round() == 1
+    _abandon(here, name)
+
+
+@pytest.mark.parametrize(("state", "times"), [("COMPLETED", 0), ("", 1)])
+def test_what_a_list_shows_against_the_question_is_claimed_once_at_most(
+    here: Ward, monkeypatch: pytest.MonkeyPatch, state: str, times: int
+) -> None:
+    listed = {
+        "00080018": {"vr": "UI", "Value": [str(generate_uid())]},
+        "00404025": {"vr": "SQ", "Value": [code("INSULA", "99SITE", "The node")]},
+        "00741000": {"vr": "CS", "Value": [state] if state else []},
+    }
+    claims = []
+
+    def claim(*given: Any) -> bool:
+        claims.append(given)
+        return False
+
+    monkeypatch.setattr(ups_web, "search", lambda *_: [listed])
+    monkeypatch.setattr(ups_web, "claim", claim)
+    one = here.performer()
+    assert [one.round(), one.round()] == [0, 0]
+    assert len(claims) == times

@@ -16,6 +16,7 @@ from insula.serve.jobs.queue import Job, Wanted
 from insula.serve.jobs.worker import GivenUpError, work
 from insula.serve.pacs import dimse, pull
 from insula.serve.pacs.peer_errors import PeerRefusedError
+from insula.serve.pacs.received import NoRoomError
 from insula.serve.pacs.settings import PacsSettings
 from insula.serve.store import schema
 from insula.serve.store.connect import reading, writing
@@ -71,6 +72,26 @@ def test_from_a_web_server_its_source_is_the_peers_name(made: Made) -> None:
         job = worked(made, settings(address), put(made))
     assert job.result == {"peer": "archive", "objects": 1, "refused": 1}
     assert (instances(made), sources(made)) == (1, ["archive"])
+
+
+@pytest.mark.parametrize("kind", ["dicom", "web"])
+def test_a_study_that_finds_no_room_is_pulled_again(made: Made, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise NoRoomError("The disk is full.")
+
+    body = b"--b\r\n\r\n" + scan() + b"\r\n--b--"
+    monkeypatch.setattr(pull, "receive", full)
+    with (
+        archive([scan()]) as there,
+        web(lambda said: Answer(200, body, {"Content-Type": "multipart/related; boundary=b"})) as (address, _),
+    ):
+        job = worked(made, settings(address if kind == "web" else there.address), put(made))
+    assert (job.state, instances(made)) == ("waiting", 0)
+    assert job.error is not None
+    assert job.error["code"] == "partly_done"
+    assert job.payload["study_uid"] == STUDY
+    with writing(made.service.records) as connection:
+        queue.cancel(connection, job.id, now())
 
 
 def test_an_archive_without_c_get_is_asked_to_send_to_the_node(made: Made) -> None:

@@ -58,7 +58,7 @@ def test_what_no_value_can_be_is_refused(wrong: Query) -> None:
         checked(wrong)
 
 
-@pytest.mark.parametrize("text", ["", "1.2.3\n", "1..2", "1.02", "1.2.3/..", "1." + "2" * 64, "../1", "١.٢"])
+@pytest.mark.parametrize("text", ["", "1.2.3\n", "1..2", "1.2.", ".1", "1.2.3/..", "1." + "2" * 64, "../1", "١.٢"])
 def test_what_is_no_uid(text: str) -> None:
     assert not is_uid(text)
     with pytest.raises(UsageError):

@@ -14,6 +14,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEnd
 from sqlalchemy import insert
 from tests.serve.api.made import Made
 from tests.serve.pacs.made_studies import Quiet, node, slices
+from tests.serve.pacs.pseudonymous import PSEUDONYMS
 
 from insula.serve.pacs.received import (
     CANNOT_UNDERSTAND,
@@ -59,16 +60,22 @@ def test_an_object_is_stored_as_it_came_and_entered(quiet: Quiet) -> None:
     assert headers(kept) == told
 
 
-def test_what_was_made_here_and_comes_back_is_not_taken_in(quiet: Quiet) -> None:
-    (one,) = slices(numbers=(1,))
+@pytest.mark.parametrize("sent", [False, True])
+@pytest.mark.parametrize("hide", [False, True])
+def test_what_was_made_here_and_comes_back_is_not_taken_in(quiet: Quiet, hide: bool, sent: bool) -> None:
+    """sent: under another UID than it is stored under. hide: what comes in is to be stored under pseudonyms."""
+    (one,) = slices(numbers=(1,), BurnedInAnnotation="YES")
     told, prediction = headers(one), quiet.made.predicted()["id"]
     with writing(quiet.made.service.records) as connection:
         made = {"kind": "report", "modality": "SR", "sha256": "0" * 64, "size": 1, "prediction_id": prediction}
         made |= {"study_uid": told.StudyInstanceUID, "series_uid": told.SeriesInstanceUID}
         made |= {"sop_instance_uid": told.SOPInstanceUID, "sop_class_uid": told.SOPClassUID}
+        made |= {"sop_instance_uid": generate_uid(), "sent_uid": told.SOPInstanceUID} if sent else {}
         connection.execute(insert(schema.pacs_objects).values(made))
-    assert receive(quiet.made.service, one, "ARCHIVE").state == "again"
-    assert not quiet.rows(schema.pacs_studies, study_uid=told.StudyInstanceUID)
+    before = len(quiet.rows(schema.pacs_studies))
+    pseudonyms = PSEUDONYMS if hide else None
+    assert receive(quiet.made.service, one, "ARCHIVE", pseudonyms=pseudonyms).state == "again"
+    assert len(quiet.rows(schema.pacs_studies)) == before
 
 
 def test_the_same_object_again_is_no_error(quiet: Quiet) -> None:

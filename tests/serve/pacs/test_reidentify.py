@@ -205,3 +205,24 @@ def test_identities_of_two_studies_cannot_be_exchanged(service: Service) -> None
         connection.execute(update(schema.pacs_studies).where(this).values(identity=second["identity"]))
     with reading(service.records) as connection, pytest.raises(IdentityError, match="has been changed"):
         read_identity(connection, SEAL, study)
+
+
+def test_each_of_joined_studies_gets_its_own_number_and_date(service: Service) -> None:
+    study = taken(service)
+    later = {"StudyInstanceUID": "1.2.999.2", "SeriesInstanceUID": "1.2.999.2.1", "SOPInstanceUID": "1.2.999.2.1.1"}
+    other = source(1, **later, AccessionNumber="SECOND", StudyDate="20240801")
+    other.file_meta.MediaStorageSOPInstanceUID = other.SOPInstanceUID
+    receive(service, file_of(other), "CT1", pseudonyms=PSEUDONYMS)
+    with writing(service.records) as connection:
+        connection.execute(update(schema.pacs_studies).values(study_id=study))
+    with reading(service.records) as connection:
+        identity = read_identity(connection, SEAL, study)
+    assert identity is not None
+    second, strange = report("20200101"), report("20200101")
+    second.StudyInstanceUID, strange.StudyInstanceUID = stand_in("1.2.999.2"), "1.2.3"
+    one, two, three = reidentify([report("20200101"), second, strange], identity)
+    assert (one.StudyInstanceUID, one.AccessionNumber, one.StudyDate) == ("1.2.999.1", "CNACC", "20240305")
+    assert (two.StudyInstanceUID, two.AccessionNumber, two.StudyDate) == ("1.2.999.2", "SECOND", "20240801")
+    assert two.ContentSequence[1].Date == "20240801"
+    assert (three.StudyInstanceUID, three.StudyDate, three.AccessionNumber) == ("1.2.3", "20200101", "")
+    assert three.PatientIdentityRemoved == "YES"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -51,6 +52,31 @@ def test_what_no_rule_takes_is_stored_under_pseudonyms_where_any_rule_asks_for_t
     plain, hidden = Rule(name="a", project="A"), Rule(name="b", project="B", pseudonymise=True)
     assert not Rules(rules=(plain,)).pseudonymise
     assert Rules(rules=(plain, hidden)).pseudonymise
+
+
+@pytest.mark.parametrize(
+    ("rules", "plain"),
+    [
+        ([], True),
+        ([{}], True),
+        ([{"modality": "CT", "hide": True}], False),
+        ([{"hide": True}, {}], False),
+        ([{}, {"hide": True}], True),
+        ([{"source": "OTHER", "hide": True}], False),
+        ([{"source": "OTHER", "hide": True}, {"modality": "CT"}], True),
+        ([{"modality": "ct", "hide": True}, {"modality": "CT"}], False),
+        ([{"source": "CT?", "modality": "CT", "hide": True}, {"modality": "CT", "body_part": "HEAD"}], False),
+        ([{"modality": "CT", "body_part": "HEAD", "hide": True}, {"modality": "CT"}], True),
+        ([{"source": "CT?", "modality": "CT", "hide": True}, {"source": "OTHER"}], False),
+        ([{"modality": "CT", "hide": True}, {"modality": "CT"}, {"modality": "MR"}], True),
+    ],
+)
+def test_whether_anything_of_a_source_may_be_stored_as_it_comes(rules: list[dict[str, Any]], plain: bool) -> None:
+    made = [
+        Rule(name=str(number), project="P", pseudonymise=one.pop("hide", False), when=When(**one))
+        for number, one in enumerate(map(dict, rules))
+    ]
+    assert Rules(rules=tuple(made)).plain("CT1") is plain
 
 
 def written(folder: Path, text: str) -> Path:
@@ -104,6 +130,12 @@ def test_a_missing_file_and_one_of_another_encoding_are_told(tmp_path: Path) -> 
 def test_rules_have_to_go_with_the_settings(rules: tuple[Rule, ...], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         check_rules(Rules(rules=rules), read_pacs_settings(peers="archive=dicom://A@h"))
+
+
+def test_an_address_that_is_none_is_not_said_to_be_missing() -> None:
+    rules = Rules(rules=(Rule(name="a", project="P", model="m", send=("archive",)),))
+    with pytest.raises(UsageError, match=r"^INSULA_PACS_PEERS gives 'archive' no address of a kind that is known"):
+        check_rules(rules, read_pacs_settings(peers="archive=ftp://h"))
 
 
 def test_sound_rules_are_taken() -> None:

@@ -20,11 +20,13 @@ from pydicom.uid import (
     UID,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
+    EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     MRImageStorage,
     RLELossless,
+    SecondaryCaptureImageStorage,
 )
 from pynetdicom.association import Association
 from pynetdicom.dsutils import encode
@@ -343,3 +345,20 @@ def test_under_pseudonyms_nothing_of_the_patient_is_on_the_disk_at_any_time(
     (row,) = instances(service.records)
     assert row.sop_instance_uid.startswith("2.25.")
     assert row.identity is not None
+
+
+def test_a_class_that_cannot_be_stored_under_pseudonyms_is_not_agreed_on(service: Service, tmp_path: Path) -> None:
+    """A sender that leaves out what is not agreed on goes on with the rest; many end on an object that is refused."""
+    rules = tmp_path / "rules.yaml"
+    asked = [CT, (SecondaryCaptureImageStorage, CT[1]), (EncapsulatedPDFStorage, CT[1])]
+
+    def agreed_on(text: str) -> set[str]:
+        rules.write_text(text, encoding="utf-8")
+        with node(service, rules=rules, identity_key="k" * 40) as port, calling(port, asked) as found:
+            assert found.send_c_store(slice_of()).Status in (0x0000, 0x0111)
+            return {str(one.abstract_syntax) for one in found.accepted_contexts}
+
+    hidden = "rules: [{name: a, when: {modality: CT}, project: P, pseudonymise: true}"
+    assert agreed_on(f"{hidden}]") == {CTImageStorage}
+    assert len(agreed_on(f"{hidden}, {{name: rest, when: {{source: SCANNER}}, project: P}}]")) == 3
+    assert agreed_on(f"{hidden}, {{name: rest, when: {{source: OTHER}}, project: P}}]") == {CTImageStorage}

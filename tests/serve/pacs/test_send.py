@@ -7,8 +7,6 @@ import io
 import json
 import socket
 import ssl
-from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,17 +15,21 @@ import pydicom
 import pytest
 from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 from hl7apy.parser import parse_message
+from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from sqlalchemy import select
 from tests.serve.api.made import Made
 from tests.serve.pacs.made_certificate import certificate
-from tests.serve.pacs.made_peers import Answer, Said, archive, line, web
+from tests.serve.pacs.made_peers import Answer, Said, acks, archive, line, web
 from tests.serve.pacs.sending import (
     ACCESSION,
     NAME,
+    SOON,
+    TAKES,
     ask,
     deliveries,
     job,
+    parsed,
     predicted,
     rejecting,
     reviewed,
@@ -36,65 +38,20 @@ from tests.serve.pacs.sending import (
 )
 
 from insula.core.errors import InsulaError
+from insula.report.case.hl7 import Order
 from insula.scans.write import made_uid
 from insula.serve.faults import RequestError
-from insula.serve.jobs import queue
-from insula.serve.pacs import hl7, outbox
+from insula.serve.pacs import hl7, outbox, send
+from insula.serve.pacs.messages import order_in
 from insula.serve.pacs.outcome import Outcome, Ready
 from insula.serve.pacs.peer_errors import PartlyDoneError, PeerAnswerError, PeerRefusedError, PeerUnreachableError
 from insula.serve.pacs.peers import Peer
 from insula.serve.pacs.send import check
 from insula.serve.pacs.settings import read_pacs_settings
 from insula.serve.store import schema
-from insula.serve.store.connect import reading, writing
+from insula.serve.store.connect import reading
 
-pytestmark = pytest.mark.serve
-TAKES = [
-    UID("1.2.840.10008.5.1.4.1.1.88.34"),  # Comprehensive 3D SR
-    UID("1.2.840.10008.5.1.4.1.1.7"),
-    UID("1.2.840.10008.5.1.4.1.1.30"),
-    UID("1.2.840.10008.5.1.4.1.1.104.1"),
-    UID("1.2.840.10008.5.1.4.1.1.66.4"),
-]
-SOON = timedelta(hours=1)  # after any wait
-
-
-@pytest.fixture(autouse=True)
-def settled(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No sending waits for the next test."""
-    yield
-    if "made" not in request.fixturenames:
-        return
-    made: Made = request.getfixturevalue("made")
-    with writing(made.service.records) as connection:
-        every = connection.scalars(select(schema.jobs.c.id).where(schema.jobs.c.kind == "pacs_send")).all()
-        for name in every:
-            queue.cancel(connection, name, schema.now())
-
-
-def parsed(data: bytes) -> pydicom.Dataset:
-    """A data set as it came by C-STORE."""
-    return pydicom.dcmread(io.BytesIO(data), force=True)
-
-
-def acks(
-    code: str = "AA", number: str | None = None, got: list[bytes] | None = None
-) -> Callable[[socket.socket], None]:
-    """A receiver of HL7 messages that acknowledges each with a code."""
-
-    def speak(called: socket.socket) -> None:
-        found = b""
-        while not found.endswith(hl7.END):
-            if not (block := called.recv(65536)):
-                return
-            found += block
-        if got is not None:
-            got.append(found)
-        control = found.split(b"|")[9].decode()
-        answer = f"MSH|^~\\&|RIS||INSULA||20261126||ACK^R01^ACK|1|P|2.5.1\rMSA|{code}|{control}\r"
-        called.sendall(hl7.START + answer.encode() + hl7.END)
-
-    return speak
+pytestmark = [pytest.mark.serve, pytest.mark.usefixtures("settled")]
 
 
 def told(made: Made, prediction: str) -> list[dict[str, Any]]:
@@ -229,6 +186,34 @@ def test_a_message_names_the_patient_as_the_study_does(made: Made) -> None:
     assert base64.b64decode(paper.split("^")[4]).startswith(b"%PDF")
 
 
+def test_a_message_needs_a_patient_number(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = predicted(made, "SEND-27")
+    monkeypatch.setattr(send, "order_of", lambda *_: Order("1.2.3", ""))
+    got: list[bytes] = []
+    with line(acks(got=got)) as port:
+        name = ask(made, answer, "ris", ["report"])
+        worked(made, settings_of(ris=f"mllp://127.0.0.1:{port}"))
+    found = job(made, name)
+    assert (found.state, found.error["code"], got) == ("failed", "no_patient_id", [])
+    assert "1.2.3" not in found.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("told", "taken"),
+    [
+        ({"StudyDate": "20260131", "StudyTime": "1402"}, "202601311402"),
+        ({"SeriesDate": "20260131", "StudyTime": "1402"}, "20260131"),
+        ({"StudyDate": "", "AcquisitionDateTime": "20260131140203"}, "20260131140203"),
+        ({}, ""),
+    ],
+)
+def test_a_message_says_when_the_study_was_made(told: dict[str, str], taken: str) -> None:
+    header = Dataset()
+    for keyword, value in told.items():
+        setattr(header, keyword, value)
+    assert order_in(header).taken == taken
+
+
 @pytest.mark.parametrize(
     ("code", "state", "said"), [("AR", "waiting", "peer_refused"), ("AE", "failed", "message_refused")]
 )
@@ -242,26 +227,23 @@ def test_a_message_that_is_not_taken(made: Made, code: str, state: str, said: st
     assert NAME.split("^", maxsplit=1)[0] not in str(found.error)
 
 
-def test_a_draft_does_not_take_the_place_of_what_was_read(made: Made) -> None:
-    answer = predicted(made, "SEND-9")
-    draft = ask(made, answer, "ris", ["report"])  # the peer was down when it was put
-    review = reviewed(made, answer)
-    final = ask(made, answer, "ris", ["report"], review=review)
+def test_a_message_has_the_same_number_at_each_try_and_another_one_when_it_is_asked_for_again(made: Made) -> None:
+    answer = predicted(made, "SEND-25")
     got: list[bytes] = []
-    with line(acks(got=got)) as port:
+    codes = ["AR", "AA", "AA"]
+
+    def speak(called: socket.socket) -> None:
+        acks(codes[len(got)], got=got)(called)
+
+    with line(speak) as port:
         known = settings_of(ris=f"mllp://127.0.0.1:{port}")
-        later = schema.jobs.update().where(schema.jobs.c.id == draft)
-        with writing(made.service.records) as connection:
-            connection.execute(later.values(run_after=schema.now() + timedelta(minutes=5)))
-        assert worked(made, known) == 1
+        ask(made, answer, "ris", ["report"])
+        assert worked(made, known) == 0
         assert worked(made, known, SOON) == 1
-        assert [b"OBX|1|" in one for one in got] == [True]
-        assert job(made, draft).result == {"objects": 0, "superseded": True}
-        again = ask(made, answer, "ris", ["report"])  # but what is asked for since then goes
+        ask(made, answer, "ris", ["report"])
         assert worked(made, known) == 1
-    assert job(made, final).result == job(made, again).result == {"objects": 1}
-    assert deliveries(made, answer["id"]) == [("ris", 1, review), ("ris", 1, None)]
-    assert "Dr. Ayşe 王" in got[0].decode()
+    first, second, third = (one.split(b"|")[9] for one in got)
+    assert first == second != third
 
 
 def test_a_resource_is_made_or_renewed_by_its_identifier(made: Made) -> None:

@@ -8,10 +8,21 @@ import pytest
 from pydicom.dataset import Dataset
 from sqlalchemy import select
 from tests.serve.api.made import Made
-from tests.serve.pacs.made_peers import archive, line
+from tests.serve.pacs.made_peers import acks, archive, line
 from tests.serve.pacs.made_studies import QUIET, node
-from tests.serve.pacs.sending import ACCESSION, NAME, ask, deliveries, head, job, read, settings_of, worked
-from tests.serve.pacs.test_send import TAKES, acks, parsed
+from tests.serve.pacs.sending import (
+    ACCESSION,
+    NAME,
+    TAKES,
+    ask,
+    deliveries,
+    head,
+    job,
+    parsed,
+    read,
+    settings_of,
+    worked,
+)
 
 from insula.scans.write import made_uid
 from insula.serve.pacs.identity import seal_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from insula.core.errors import UsageError
-from insula.serve.pacs.settings import find_peer, login, read_pacs_settings
+from insula.serve.pacs.settings import PacsSettings, find_peer, login, read_pacs_settings
 
 pytestmark = pytest.mark.serve
 
@@ -18,6 +18,12 @@ def test_they_come_from_the_environment_and_the_command_line_wins(monkeypatch: p
     monkeypatch.setenv("INSULA_PACS_QUIET_SECONDS", "2.5")
     found = read_pacs_settings(port=0, host=None)
     assert (found.ae_title, found.port, found.host, found.quiet_seconds) == ("NODE7", 0, "127.0.0.1", 2.5)
+
+
+def test_what_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RULES", "TLS_CERT", "TLS_CA", "PORT", "HOST", "IDENTITY_KEY"):
+        monkeypatch.setenv(f"INSULA_PACS_{name}", "")
+    assert read_pacs_settings() == PacsSettings(rules=None, tls_cert=None, port=11112)
 
 
 def test_callers_may_be_bound_to_addresses() -> None:

@@ -19,6 +19,7 @@ from insula.scans.write import made_uid, write_ct_series
 from insula.serve.on_plane import heat_on_plane
 from insula.serve.pacs import sources
 from insula.serve.pacs.sources import picture
+from insula.serve.scans_of import by_scan, scans_of
 from insula.serve.view import View
 
 STUDY, SERIES = made_uid("study"), made_uid("series")
@@ -38,7 +39,8 @@ def scan(
 
 
 def only(paths: list[Path], **more: Any) -> sources.Source:
-    (found,) = sources.sources({"scan": paths}, recipe("multiclass", "series", 0.0), more)
+    chosen = scans_of({"scan": paths}, recipe("multiclass", "series", 0.0), more)
+    (found,) = sources.sources(by_scan(chosen))
     return found
 
 
@@ -130,7 +132,7 @@ def test_the_series_that_was_asked_for_is_taken_and_a_localiser_is_none(tmp_path
 def test_what_is_no_dicom_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png())
-    assert sources.sources({"ct": [path]}, recipe("multiclass", "series", 0.0), {}) == ()
+    assert sources.sources({"ct": [path]}) == ()
 
 
 def test_a_damaged_header_is_refused_without_its_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from insula.serve.pacs import web_client
 from insula.serve.pacs.outcome import Outcome, Ready, files_of, ready
 from insula.serve.pacs.peer_errors import PeerAnswerError, PeerRefusedError, PeerUnreachableError
 from insula.serve.pacs.query import Query, checked
-from insula.serve.pacs.received import CANNOT_UNDERSTAND, RefusedInstanceError
+from insula.serve.pacs.received import CANNOT_UNDERSTAND, NoRoomError, RefusedInstanceError
 from insula.serve.pacs.retrieved import Retrieved
 
 JSON = {"Content-Type": "application/dicom+json"}
@@ -130,6 +130,16 @@ def test_what_is_refused_here_is_counted_and_an_error_is_told() -> None:
         known = settings(address)
         assert web_client.get(known, known.peer["archive"], STUDY, take) == Retrieved(1, 0, 1)
         with pytest.raises(OSError, match="No space"):
+            web_client.get(known, known.peer["archive"], STUDY, take)
+
+
+def test_what_finds_no_room_ends_the_retrieval() -> None:
+    def take(data: bytes) -> None:
+        raise NoRoomError("The disk is full.")
+
+    with web(lambda said: related(b"1", b"2")) as (address, _):
+        known = settings(address)
+        with pytest.raises(NoRoomError):
             web_client.get(known, known.peer["archive"], STUDY, take)
 
 

@@ -134,3 +134,8 @@ def sent_in(kept: Archive, count: int = 2) -> str:
     for number in range(1, count + 1):
         kept.add(study(uid=uid, number=number))
     return uid
+
+
+def output(seen: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = values(values(seen, "00741216")[0], "00404033")
+    return found

@@ -29,8 +29,9 @@ def lay(connection: Connection, files: Files, project_id: str, reader: str, key:
     patient = patients.get_or_create(connection, project_id, key, name)
     one = study(connection, project_id, key, f"CT of {key}")
     scans = [(f"{key}-{i}.dcm", put(files, f"scan {key} {i}".encode())) for i in range(2)]
-    studies.add_files(connection, files, one, "ct", [*scans, ("shared.dcm", put(files, b"the same in both"))])
+    added = studies.add_files(connection, files, one, "ct", [*scans, ("shared.dcm", put(files, b"the same in both"))])
     of = predicted(connection, one)
+    predictions.add_sources(connection, of, {"ct": added})
     predictions.add_artefact(connection, files, of, "map", "ct", put(files, f"map {key}".encode()), "image/png")
     came(connection, files, one, of, key, scans[0][1])
     reviews.write(connection, one, reader, reviews.Said("answer", "agree", "Ada", comment=f"of {key}"), of)
@@ -63,8 +64,9 @@ def test_an_erased_patient_is_nowhere_and_another_is_whole(records: Engine, tmp_
         told = erase_patient(connection, files, patient)
     forget(records)
     assert told.rows == {"patients": 1, "studies": 1, "predictions": 1, "files": 3, "artefacts": 1, "reviews": 1,
-                         "jobs": 3, "glass": 1, "idempotency": 2, "pacs_studies": 1, "pacs_series": 1,
-                         "pacs_instances": 2, "pacs_objects": 1, "pacs_deliveries": 1, "workitems": 2}  # fmt: skip
+                         "prediction_sources": 1, "jobs": 3, "glass": 1, "idempotency": 2, "pacs_studies": 1,
+                         "pacs_series": 1, "pacs_instances": 2, "pacs_objects": 1, "pacs_deliveries": 1,
+                         "workitems": 2}  # fmt: skip
     assert (told.stored, told.kept) == (6, 1)
     with writing(records) as connection:
         assert rows(connection) == before
@@ -126,7 +128,7 @@ def test_a_patient_comes_out_as_a_zip_with_everything(records: Engine, tmp_path:
     assert {name: count for name, count in counts.items() if count != 1} == several
     assert set(counts) == {"patients", "studies", "predictions", "files", "artefacts", "reviews", "jobs", "glass",
                            "pacs_studies", "pacs_series", "pacs_instances", "pacs_objects", "pacs_deliveries",
-                           "workitems"}  # fmt: skip
+                           "workitems", "prediction_sources"}  # fmt: skip
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert archive.testzip() is None
         record = json.loads(archive.read("record.json"))

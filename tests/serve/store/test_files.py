@@ -16,6 +16,7 @@ from tests.infer.made_s3 import bucket
 
 from insula.core.errors import UsageError
 from insula.serve.faults import RequestError
+from insula.serve.store import files as files_module
 from insula.serve.store.errors import ChangedFileError, MissingFileError
 from insula.serve.store.files import Files, open_files
 
@@ -204,3 +205,38 @@ def test_a_file_that_comes_in_pieces_is_there_once_it_is_settled(tmp_path: Path)
 def test_the_room_that_is_left_is_told(tmp_path: Path) -> None:
     files = open_files(str(tmp_path / "files"))
     assert 0 < files.free() <= shutil.disk_usage(tmp_path).total
+
+
+def test_of_a_file_that_a_full_disk_does_not_take_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = open_files(str(tmp_path / "files"))
+
+    def full(**_: object) -> tuple[int, str]:
+        (tmp_path / "spool").touch()
+        return os.open("/dev/full", os.O_WRONLY), str(tmp_path / "spool")
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    with files.begin() as begun:  # what was written is held back, and fails once more when the file is closed
+        begun.write(bytes(100))
+        with pytest.raises(OSError, match="No space"):
+            begun.settle()
+    assert not (tmp_path / "spool").exists()
+    assert list(files.all()) == []
+
+
+def test_a_folder_that_another_writer_made_is_on_the_disk_before_a_file_of_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, synced = open_files(str(tmp_path / "files")), []
+    (tmp_path / "files" / NAME[:2]).mkdir()
+    monkeypatch.setattr(files_module, "_sync", lambda folder: synced.append(folder))
+    for _ in range(2):
+        files.put(io.BytesIO(BYTES), len(BYTES))
+    assert synced.count(tmp_path / "files") == 1
+    assert synced.count(tmp_path / "files" / NAME[:2]) == 2
+    prepared = open_files(str(tmp_path / "files"))
+    prepared.prepare()
+    synced.clear()
+    prepared.put(io.BytesIO(BYTES), len(BYTES))
+    assert synced == [tmp_path / "files" / NAME[:2]]

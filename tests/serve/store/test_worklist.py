@@ -44,6 +44,7 @@ def lay(connection: Connection) -> dict[str, str]:
     reviews.write(connection, made["answered"], ada, Said("answer", "agree", "Ada"), first)
     predicted(connection, made["answered"], 0.9)
     predicted(connection, made["answered"], 0.1, "reject", replace(MADE, arm="shadow"))
+    job(connection, made["answered"], "dead", kind="pacs_send", error={"code": "x", "message": "a peer is down"})
     made["referred"] = study(connection, one, "P-3")
     read = predicted(connection, made["referred"], 0.6, "refer")
     reviews.write(connection, made["referred"], ada, Said("answer", "agree", "Ada"), read)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from insula.serve.web.filters import FILTERS, day, moment, share, short_id, size, thousands
+from insula.serve.web.filters import FILTERS, day, dicom_day, moment, person, share, short_id, size, thousands
 
 
 def test_instants_are_written_alike_and_none_is_a_dash() -> None:
@@ -12,6 +12,33 @@ def test_instants_are_written_alike_and_none_is_a_dash() -> None:
     assert moment(at) == "2026-01-31 08:05 UTC"
     assert day(at) == "2026-01-31"
     assert moment(None) == day(None) == "–"
+
+
+def test_days_of_headers_are_written_as_instants_are() -> None:
+    assert dicom_day("20260131") == "2026-01-31"
+    assert dicom_day("") == "–"
+    for other in ("2026.01.31", "２０２６０１３１", "2026"):
+        assert dicom_day(other) == other
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Doe^Jane", "Doe, Jane"),
+        ("Doe^Jane^Maria^Dr.^MD", "Doe, Dr. Jane Maria MD"),
+        ("Doe", "Doe"),
+        ("^Jane", "Jane"),
+        ("", "–"),
+        ("^^^^", "–"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "Yamada, Tarou (山田, 太郎)"),
+        ("=山田^太郎=やまだ^たろう", "山田, 太郎"),
+        ("==やまだ^たろう", "やまだ, たろう"),
+        ("Doe^Jane=Doe^Jane", "Doe, Jane"),
+        ("A^B^C^D^E^F", "A, D B C E"),
+    ],
+)
+def test_names_of_headers_are_written_as_people_do(name: str, said: str) -> None:
+    assert person(name) == said
 
 
 @pytest.mark.parametrize(

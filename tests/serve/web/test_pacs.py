@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,13 +18,14 @@ from insula.serve.pacs import asked
 from insula.serve.pacs.peer_errors import PeerRefusedError
 from insula.serve.pacs.query import FoundStudy, Query, Studies
 from insula.serve.pacs.settings import PacsSettings, read_pacs_settings
-from insula.serve.store import schema
+from insula.serve.store import patients, schema, studies
 from insula.serve.store.connect import writing
 from insula.serve.store.schema import now
 from insula.serve.web import pacs
 
 pytestmark = pytest.mark.serve
 PAGE = {"accept": "text/html"}
+OLD = datetime(2026, 1, 2, 3, 4, 5, 678_900, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -54,39 +55,101 @@ def found_at(monkeypatch: pytest.MonkeyPatch, *studies: FoundStudy, more: bool =
 def test_what_came_in_stands_with_its_state_and_the_way_on(hospital: Made) -> None:
     case = hospital.study(patient="PACS-1")["id"]
     with writing(hospital.service.records) as connection:
-        arrived(connection, "1.1", project_id=hospital.inside, study_id=case, series=(3,), description="Head <CT>")
+        said: dict[str, Any] = {"description": "Head <CT>", "study_date": "20260131", "accession_number": "A-17"}
+        arrived(connection, "1.1", project_id=hospital.inside, study_id=case, series=(3,), last_at=OLD, **said)
         told = {"code": "no_project", "message": "There is no project 'Hands'."}
         failed = arrived(connection, "1.2", "failed", project_id=hospital.inside, error=told)
-        arrived(connection, "1.3", "unrouted", series=())
+        arrived(connection, "1.3", "unrouted", series=(1, 1), accession_number="A-99")
     shown = read(hospital.client("reviewer"), "/pacs")
-    assert [row[1:6] for row in shown.rows] == [
-        ["SCANNER", "Head", "1", "2", "failed There is no project 'Hands'."],
-        ["SCANNER", "Head <CT>", "1", "3", "taken"],
+    assert [row[:2] + row[3:7] for row in shown.rows] == [
+        ["not known yet", "– · CT Head", "2 in one series", "failed There is no project 'Hands'.", "–", "–"],
+        [
+            "PACS-1",
+            "2026-01-31 · CT Head <CT> Accession number A-17",
+            "3 in one series",
+            "taken",
+            "not asked yet",
+            "–",
+        ],
     ]
+    assert shown.rows[1][2] == "2026-01-02 03:04 from SCANNER"
     assert f"/studies/{case}" in shown.links
     assert "failed 1" in shown.text
     text = hospital.client("reviewer").get("/pacs", headers=PAGE).text
     assert f'data-api="POST /api/v1/pacs/studies/{failed}/retry"' in text
     assert text.count("/retry") == 1
+    assert "It is one person" not in text
     assert "/documents/pacs" not in text
     admin = read(hospital.client("admin"), "/pacs")
-    assert [row[5] for row in admin.rows] == ["no rule takes it", "failed There is no project 'Hands'.", "taken"]
+    assert [row[4] for row in admin.rows] == ["no rule takes it", "failed There is no project 'Hands'.", "taken"]
+    assert admin.rows[0][:2] == ["not known yet", "– · CT Head"]
+    assert admin.rows[0][3] == "2 in 2 series"
+    assert "A-99" not in admin.text
     assert "/documents/pacs" in admin.links
-    assert [row[5] for row in read(hospital.client("admin"), "/pacs", state="unrouted").rows] == ["no rule takes it"]
+    assert [row[4] for row in read(hospital.client("admin"), "/pacs", state="unrouted").rows] == ["no rule takes it"]
+
+
+def test_where_it_may_be_another_person_somebody_can_say_that_it_is_not(hospital: Made) -> None:
+    with writing(hospital.service.records) as connection:
+        told = {"code": "another_patient", "message": "The headers name another patient."}
+        failed = arrived(connection, "1.4", "failed", project_id=hospital.inside, error=told)
+    text = hospital.client("reviewer").get("/pacs", headers=PAGE).text
+    assert f'data-api="POST /api/v1/pacs/studies/{failed}/retry?same_patient=true"' in text
+    assert "It is one person" in text
+    assert "same_patient" not in hospital.client("reader").get("/pacs", headers=PAGE).text
+
+
+def test_an_answer_and_what_became_of_its_sending_stand_with_what_came_in(hospital: Made) -> None:
+    prediction, at = hospital.predicted(patient="PACS-2"), now()
+    with writing(hospital.service.records) as connection:
+        arrived(connection, "4.1", project_id=hospital.inside, study_id=prediction["study_id"])
+        row = {"prediction_id": prediction["id"], "peer": "archive", "objects": 3}
+        connection.execute(insert(schema.pacs_deliveries).values(row))
+    reader = hospital.client("reviewer")
+    before = reader.get("/pacs", headers=PAGE).text
+    with writing(hospital.service.records) as connection:
+        payload = {"prediction": prediction["id"], "peer": "his", "objects": ["report"]}
+        job = queue.put(connection, Wanted("pacs_send", payload, study_id=prediction["study_id"]), at)
+        why = {"code": "peer_unreachable", "message": "'his' does not answer."}
+        connection.execute(schema.jobs.update().where(schema.jobs.c.id == job.id).values(attempts=8, error=why))
+    assert '<span class="badge good">taken</span>' in before
+    (shown,) = read(reader, "/pacs").rows
+    assert shown[0] == "PACS-2"
+    assert prediction["model_name"] in shown[5]
+    assert "sent to archive" in shown[6]
+    assert "sending to his is tried again (attempt 9) 'his' does not answer." in shown[6]
+    assert f"/studies/{prediction['study_id']}?prediction={prediction['id']}" in read(reader, "/pacs").links
+    assert '<span class="badge good">taken</span>' not in reader.get("/pacs", headers=PAGE).text
+    german = reader.get("/pacs", headers={**PAGE, "accept-language": "de"}).text
+    assert "Sendung an his wird noch einmal versucht (Versuch 9)" in german
+
+
+def test_a_case_tells_from_where_it_came(hospital: Made) -> None:
+    uploaded = hospital.study(patient="PACS-3")["id"]
+    with writing(hospital.service.records) as connection:
+        patient = patients.get_or_create(connection, hospital.inside, "PACS-4")
+        came, gone = studies.create(connection, patient, None), studies.create(connection, patient, None)
+        for n, one in enumerate((came, came, uploaded)):
+            arrived(connection, f"5.{n}", project_id=hospital.inside, study_id=one, source=f"CT{n + 5}")
+    client = hospital.client("reviewer")
+    said = "from CT5 over the network (DICOM)"
+    assert said in read(client, f"/studies/{came}").text
+    assert "an account that is gone" in read(client, f"/studies/{gone}").text
+    assert "over the network" not in read(client, f"/studies/{uploaded}").text, "an account sent it"
 
 
 def test_the_list_has_pages(hospital: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pacs, "ROWS", 2)
     with writing(hospital.service.records) as connection:
         for n in range(5):
-            arrived(connection, f"2.{n}", project_id=hospital.inside, description=f"Scan {n}")
+            arrived(connection, f"2.{n}", project_id=hospital.inside, description=f"Scan {n}", last_at=OLD)
     shown = read(hospital.client("reviewer"), "/pacs", state="taken")
-    found = [row[2] for row in shown.rows]
+    found = [row[1] for row in shown.rows]
     while "next" in shown.rels:
         shown = read(hospital.client("reviewer"), shown.rels["next"])
         assert shown.rels["first"] == "/pacs?state=taken"
-        found += [row[2] for row in shown.rows]
-    assert found == [f"Scan {n}" for n in (4, 3, 2, 1, 0)]
+        found += [row[1] for row in shown.rows]
+    assert found == [f"– · CT Scan {n}" for n in (4, 3, 2, 1, 0)]
     read(hospital.client("reviewer"), "/pacs", 400, after="nonsense")
     read(hospital.client("reviewer"), "/pacs", 422, state="nonsense")
 
@@ -112,11 +175,15 @@ def test_what_was_fetched_is_told_to_who_asked_alone(hospital: Made) -> None:
 
 
 def test_a_pacs_is_searched_and_a_study_can_be_fetched(hospital: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = FoundStudy("1.2.3", "2026-01-31", "", "P-9", "<b>Doe^Jane", "1960-05-01", "A-1", ("CT", "SR"), "Head", 2, 28)
+    one = FoundStudy(
+        "1.2.3", "20260131", "", "P-9", "<b>Doe^Jane=山田^太郎", "19600501", "A-1", ("CT", "SR"), "Head", 2, 28
+    )
     heard = found_at(monkeypatch, one, more=True)
     client = hospital.client("reviewer")
     shown = read(client, "/pacs/search", peer="archive", patient_name="Doe", since="2026-01-01")
-    assert shown.rows == [["2026-01-31", "P-9", "<b>Doe^Jane", "1960-05-01", "CT SR", "Head", "A-1", "28", "Fetch"]]
+    assert shown.rows == [
+        ["2026-01-31", "P-9", "<b>Doe, Jane (山田, 太郎)", "1960-05-01", "CT SR", "Head", "A-1", "28", "Fetch"]
+    ]
     assert "There are more" in shown.text
     assert shown.fields["study_uid"] == "1.2.3"
     assert shown.options["peer"] == [("archive", "archive")], "what cannot be searched is not offered"
@@ -141,7 +208,8 @@ def test_what_went_wrong_at_the_peer_stands_on_the_page(hospital: Made, monkeypa
 
     monkeypatch.setattr(asked, "find", refuse)
     client = hospital.client("reviewer")
-    assert read(client, "/pacs/search", peer="archive").alert == "'archive' knows no INSULA."
+    shown = read(client, "/pacs/search", peer="archive").alert
+    assert shown == "archive answers, and refuses the question.'archive' knows no INSULA."
     assert "no peer that can be searched" in read(client, "/pacs/search", peer="his").alert
     assert "is no day" in read(client, "/pacs/search", peer="archive", since="yesterday").alert
 

@@ -14,10 +14,12 @@ interface Alike {
   likeness: number;
   action: string;
   label: string;
+  said: string;
   confidence: number;
   scan: string;
   slice: number;
   labels: string[];
+  labels_said: string[];
 }
 
 interface Found {
@@ -70,12 +72,12 @@ function card(one: Alike): HTMLLIElement {
   link.href = `/studies/${one.study_id}?prediction=${one.prediction}`;
   link.append(isolated(one.patient_key), one.title ? ` · ${one.title}` : "");
   const answer = document.createElement("p");
-  answer.append(isolated(one.label), ` ${share(one.confidence)}, ${text(ACTIONS[one.action] ?? one.action)}`);
+  answer.append(isolated(one.said), ` ${share(one.confidence)}, ${text(ACTIONS[one.action] ?? one.action)}`);
   const facts = [text("likeness %(likeness)s", { likeness: one.likeness.toFixed(2) }), one.created_at.slice(0, 10)];
   if (one.same_patient) facts.push(text("same patient"));
   if (one.same) facts.push(text("all but equal: most likely the same scan"));
   words.append(link, answer, soft(facts.join(" · ")));
-  if (one.labels.length) words.append(soft(text("readers: %(labels)s", { labels: one.labels.join(", ") })));
+  if (one.labels_said.length) words.append(soft(text("readers: %(labels)s", { labels: one.labels_said.join(", ") })));
   made.append(picture(one), words);
   return made;
 }

@@ -6,7 +6,7 @@ export type Layout = "axial" | "planes";
 export type Tool = "pan" | "zoom" | "window" | "measure";
 
 export interface WindowChoice { key: number; name: string; centre: number; width: number }
-export interface ClassHeat { name: string; probability: number | null; volume: string; top: number; slices: number[] }
+export interface ClassHeat { name: string; said: string; probability: number | null; volume: string; top: number; slices: number[] }
 export interface Heat { role: string; classes: ClassHeat[]; weights: Record<string, number>; placed: boolean }
 export interface Scan {
   name: string;

@@ -59,7 +59,7 @@ export function armHeat(viewer: HTMLElement, store: Store, scanOf: (state: State
     find<HTMLElement>("[data-heat]").hidden = !scan.heat?.placed;
     find<HTMLElement>("[data-heat-none]").hidden = !!scan.heat;
     find<HTMLElement>("[data-heat-tiles]").hidden = !scan.heat || scan.heat.placed;
-    list.replaceChildren(...(scan.heat?.classes ?? []).map((one) => new Option(one.probability === null ? one.name : `${one.name} (${share(one.probability)})`, one.name)));
+    list.replaceChildren(...(scan.heat?.classes ?? []).map((one) => new Option(one.probability === null ? one.said : `${one.said} (${share(one.probability)})`, one.name)));
   };
   store.listen((now, before) => {
     if (now.scan !== before.scan) fill(scanOf(now));

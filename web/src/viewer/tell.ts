@@ -91,6 +91,6 @@ export class Teller {
 function heatSaid(state: State, scan: Scan): string {
   const heat = heatShown(state, scan);
   if (!heat) return scan.heat ? text("No heat is shown.") : "";
-  if (heat.probability === null) return text("Heat for %(name)s is shown.", { name: heat.name });
-  return text("Heat for %(name)s is shown; its probability is %(probability)s.", { name: heat.name, probability: share(heat.probability) });
+  if (heat.probability === null) return text("Heat for %(name)s is shown.", { name: heat.said });
+  return text("Heat for %(name)s is shown; its probability is %(probability)s.", { name: heat.said, probability: share(heat.probability) });
 }

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from insula.report import words
 from insula.report.case import say
-from insula.report.case.record import CaseReport, ClassRow, Further, Review, as_shown
+from insula.report.case.record import OVERRULED, CaseReport, ClassRow, Further, Review, as_shown
 from insula.report.case.texts import texts
 
 Resource = dict[str, Any]
@@ -35,14 +35,15 @@ _FORBIDDEN: Final = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U
 
 
 def case_fhir(report: CaseReport, pdf: bytes | None = None, subject_system: str = "") -> Resource:
-    """The report as one DiagnosticReport resource: `preliminary` until it has a review, then `final`.
+    """The report as one DiagnosticReport resource: `preliminary` until a reader stands for it, then `final`.
 
     pdf: the same report on paper, attached as presentedForm. subject_system: the URI in which the pseudonym is one.
-    Numbers are those of the record. UsageError for a language that the report does not speak.
+    What its reader does not share is no finding: it stands under a name of its own, without an interpretation. Numbers
+    are those of the record. UsageError for a language that the report does not speak.
     """
     shown = as_shown(report)
     t = texts(shown.language)
-    inner = [_model(shown, t), _decision(shown, t), *_probabilities(shown, t), *_further(shown, t), *_review(shown, t)]
+    inner = [_model(shown, t), *_review(shown, t), _decision(shown, t), *_probabilities(shown, t), *_further(shown, t)]
     about = _about(shown, subject_system)
     for one in inner:
         if one["resourceType"] == "Observation":
@@ -67,7 +68,7 @@ def case_fhir(report: CaseReport, pdf: bytes | None = None, subject_system: str 
     }
     if _DATE.fullmatch(shown.study.date):
         resource["effectiveDateTime"] = shown.study.date
-    if shown.review is not None:
+    if shown.review is not None and shown.decided:
         resource["resultsInterpreter"] = [{"display": _text(shown.review.signed_by)}]
     if pdf is not None:
         resource["presentedForm"] = [_attachment(pdf, shown, t)]
@@ -97,10 +98,11 @@ def _decision(report: CaseReport, t: dict[str, str]) -> Resource:
     found["valueCodeableConcept"] = {"text": given.action}
     parts: list[Resource] = []
     if given.action != "reject":
-        parts.append({"code": _coded(DCM, "121071", "Finding"), "valueCodeableConcept": {"text": _text(given.label)}})
+        code = _coded(DCM, "121071", "Finding") if report.shared else {"text": OVERRULED}
+        parts.append({"code": code, "valueCodeableConcept": {"text": _text(given.label)}})
         if given.confidence is not None:
             parts.append({"code": {"text": "Confidence"}, "valueQuantity": _ratio(given.confidence)})
-        if given.positive is not None:
+        if given.positive is not None and report.shared:
             pair = ("POS", "Positive") if given.positive else ("NEG", "Negative")
             found["interpretation"] = [_coded(INTERPRETATION, *pair)]
     if given.domain_score is not None and math.isfinite(given.domain_score):
@@ -162,7 +164,7 @@ def _review(report: CaseReport, t: dict[str, str]) -> list[Resource]:
     found: Resource = {
         "resourceType": "Observation",
         "id": "review",
-        "status": "final",
+        "status": _status(report),
         "category": [_coded(CATEGORY, "imaging", "Imaging")],
         "code": {"text": t["review"]},
         "effectiveDateTime": _instant(review.at),
@@ -194,15 +196,17 @@ def _about(report: CaseReport, system: str) -> Resource:
 
 
 def _status(report: CaseReport) -> str:
-    return "preliminary" if report.review is None else "final"
+    return "final" if report.decided else "preliminary"
 
 
 def _conclusion(report: CaseReport, t: dict[str, str]) -> str:
     given = report.answer
-    said = [t["limits"], say.headline(report, t), t[given.action], *given.reasons]
+    headline = say.headline(report, t)
+    if headline and not report.shared:
+        headline = f"{t['not_shared']}: {headline}"
+    said = [t["limits"], headline, t[given.action], *given.reasons]
     if report.review is not None:  # who has read it has the first word
-        read = [f"{t['review']}: {report.review.verdict}", report.review.label]
-        said = [t["limits"], ", ".join(part for part in read if part), *said[1:]]
+        said.insert(1, f"{t['review']}: {say.read(report.review, t)}")
     return _text(" ".join(words.sentence(part) for part in said if part))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from textwrap import wrap
 from typing import Final
 
 from insula.report.case import say
-from insula.report.case.record import CaseReport, ClassRow, as_shown
+from insula.report.case.record import OVERRULED, CaseReport, ClassRow, as_shown
 from insula.report.case.texts import texts
 
 VERSION: Final = "2.5.1"
@@ -24,6 +25,7 @@ _SEPARATORS: Final = "^~\\&"
 _LONGEST_CONTROL: Final = 20  # characters of MSH-10
 _LONGEST_SPACE: Final = 20  # characters of EI-2
 _LONGEST_LINE: Final = 160
+_SENTENCE_ENDS: Final = re.compile(r"(?<=[.!?])\s+")
 _ESCAPES: Final = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"})  # 2.7.1
 _GROUPS: Final = ("A", "I", "P")  # alphabetic, ideographic, phonetic, as PS3.5 6.2.1 orders them (table 0465)
 
@@ -50,13 +52,14 @@ class Order:
 def case_oru(
     report: CaseReport, order: Order, control: str, at: datetime, receiver: str = "", pdf: bytes | None = None
 ) -> str:
-    """The message, its segments ended by carriage returns: preliminary until the report has a review, then final.
+    """The message, segments ended by carriage returns: preliminary until a reader stands for the report, then final.
 
     control: its number (MSH-10), the same for each try; at: when it is sent. receiver: name of the application that
-    gets it. pdf: the report on paper, as a last observation. A rejected case says so and why, with no finding.
+    gets it. pdf: the report on paper, as a last observation. A rejected case says so and why, with no finding of the
+    model. What its reader does not share is no finding either: it stands under a code of its own, without a flag.
     """
     shown = as_shown(report)
-    status = "P" if shown.review is None else "F"
+    status = "F" if shown.decided else "P"
     study = _coded("113014", "DICOM Study", "DCM")
     observations = [("ST", study, "", _safe(order.study_uid), "", "", "", "O")] if order.study_uid else []
     observations += [(*one, status) for one in _observations(shown, pdf)]
@@ -98,8 +101,9 @@ def _request(report: CaseReport, order: Order, status: str) -> str:
     row[21] = _moment(report.review.at if report.review else report.made_at)
     row[23] = "SP" if slides else "RAD"  # table 0074
     row[24] = status  # table 0123
-    if report.review is not None:
-        row[31] = f"&{_safe(report.review.signed_by)}"  # NDL: the name's family part
+    if report.review is not None and report.decided:
+        family, given = report.review.name_parts
+        row[31] = f"&{_safe(family)}&{_safe(given)}".rstrip("&")  # NDL: family and given name
     return _segment("OBR", *row)
 
 
@@ -109,16 +113,28 @@ _Row = tuple[str, str, str, str, str, str, str]  # type, identifier, part, value
 def _observations(report: CaseReport, pdf: bytes | None) -> Iterator[_Row]:
     t = texts(report.language)
     given = report.answer
-    findings, flag = _coded("59776-5", "Procedure Findings", "LN"), _flag(report)
+    findings = _coded("59776-5", "Procedure Findings", "LN")
     for number, line in enumerate(
         _lines(_narrative(report, t)), 1
     ):  # a line each: receivers differ about breaks in one
-        yield "TX", findings, str(number), line, "", "", flag
+        yield "TX", findings, str(number), line, "", "", ""
+    if report.review is not None:
+        yield "ST", _own("review", "Review"), "", _safe(report.review.verdict), "", "", ""
+        if report.review.label:
+            yield "ST", _own("review-finding", "Finding of the reader"), "", _safe(report.review.label), "", "", ""
+    if report.finding:
+        yield "ST", _coded("121071", "Finding", "DCM"), "", _safe(report.finding), "", "", _flag(report)
     yield "ST", _own("decision", "Decision of the policy"), "", given.action, "", "", ""
     for number, line in enumerate(_lines(given.reasons), 1):
         yield "TX", _own("reason", "Reason of the decision"), str(number), line, "", "", ""
+    if given.domain_score is not None and math.isfinite(given.domain_score):
+        name, unit = f"{t['domain']}: {t['domain_is']}", _coded("1", "no units", "UCUM")
+        yield "NM", _own("distance", name), "", say.number(given.domain_score), unit, "", ""
+    for number, line in enumerate(_lines(say.warnings(report)), 1):
+        yield "TX", _own("warning", "Warning about the scan"), str(number), line, "", "", ""
     if given.action != "reject":
-        yield "ST", _coded("121071", "Finding", "DCM"), "", _safe(given.label), "", "", ""
+        if not report.shared:
+            yield "ST", _own("model-finding", OVERRULED), "", _safe(given.label), "", "", ""
         for number, row in enumerate(given.classes, 1):
             yield from _class(row, number, given.spread_of)
         if given.prediction_set:
@@ -130,10 +146,6 @@ def _observations(report: CaseReport, pdf: bytes | None) -> Iterator[_Row]:
             if math.isfinite(value.value):
                 name = f"{answer.target}: {say.further_name(answer, value.name, t)}"
                 yield "NM", _own("further", name), str(number), say.number(value.value), "", "", ""
-    if report.review is not None:
-        yield "ST", _own("review", "Review"), "", _safe(report.review.verdict), "", "", ""
-        if report.review.label:
-            yield "ST", _own("review-finding", "Finding of the reader"), "", _safe(report.review.label), "", "", ""
     if pdf is not None:
         document = f"^Application^PDF^Base64^{base64.b64encode(pdf).decode()}"
         yield "ED", _coded("18748-4", "Diagnostic imaging study", "LN"), "PDF", document, "", "", ""
@@ -152,22 +164,21 @@ def _class(row: ClassRow, number: int, source: str) -> Iterator[_Row]:
 
 
 def _narrative(report: CaseReport, t: dict[str, str]) -> list[str]:
-    """What a person reads first: that it is for research, what the policy decided, and the answer with its question."""
+    """What a person reads first: that it is for research, who has read it, the question, the answer, the decision."""
     given = report.answer
-    lines = [t["limits"], t["draft"] if report.review is None else t["final"]]
-    lines += [f"{t['question']}: {report.question}"]
+    lines = [t["limits"], say.state(report, t), f"{t['question']}: {report.question}"]
     if headline := say.headline(report, t):
-        lines.append(f"{t['answer']}: {headline}")
+        lines.append(f"{t['answer' if report.shared else 'not_shared']}: {headline}")
     lines += [t[given.action], *given.reasons]
-    if report.summary is not None:
+    if report.summary is not None and report.shared:
         lines.append(report.summary.text)
     lines.append(f"{t['model_title']}: {report.model.name}, {report.model.bundle_id}")
     return lines
 
 
 def _flag(report: CaseReport) -> str:
-    """Abnormal where the answer is positive (table 0078); a negative answer does not say that the scan is normal."""
-    return "A" if report.answer.action != "reject" and report.answer.positive else ""
+    """Abnormal where the answer is positive and no reader objects (table 0078); negative does not mean normal."""
+    return "A" if report.shared and report.answer.action != "reject" and report.answer.positive else ""
 
 
 def _device(report: CaseReport) -> str:
@@ -211,9 +222,18 @@ def _digits(text: str, most: int) -> str:
 
 
 def _lines(texts: Iterable[str]) -> list[str]:
-    """Free text in lines that fit any receiver, without blank ones."""
-    lines = [part for text in texts for line in text.splitlines() for part in wrap(line, _LONGEST_LINE)]
-    return [_safe(line) for line in lines]
+    """Free text in lines that fit any receiver, cut at ends of sentences where that can be, without blank ones."""
+    return [_safe(part) for text in texts for line in text.splitlines() for part in _rows(line)]
+
+
+def _rows(line: str) -> Iterator[str]:
+    row = ""
+    for sentence in _SENTENCE_ENDS.split(line.strip()):
+        if row and len(row) + 1 + len(sentence) > _LONGEST_LINE:
+            yield from wrap(row, _LONGEST_LINE)
+            row = ""
+        row = f"{row} {sentence}".strip()
+    yield from wrap(row, _LONGEST_LINE)
 
 
 def _safe(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from insula.core.errors import UsageError
 from insula.core.types import Action
@@ -12,6 +12,9 @@ from insula.infer.heatmap import CLASS_MAP
 from insula.metrics.prevalence import AtPrevalence
 
 Language = Literal["en", "tr"]
+_TITLES: Final = ("dr", "prof", "mr", "mrs", "ms")
+_DECIDES: Final = ("agree", "override")  # verdicts of a reader who stands for what the report says
+OVERRULED: Final = "Finding of the model, which its reader does not share"
 
 
 @dataclass(frozen=True)
@@ -138,13 +141,23 @@ class Summary:
 
 @dataclass(frozen=True)
 class Review:
-    """What a reader made of the case, and when."""
+    """What a reader made of the case, and when. full_name: of the reader's account, "" where it has none."""
 
     verdict: str
     signed_by: str
     at: datetime
     label: str = ""
     comment: str = ""
+    full_name: str = ""
+
+    @property
+    def name_parts(self) -> tuple[str, str]:
+        """Family and given name where the account's full name is two words; else (what was signed, "")."""
+        words = self.full_name.split()
+        if len(words) != 2 or words[0].rstrip(".").casefold() in _TITLES:
+            return self.signed_by, ""
+        first, last = words
+        return (first[:-1], last) if first.endswith(",") else (last, first)
 
 
 @dataclass(frozen=True)
@@ -193,6 +206,26 @@ class CaseReport:
     summary: Summary | None = None
     notes: tuple[str, ...] = ()
     review: Review | None = None
+
+    @property
+    def decided(self) -> bool:
+        """Whether a reader stands for what it says; one who cannot tell stands for nothing."""
+        return self.review is not None and self.review.verdict in _DECIDES
+
+    @property
+    def shared(self) -> bool:
+        """Whether nobody objects to what the model found: it has no review, or one that finds the same."""
+        review = self.review
+        if review is None or review.verdict == "agree":
+            return True
+        return review.verdict == "override" and review.label == self.answer.label  # labelled without the answer
+
+    @property
+    def finding(self) -> str:
+        """The finding that stands: the model's where it is shared, else the reader's; "" for none."""
+        if self.review is None or self.shared:
+            return self.answer.label
+        return self.review.label
 
     def __post_init__(self) -> None:
         for moment in (self.made_at, *([self.review.at] if self.review else [])):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from insula.metrics.prevalence import Ends
-from insula.report.case.record import CaseReport, Further, Picture
+from insula.report.case.record import CaseReport, Further, Picture, Review
 
 _FREE = "event_free_"
 _DIGITS = 6  # what leaves the program, see infer.writers
@@ -17,7 +17,22 @@ def number(x: float | None) -> str:
     """A number as the record holds it, in at most six decimals: 0.87 is `0.87`; a dash where there is none."""
     if x is None or not math.isfinite(x):
         return "–"
-    return format(Decimal(repr(round(x, _DIGITS) + 0.0)), "f")
+    return format(Decimal(repr(rounded(x))), "f")
+
+
+def rounded(x: float) -> float:
+    """A number with as many digits as `number` writes, for forms that hold numbers."""
+    return round(float(x), _DIGITS) + 0.0
+
+
+def labels(label: str) -> list[str]:
+    """The labels of an answer, of which several may stand together."""
+    return [one for part in label.split(";") if (one := part.strip())]
+
+
+def warnings(report: CaseReport) -> list[str]:
+    """The warnings about the scans in words, each with the scan that it is about."""
+    return [f"{scan.role}: {one}" for scan in report.study.scans for one in dict.fromkeys(scan.warnings)]
 
 
 def short(x: float | None) -> str:
@@ -81,6 +96,18 @@ def most_probable(answer: Further) -> str:
     if answer.kind in ("survival", "regression") or not answer.values:
         return ""
     return max(answer.values, key=lambda one: one.value).name
+
+
+def state(report: CaseReport, t: dict[str, str]) -> str:
+    """Whether a reader has signed the report, and what he says of the answer, before anything that the model says."""
+    if report.review is None:
+        return t["draft"]
+    return f"{t['final']}: {read(report.review, t)}" if report.decided else t["undecided"]
+
+
+def read(review: Review, t: dict[str, str]) -> str:
+    """What a reader says of the answer: the verdict, and the reader's class where there is one."""
+    return ", ".join(part for part in (t.get(review.verdict, review.verdict), review.label) if part)
 
 
 def headline(report: CaseReport, t: dict[str, str]) -> str:

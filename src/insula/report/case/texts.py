@@ -10,7 +10,7 @@ from typing import Final, get_args
 
 from insula.core.errors import UsageError
 from insula.evaluate.outcome import LIMITS
-from insula.infer.heatmap import FAINT, NO_HEAT, NO_PROOF
+from insula.infer.heatmap import FAINT, NO_HEAT, NO_PROOF, NOT_PRESENT
 from insula.report import words
 from insula.report.case.record import Language
 
@@ -23,6 +23,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "made": ("Made", "Oluşturulma"),
     "draft": ("Preliminary: no reader has signed it yet", "Ön rapor: henüz bir hekim imzalamadı"),
     "final": ("Read and signed", "Okundu ve imzalandı"),
+    "undecided": ("Preliminary: its reader cannot tell", "Ön rapor: okuyan hekim karar veremedi"),
     "patient": ("Patient", "Hasta"),
     "no_name": ("(no name given)", "(ad verilmedi)"),
     "patient_id": ("Patient ID", "Hasta no"),
@@ -40,6 +41,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "none": ("none", "yok"),
     "question": ("Question", "Soru"),
     "answer": ("Answer", "Yanıt"),
+    "not_shared": ("The model's answer, which its reader does not share", "Modelin, hekimin katılmadığı yanıtı"),
     "confidence": ("Confidence", "Güven"),
     "accept": ("The policy accepts this answer.", "Politika bu yanıtı kabul ediyor."),
     "refer": ("Referred: a person has to look at this case.", "Sevk: bu olguya bir uzman bakmalıdır."),
@@ -89,7 +91,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "slice": ("slice {n} of {of}", "kesit {n} / {of}"),
     "tile": ("tile {n} of {of}", "karo {n} / {of}"),
     "evidence": ("evidence for “{name}”", "“{name}” lehine kanıt"),
-    "not_present": (", which the model does not call present", "; model bunu var saymıyor"),
+    "not_present": (NOT_PRESENT, "; model bunu var saymıyor"),
     "top": ("brightest colour: {top} {unit}", "en parlak renk: {top} {unit}"),
     "score per cell": ("score per cell", "hücre başına skor"),
     "scan_alt": ("{role}, {where}, without map", "{role}, {where}, haritasız"),

@@ -12,8 +12,9 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from insula.evaluate.outcome import LIMITS
+from insula.infer.heatmap import NOT_PRESENT
 from insula.report.dicom import codes, common, header, places, text
-from insula.report.dicom.drawing import drawn
+from insula.report.dicom.drawing import drawn, factor
 from insula.report.dicom.result import Heat, Result
 
 _ANY: Final = ("L", "P")  # taken back where the slice does not say how it lies
@@ -33,7 +34,9 @@ def captures(result: Result, source: header.Source, heat: Heat, order: int) -> I
         towards = places.directions(one, frame)
         spacing = header.geometry(one, frame, "PixelSpacing")
         picture = np.ascontiguousarray(source.series.picture(number), np.uint8)
-        pixels, _ = drawn(picture, heat.plane(number), heat, towards)
+        said = f"Slice {number + 1} of {len(known)}"
+        pixels, _ = drawn(picture, heat.plane(number), heat, towards, said)
+        times = factor(*picture.shape[:2])
         made = SCImage(
             pixel_array=pixels,
             photometric_interpretation="RGB",
@@ -41,9 +44,9 @@ def captures(result: Result, source: header.Source, heat: Heat, order: int) -> I
             coordinate_system=CoordinateSystemNames.PATIENT,
             study_instance_uid=one.StudyInstanceUID,
             patient_orientation=towards or _ANY,
-            pixel_spacing=None if spacing is None else (float(spacing[0]), float(spacing[1])),
+            pixel_spacing=None if spacing is None else (float(spacing[0]) / times, float(spacing[1]) / times),
             transfer_syntax_uid=ExplicitVRLittleEndian,
-            **common.named(result, series, f"heat {heat.finding}", instance),
+            **common.named(result, series, common.told(heat, f"heat {heat.finding}"), instance),
         )
         yield _described(made, result, source, heat, (one, frame))
 
@@ -62,9 +65,9 @@ def _described(
     for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
         if made.LossyImageCompression == "01" and keyword in one:
             made.add(one[keyword])
-    finding = text.printable(heat.finding)
+    finding = text.printable(heat.finding) + ("" if heat.present else NOT_PRESENT)
     made.DerivationDescription = f"Evidence for {finding} ({heat.unit}) drawn over the source image"[:1024]
-    made.ImageComments = text.printable(f"{codes.LIMITS.meaning}: {LIMITS} {heat.finding}")[:10240]
+    made.ImageComments = text.printable(f"{codes.LIMITS.meaning}: {LIMITS} {finding}")[:10240]
     made.SourceImageSequence = [_source(one, frame)]
     return common.finished(made, result, source, own_terms=False)
 

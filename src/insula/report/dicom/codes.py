@@ -12,6 +12,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from insula.report.case import record
 from insula.report.dicom import text
 
 SCHEME: Final = "99INSULA"
@@ -31,8 +32,13 @@ MODALITIES: Final = {  # CID 29
     "SM": Code("SM", "DCM", "Slide Microscopy"),
     "OT": Code("OT", "DCM", "Other"),
 }
+_HEAD_PROCEDURES: Final = {  # CID 646, where the headers say that it is the head
+    "CT": Code("24725-4", "LN", "Head CT"),
+    "MR": Code("24590-2", "LN", "Brain MRI"),
+    "PT": Code("44138-6", "LN", "Brain PET"),
+}
+_HEAD: Final = ("HEAD", "BRAIN", "SKULL")
 PROBABILITY: Final = Code("122157", "DCM", "Probability")
-DERIVATION: Final = Code("121401", "DCM", "Derivation")
 DEVIATION: Final = Code("386136009", "SCT", "Standard Deviation")  # CID 7464
 FINDING: Final = Code("121071", "DCM", "Finding")
 COMMENT: Final = Code("121106", "DCM", "Comment")
@@ -59,14 +65,17 @@ _REGIONS: Final = {  # CID 4, by Body Part Examined (PS3.16 Annex L)
     "NECK": Code("45048000", "SCT", "Neck"),
 }
 
-# names of classes that are a term of SNOMED CT; any other name is a term of the program's own
+# what people read for a class that is a term of SNOMED CT; any other is a term of the program's own
 _KNOWN: Final = {
     "haemorrhage": Code("50960005", "SCT", "Hemorrhage"),
-    "hemorrhage": Code("50960005", "SCT", "Hemorrhage"),
+    "intracranial haemorrhage": Code("1386000", "SCT", "Intracranial hemorrhage"),
+    "subarachnoid haemorrhage": Code("21454007", "SCT", "Subarachnoid intracranial hemorrhage"),
+    "subdural haemorrhage": Code("35486000", "SCT", "Subdural intracranial hemorrhage"),
+    "stroke": Code("230690007", "SCT", "Cerebrovascular Accident or Stroke"),
+    "ischaemic stroke": Code("422504002", "SCT", "Ischemic stroke"),
+    "malignant brain tumour": Code("428061005", "SCT", "Malignant neoplasm of brain"),
     "normal": Code("17621005", "SCT", "Normal"),
-    "tumor": Code("108369006", "SCT", "Neoplasm"),
     "tumour": Code("108369006", "SCT", "Neoplasm"),
-    "edema": Code("79654002", "SCT", "Edema"),
     "oedema": Code("79654002", "SCT", "Edema"),
     "lesion": Code("52988006", "SCT", "Lesion"),
     "mass": Code("4147007", "SCT", "Mass"),
@@ -87,6 +96,7 @@ ACTIONS: Final = {
 REASON: Final = own("reason", "Reason for the decision")
 CONFIDENCE: Final = own("confidence", "Confidence in the answer")
 DISTANCE: Final = own("distance", "Distance from the training data")
+WARNING: Final = own("warning", "Warning about the scan")
 THRESHOLD: Final = own("threshold", "Threshold from which a class counts as present")
 IN_SET: Final = own("in-set", "In the prediction set")
 SET_LEVEL: Final = own("set-level", "Share of cases whose prediction set holds the true class")
@@ -98,7 +108,7 @@ OUTCOME: Final = own("outcome", "Whether the model calls the finding asked about
 CLASS: Final = own("class", "Class of the model")
 TARGET: Final = own("target", "Further answer")
 PROBABLE: Final = own("most-probable", "Most probable of them")
-OVERRULED: Final = own("model-finding", "Finding of the model, which its reader does not share")
+OVERRULED: Final = own("model-finding", record.OVERRULED)
 VERDICT: Final = own("verdict", "Reader's verdict")
 VERDICTS: Final = {
     "agree": own("agree", "Agrees with the answer"),
@@ -113,13 +123,8 @@ def finding(name: str) -> Code:
     The same name gives the same term in every report.
     """
     said = text.long(name) or "–"
-    known = _KNOWN.get(said.casefold())
+    known = _KNOWN.get(_british(said.casefold()))
     return known if known is not None else own(_value(name), said)
-
-
-def shared(verdict: str) -> bool:
-    """Whether a reader of this verdict shares what the model found; without a review ("") nobody has objected."""
-    return verdict in ("", "agree")
 
 
 def verdict(name: str) -> Code:
@@ -127,9 +132,9 @@ def verdict(name: str) -> Code:
     return VERDICTS.get(name) or own(_value(name), text.long(name) or "–")
 
 
-def procedure(modality: str) -> Code:
-    """What was reported on (CID 100)."""
-    return _PROCEDURES.get(modality, IMAGING)
+def procedure(modality: str, part: str = "") -> Code:
+    """What was reported on (CID 100; CID 646 of the head). part: Body Part Examined."""
+    return (_HEAD_PROCEDURES if part in _HEAD else _PROCEDURES).get(modality, IMAGING)
 
 
 def region(part: str) -> Code:
@@ -151,6 +156,13 @@ def scheme() -> Dataset:
     made.CodingSchemeName = "Insula terms"
     made.CodingSchemeResponsibleOrganization = "Insula"
     return made
+
+
+def _british(name: str) -> str:
+    """A name in the spelling of the list above."""
+    for american, british in (("hemorrhage", "haemorrhage"), ("ischemic", "ischaemic"), ("tumor", "tumour")):
+        name = re.sub(rf"\b{american}\b", british, name)
+    return re.sub(r"\bedema\b", "oedema", name)
 
 
 def _value(name: str) -> str:

@@ -11,15 +11,14 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
-from insula.report.case.record import Review
+from insula.report.case.record import CaseReport
 from insula.report.dicom import codes, header, text
-from insula.report.dicom.result import Object, Result
+from insula.report.dicom.result import Heat, Object, Result
 from insula.scans.write import made_uid
 
 MAKER: Final = "Insula"
 _CLASS: Final = made_uid("implementation class", MAKER)
 _REVIEWED: Final = ("report", "pdf")  # what a review changes
-_VERIFIES: Final = ("agree", "override")
 _FIRST: Final = 90_000  # series numbers from here on: behind those of the scanner
 
 
@@ -56,6 +55,11 @@ def named(result: Result, series: Series, said: str, instance: int = 1) -> dict[
     }
 
 
+def told(heat: Heat, said: str) -> str:
+    """What an object of a heat map is called; the word that the finding is not there comes first, and is never cut."""
+    return said if heat.present else f"not present: {said}"
+
+
 def number(result: Result, series: Series) -> int:
     """The series' number: that of one answer lie together, and two answers seldom at the same place."""
     block = int(hashlib.sha256(result.id.encode()).hexdigest(), 16) % 1000
@@ -86,9 +90,9 @@ def finished(made: Dataset, result: Result, source: header.Source, own_terms: bo
     return FileDataset("", made, file_meta=meta, preamble=b"\0" * 128)
 
 
-def verified(review: Review | None) -> bool:
-    """Whether a reader who is named stands for what the report says; one who cannot tell stands for nothing."""
-    return review is not None and review.verdict in _VERIFIES and bool(text.person(review.signed_by))
+def verified(report: CaseReport) -> bool:
+    """Whether a reader who is named stands for what the report says."""
+    return report.review is not None and report.decided and bool(text.person(*report.review.name_parts))
 
 
 def moment(at: datetime, source: header.Source) -> datetime:

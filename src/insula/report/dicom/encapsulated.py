@@ -36,7 +36,7 @@ def encapsulated(result: Result, pdf: bytes, sources: Sequence[header.Source]) -
     made.DocumentTitle = text.described(result.report.model.name, "case report")
     made.ConceptNameCodeSequence = [codes.item(codes.STUDY_REPORT)]
     made.SourceInstanceSequence = [_reference(one) for source in sources for one in source.headers]
-    made.VerificationFlag = "VERIFIED" if common.verified(result.report.review) else "UNVERIFIED"
+    made.VerificationFlag = "VERIFIED" if common.verified(result.report) else "UNVERIFIED"
     made.MIMETypeOfEncapsulatedDocument = "application/pdf"
     made.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
     made.EncapsulatedDocumentLength = len(pdf)

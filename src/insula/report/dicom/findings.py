@@ -9,8 +9,10 @@ from highdicom.sr import (
     AlgorithmIdentification,
     CodeContentItem,
     ContentItem,
+    ContentSequence,
     Measurement,
     MeasurementsAndQualitativeEvaluations,
+    NumContentItem,
     QualitativeEvaluation,
     SourceImageForMeasurementGroup,
     TextContentItem,
@@ -25,6 +27,7 @@ from insula.scans.write import made_uid
 
 Group = MeasurementsAndQualitativeEvaluations
 _CONTAINS = "CONTAINS"
+_PROPERTY = "HAS PROPERTIES"
 
 
 def groups(
@@ -52,9 +55,8 @@ def _answer(report: CaseReport, slices: tuple[SourceImageForMeasurementGroup, ..
     `Finding` is for what stands: a label that the reader does not share stands under another name.
     """
     given = report.answer
-    shared = codes.shared(report.review.verdict if report.review is not None else "")
     said = [QualitativeEvaluation(codes.DECISION, codes.ACTIONS[given.action])]
-    if given.label and not shared:
+    if given.label and not report.shared:
         said.append(QualitativeEvaluation(codes.OVERRULED, codes.finding(given.label)))
     if given.positive is not None and given.finding:
         said.append(QualitativeEvaluation(codes.OUTCOME, codes.POSITIVE if given.positive else codes.NEGATIVE))
@@ -65,7 +67,7 @@ def _answer(report: CaseReport, slices: tuple[SourceImageForMeasurementGroup, ..
     ]
     group = MeasurementsAndQualitativeEvaluations(
         _tracked(report, "answer", t["answer"]),
-        finding_type=codes.finding(given.label) if given.label and shared else None,
+        finding_type=codes.finding(given.label) if given.label and report.shared else None,
         algorithm_id=_algorithm(report),
         measurements=[one for one in numbers if one is not None],
         qualitative_evaluations=said,
@@ -73,7 +75,10 @@ def _answer(report: CaseReport, slices: tuple[SourceImageForMeasurementGroup, ..
     )
     over = t.get(given.spread_of, given.spread_of) if any(row.spread is not None for row in given.classes) else ""
     reasons = [_said(codes.REASON, reason) for reason in given.reasons]
-    return _with(group, [*reasons, _said(codes.OVER, over), _said(codes.LIMITS, t["limits"])])
+    far = "" if given.domain_score is None else f"{t['domain']}: {t['domain_is']}"
+    return _with(
+        group, [*reasons, _said(codes.COMMENT, far), _said(codes.OVER, over), _said(codes.LIMITS, t["limits"])]
+    )
 
 
 def _class(report: CaseReport, row: ClassRow, t: dict[str, str]) -> Group:
@@ -82,8 +87,7 @@ def _class(report: CaseReport, row: ClassRow, t: dict[str, str]) -> Group:
     It is no `Finding`, so that nobody takes an improbable class for one.
     """
     numbers = [
-        _measured(codes.PROBABILITY, row.probability),
-        _measured(codes.PROBABILITY, row.spread, codes.DEVIATION),
+        _measured(codes.PROBABILITY, row.probability, row.spread),
         _measured(codes.THRESHOLD, row.threshold),
     ]
     said = [QualitativeEvaluation(codes.CLASS, codes.finding(row.name))]
@@ -99,15 +103,14 @@ def _class(report: CaseReport, row: ClassRow, t: dict[str, str]) -> Group:
 
 def _further(report: CaseReport, answer: Further, t: dict[str, str]) -> Group | None:
     """The answer to a further target: each of its values under its own name; None where there is no number."""
-    numbers = []
-    for one in answer.values:
-        name = codes.finding(say.further_name(answer, one.name, t))
-        numbers += [_measured(name, one.value), _measured(name, one.spread, codes.DEVIATION)]
+    numbers = [
+        _measured(codes.finding(say.further_name(answer, one.name, t)), one.value, one.spread) for one in answer.values
+    ]
     found = [one for one in numbers if one is not None]
     if not found:
         return None
     said = [QualitativeEvaluation(codes.TARGET, codes.finding(answer.target))]
-    if (best := say.most_probable(answer)) and codes.shared(report.review.verdict if report.review else ""):
+    if (best := say.most_probable(answer)) and report.shared:
         said.append(QualitativeEvaluation(codes.PROBABLE, codes.finding(best)))
     return MeasurementsAndQualitativeEvaluations(
         _tracked(report, f"further {answer.target}", f"{t['further']}: {answer.target}"),
@@ -119,30 +122,34 @@ def _further(report: CaseReport, answer: Further, t: dict[str, str]) -> Group | 
 
 def _review(report: CaseReport, review: Review, t: dict[str, str]) -> Group:
     """What a reader made of it. Who that was is in the observation context and among the verifying observers."""
+    found = [codes.finding(one) for one in say.labels(review.label)]
+    several = found if len(found) > 1 else []
     group = MeasurementsAndQualitativeEvaluations(
         _tracked(report, "review", t["review"]),
-        finding_type=codes.finding(review.label) if review.label else None,
-        qualitative_evaluations=[QualitativeEvaluation(codes.VERDICT, codes.verdict(review.verdict))],
+        finding_type=found[0] if found and not several else None,
+        qualitative_evaluations=[
+            QualitativeEvaluation(codes.VERDICT, codes.verdict(review.verdict)),
+            *(QualitativeEvaluation(codes.FINDING, one) for one in several),
+        ],
     )
     return _with(group, [_said(codes.COMMENT, review.comment)])
 
 
 def evaluations(report: CaseReport, t: dict[str, str]) -> list[ContentItem]:
-    """What is said of the whole: limits of use, question, who has read it and found what, decision, finding, summary.
+    """What is said of the whole: limits of use, question, who has read it, finding, decision, warnings, summary.
 
     Who has read it has the first word: where the reader does not share the model's finding, it is not repeated.
     """
     summary = report.summary.text if report.summary is not None else ""
-    review = report.review
-    shared = codes.shared(review.verdict if review is not None else "")
-    label = report.answer.label if shared else review.label if review is not None else ""
+    review, label = report.review, report.finding
     found = [
         _said(codes.LIMITS, f"{t['limits']} {t['limits_say']}"),
         _said(codes.QUESTION, report.question),
         CodeContentItem(codes.VERDICT, codes.verdict(review.verdict), _CONTAINS) if review is not None else None,
-        CodeContentItem(codes.FINDING, codes.finding(label), _CONTAINS) if label else None,
+        *(CodeContentItem(codes.FINDING, codes.finding(one), _CONTAINS) for one in say.labels(label)),
         CodeContentItem(codes.DECISION, codes.ACTIONS[report.answer.action], _CONTAINS),
-        _said(codes.SUMMARY, summary if shared else ""),
+        *(_said(codes.WARNING, one) for one in say.warnings(report)),
+        _said(codes.SUMMARY, summary if report.shared else ""),
     ]
     return [one for one in found if one is not None]
 
@@ -163,10 +170,17 @@ def _tracked(report: CaseReport, key: str, said: str) -> TrackingIdentifier:
     return TrackingIdentifier(made_uid("tracked", report.id, text.printable(key)), text.long(said) or "–")
 
 
-def _measured(name: Code, value: float | None, derivation: Code | None = None) -> Measurement | None:
+def _measured(name: Code, value: float | None, spread: float | None = None) -> Measurement | None:
+    """A number as every form of the report has it; its standard deviation is a property of it (TID 300)."""
     if value is None or not math.isfinite(value):
         return None
-    return Measurement(name, float(value), codes.ONE, derivation=derivation)
+    made = Measurement(name, say.rounded(value), codes.ONE)
+    if spread is not None and math.isfinite(spread):
+        drawn = NumContentItem(codes.DEVIATION, say.rounded(spread), codes.ONE, relationship_type=_PROPERTY)
+        if "ContentSequence" not in made[0]:
+            made[0].ContentSequence = ContentSequence()
+        made[0].ContentSequence.append(drawn)
+    return made
 
 
 def _said(name: Code, said: str) -> TextContentItem | None:

@@ -44,8 +44,8 @@ def parametric(result: Result, source: header.Source, heat: Heat, order: int) ->
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[
             RealWorldValueMapping(
-                lut_label=text.short(heat.finding) or "HEAT",
-                lut_explanation=text.long(f"{heat.unit}, evidence for {heat.finding}"),
+                lut_label=(text.short(heat.finding) if heat.present else "") or "HEAT",
+                lut_explanation=text.long(common.told(heat, f"{heat.unit}, evidence for {heat.finding}")),
                 unit=codes.ONE,
                 value_range=(0, _MOST),
                 slope=peak / _MOST,
@@ -55,9 +55,9 @@ def parametric(result: Result, source: header.Source, heat: Heat, order: int) ->
         ],
         voi_lut_transformations=[VOILUTTransformation(window_center=_MOST / 2, window_width=_MOST)],
         content_label="HEAT",
-        content_description=text.long(f"Evidence for {heat.finding}"),
+        content_description=text.long(common.told(heat, f"evidence for {heat.finding}")),
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        **common.named(result, series, f"heat map {heat.finding}"),
+        **common.named(result, series, common.told(heat, f"heat map {heat.finding}")),
     )
     made.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [header.anatomy(source.first)]
     places.framed(made, source, common.uid(result, series, "dimensions"))

@@ -13,9 +13,12 @@ from insula.report.dicom.result import Heat, Result
 
 
 def region(result: Result, source: header.Source, heat: Heat, order: int) -> FileDataset | None:
-    """The pixels whose heat is at least `level` times `top`, on the slices that have any; None where there is none."""
+    """The pixels whose heat is at least `level` times `top`, on the slices that have any; None where there is none.
+
+    None, too, where the answer is that the finding is not there: a region that is marked would say that it is.
+    """
     kept = places.stack(source.headers)
-    if not kept or heat.top <= 0:
+    if not heat.present or not kept or heat.top <= 0:
         return None
     edge = heat.top * heat.level
     hot = {number: mask for number in kept if (mask := np.asarray(heat.plane(number), np.float32) >= edge).any()}

@@ -45,14 +45,16 @@ class Heat:
 
     role: of the series that `plane` is on. finding: the class. plane: slice → its heat on the pixels of that slice,
     float32 (H, W), below 0 where it speaks against the class; asked for one after the other, more than once. top: the
-    heat of the brightest colour, one for the whole series. unit: of the heat, in words. colours: name of the colour
-    map. level: the share of `top` from which on the region (kind `region`) counts as hot.
+    heat of the brightest colour, one for the whole series. present: whether the answer is that the class is there;
+    where it is not, the heat is shown as what it is and no region is marked. unit: of the heat, in words. colours: name
+    of the colour map. level: the share of `top` from which on the region (kind `region`) counts as hot.
     """
 
     role: str
     finding: str
     plane: Callable[[int], FloatArray]
     top: float
+    present: bool
     unit: str = CLASS_MAP
     colours: str = "inferno"
     level: float = 0.5

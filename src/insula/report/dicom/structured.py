@@ -35,7 +35,7 @@ _UNNAMED: Final = "–"
 
 
 def structured(result: Result, sources: Sequence[header.Source]) -> FileDataset:
-    """The report, complete and, once a reader has stood for it, verified; preliminary until it has a review.
+    """The report, complete and, once a reader stands for it, final and verified; preliminary until then.
 
     sources: all series that the answer rests on; it stands in the study of the first. Of a rejected case nothing is in
     it that could be read as an answer. Raises UsageError for a language that reports do not speak.
@@ -46,7 +46,7 @@ def structured(result: Result, sources: Sequence[header.Source]) -> FileDataset:
     slices = () if report.answer.action == "reject" else _slices(sources)  # a rejected case shows nothing
     content = MeasurementReport(
         observation_context=_observed(result, review),
-        procedure_reported=[codes.procedure(one) for one in dict.fromkeys(_modality(source) for source in sources)],
+        procedure_reported=list(dict.fromkeys(_procedure(source) for source in sources)),
         imaging_measurements=list(findings.groups(report, slices, t)),
         title=standard.DCM.ImagingMeasurementReport,
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
@@ -64,7 +64,7 @@ def structured(result: Result, sources: Sequence[header.Source]) -> FileDataset:
         evidence=[one for source in sources for one in source.headers],
         content=content,
         is_complete=True,
-        is_final=review is not None,
+        is_final=report.decided,
         previous_versions=list(result.earlier) or None,
         **_verified(result, review, sources[0].first),
         **common.named(result, SERIES, "report"),
@@ -86,7 +86,7 @@ def _observed(result: Result, review: Review | None) -> ObservationContext:
     )
     person = None
     if review is not None:
-        attributes = PersonObserverIdentifyingAttributes(text.person(review.signed_by) or f"{_UNNAMED}^")
+        attributes = PersonObserverIdentifyingAttributes(text.person(*review.name_parts) or f"{_UNNAMED}^")
         person = ObserverContext(standard.DCM.Person, attributes)
     return ObservationContext(person, ObserverContext(standard.DCM.Device, device))
 
@@ -94,18 +94,19 @@ def _observed(result: Result, review: Review | None) -> ObservationContext:
 def _verified(result: Result, review: Review | None, first: Dataset) -> dict[str, Any]:
     """Who stands for the report (PS3.3 C.17.2): the reader, where the review decides."""
     institution = text.long(result.institution or str(first.get("InstitutionName", "") or ""))
-    if review is None or not common.verified(review):
+    if review is None or not common.verified(result.report):
         return {"institution_name": institution or None}
     return {
         "institution_name": institution or None,
         "is_verified": True,
-        "verifying_observer_name": text.person(review.signed_by),
+        "verifying_observer_name": text.person(*review.name_parts),
         "verifying_organization": institution or _UNNAMED,
     }
 
 
-def _modality(source: header.Source) -> str:
-    return str(source.first.get("Modality", "") or "")
+def _procedure(source: header.Source) -> Code:
+    modality, part = (str(source.first.get(name, "") or "") for name in ("Modality", "BodyPartExamined"))
+    return codes.procedure(modality, part.upper())
 
 
 def _slices(sources: Sequence[header.Source]) -> Iterator[SourceImageForMeasurementGroup]:

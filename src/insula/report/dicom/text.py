@@ -40,7 +40,9 @@ def described(name: str, what: str) -> str:
     return long(name, _LONG - len(tail)) + tail
 
 
-def person(name: str) -> str:
+def person(name: str, given: str = "") -> str:
     """A person's name as PN: a name without components is one family name (PS3.5, 6.2.1.2)."""
     line = long(name).replace("=", " ")
+    if given and line:
+        return "^".join(part.replace("^", " ") for part in (line, long(given).replace("=", " ")))
     return line if "^" in line or not line else f"{line}^"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Generic, Protocol, TypeVar
 
 from fastapi import Query
@@ -15,6 +16,7 @@ from insula.serve.faults import RequestError
 T = TypeVar("T")
 R = TypeVar("R", bound="Row")
 MOST = 200
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Row(Protocol):
@@ -40,19 +42,36 @@ def seen(after: str | None) -> int | None:
     """The row's number in a cursor. Raises RequestError for a text that is none of ours."""
     if after is None:
         return None
-    wrong = RequestError(400, "bad_cursor", f"'{after[:40]}' is no cursor; take `next` of a page, as it is.")
     try:
-        number = int(base64.urlsafe_b64decode(after.encode() + b"=" * (-len(after) % 4)).decode("ascii"))
+        number = int(_decoded(after))
     except (ValueError, binascii.Error, UnicodeError) as error:
-        raise wrong from error
+        raise _wrong(after) from error
     if not 0 < number < 1 << 62:
-        raise wrong
+        raise _wrong(after)
     return number
 
 
 def cursor(number: int) -> str:
     """The cursor of a row's number."""
-    return base64.urlsafe_b64encode(str(number).encode()).decode().rstrip("=")
+    return _encoded(str(number))
+
+
+def place(after: str | None) -> tuple[datetime, int] | None:
+    """The instant and the row's number in a cursor of `placed`. Raises RequestError as `seen`."""
+    if after is None:
+        return None
+    try:
+        at, _, number = _decoded(after).partition(" ")
+        if not 0 < int(number) < 1 << 62:
+            raise ValueError(number)
+        return _EPOCH + timedelta(microseconds=int(at)), int(number)
+    except (ValueError, OverflowError, binascii.Error, UnicodeError) as error:
+        raise _wrong(after) from error
+
+
+def placed(at: datetime, number: int) -> str:
+    """The cursor of a row in a list by an instant, and by their numbers where several have the same."""
+    return _encoded(f"{(at - _EPOCH) // timedelta(microseconds=1)} {number}")
 
 
 def cut(found: Sequence[R], limit: int) -> tuple[list[R], str]:
@@ -63,3 +82,16 @@ def cut(found: Sequence[R], limit: int) -> tuple[list[R], str]:
 def following(numbers: list[int], limit: int) -> str | None:
     """The cursor after a page of these rows' numbers; none where the page was not full."""
     return cursor(numbers[-1]) if len(numbers) == limit else None
+
+
+def _encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decoded(after: str) -> str:
+    """Raises ValueError, of which that for another encoding is one, and binascii.Error."""
+    return base64.urlsafe_b64decode(after.encode() + b"=" * (-len(after) % 4)).decode("ascii")
+
+
+def _wrong(after: str) -> RequestError:
+    return RequestError(400, "bad_cursor", f"'{after[:40]}' is no cursor; take `next` of a page, as it is.")

@@ -73,7 +73,7 @@ def routes(service: Service) -> APIRouter:
     def cancel(acting: Acting, job_id: Id) -> Job:
         """Cancel a job that waits or is at work; what it made by then is not kept."""
         with acting.write("job.cancel", job_id) as connection:
-            queue.get(connection, job_id, jobs_of(acting.caller))
+            _check_kind(acting.caller, queue.get(connection, job_id, jobs_of(acting.caller)))
             queue.cancel(connection, job_id, now())
             return Job.model_validate(queue.get(connection, job_id, None))
 
@@ -81,10 +81,16 @@ def routes(service: Service) -> APIRouter:
     def again(acting: Acting, job_id: Id) -> Job:
         """Try a job anew that failed or was cancelled."""
         with acting.write("job.again", job_id) as connection:
-            queue.get(connection, job_id, jobs_of(acting.caller))
+            _check_kind(acting.caller, queue.get(connection, job_id, jobs_of(acting.caller)))
             return Job.model_validate(queue.again(connection, job_id, now()))
 
     return made.router
+
+
+def _check_kind(caller: Caller, job: queue.Job) -> None:
+    """Refuse to change a job that moves something between machines (`pacs_…`) for who may not. Raises RequestError."""
+    if job.kind.startswith("pacs_") and not caller.may("pacs.move"):
+        raise RequestError(403, "forbidden", "This needs the permission 'pacs.move', which you lack; ask an admin.")
 
 
 def look(acting: Act, job_id: str) -> Job:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from insula.serve.api.cursor import After, Limit, Page, cursor, seen
+from insula.serve.api.cursor import After, Limit, Page, place, placed
 from insula.serve.api.guard import Act, Acting, Routes
 from insula.serve.api.predictions import visible_prediction
 from insula.serve.api.shapes import Id, Job
@@ -24,6 +24,7 @@ from insula.serve.pacs.whole import retry as take_again
 from insula.serve.service import Service
 from insula.serve.store.schema import now
 
+Same = Annotated[bool, Query(description="It is the patient who lies under that number, whatever headers say.")]
 Text = Annotated[str, Query(max_length=64)]
 Most = Annotated[int, Query(ge=1, le=200, description="Studies at most.")]
 
@@ -41,21 +42,23 @@ def routes(service: Service) -> APIRouter:
     def listed(
         acting: Acting, limit: Limit = 50, after: After = None, state: State | None = None
     ) -> Page[ArrivedStudy]:
-        """What came in over the network, the newest first: of your projects; to who manages them also the rest."""
+        """What came in over the network, by the newest object: of your projects; to who manages them also the rest."""
         with acting.read("pacs.list") as connection:
-            found = arrived.page(connection, acting.caller, state, seen(after), limit)
+            found = arrived.page(connection, acting.caller, state, place(after), limit)
             acting.told(rows=len(found.rows))
         return Page(
             items=[ArrivedStudy.model_validate(one) for one in found.rows],
-            next=None if found.before is None else cursor(found.before),
+            next=None if found.before is None else placed(*found.before),
         )
 
     @made.post("/pacs/studies/{pacs_study_id}/retry", "pacs.move", statuses=(409,))
-    def retry(acting: Acting, pacs_study_id: Id) -> ArrivedStudy:
+    def retry(acting: Acting, pacs_study_id: Id, same_patient: Same = False) -> ArrivedStudy:
         """Take a study anew that failed, or that no rule took."""
         with acting.write("pacs.retry", pacs_study_id) as connection:
             found = arrived.get(connection, acting.caller, pacs_study_id)
-            take_again(connection, found.id, now())
+            take_again(connection, found.id, now(), same_patient)
+            if same_patient:
+                acting.told(same_patient=True)
             return ArrivedStudy.model_validate(arrived.get(connection, acting.caller, pacs_study_id))
 
     @made.get("/pacs/peers/{peer}/studies", "pacs.read", statuses=(502, 503))
@@ -93,7 +96,7 @@ def routes(service: Service) -> APIRouter:
         """What of a prediction went to which peer, what is on its way, and what failed; the newest first."""
         with acting.read("pacs.sendings", prediction_id) as connection:
             stored = visible_prediction(connection, acting.caller, prediction_id)
-            found = sent.of_prediction(connection, stored.study_id, prediction_id)
+            found = sent.of_prediction(connection, stored.study_id, prediction_id, acting.caller.reader_id)
         return [SentRow.model_validate(one) for one in found]
 
     return made.router

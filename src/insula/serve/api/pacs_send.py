@@ -82,10 +82,13 @@ def check_peer(service: Service, name: str) -> None:
 
 
 def newest_review(connection: Connection, caller: Caller, stored: StoredPrediction) -> str | None:
-    """The newest valid review of a prediction that a caller may see; of one that he must not know yet nothing goes."""
+    """The newest valid review of a prediction's own question that a caller may see.
+
+    Of one that he must not know yet nothing goes, nor of one of a further target, which says nothing of the finding.
+    """
     said = [
         one.id
         for one in reviews_for(connection, caller, stored.study_id)
-        if one.replaced_by is None and one.prediction_id in (None, stored.id)
+        if one.replaced_by is None and one.prediction_id in (None, stored.id) and one.target == stored.answer["target"]
     ]
     return said[-1] if said else None

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from insula.serve.api.shapes import Asked, Given
+from insula.serve.api.shapes_worklist import WorklistRow
 from insula.serve.pacs.arrived import State
 from insula.serve.pacs.peers import Kind
 
-Uid = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+$", max_length=64, examples=["1.2.840.1"])]
+Uid = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)+$", max_length=64, examples=["1.2.840.1"])]
 
 
 class PeerRow(Given):
@@ -23,8 +24,22 @@ class PeerRow(Given):
     search: bool
 
 
+class Sending(Given):
+    """How far the newest sending of a model's answers is at one peer. again: it waits for another try."""
+
+    peer: str
+    model: str
+    state: Literal["sent", "waiting", "running", "again", "failed"]
+    at: datetime
+    attempts: int
+    error: dict[str, Any] | None
+
+
 class ArrivedStudy(Given):
-    """A study as it came in. study_id: what was made of it in the records; error: `code` and `message`."""
+    """A study as it came in. error: `code` and `message`.
+
+    study_id: what was made of it in the records, and case: its row of the worklist. study_date: as 20260131.
+    """
 
     id: str
     state: State
@@ -32,12 +47,17 @@ class ArrivedStudy(Given):
     last_at: datetime
     source: str
     description: str
+    study_date: str
+    accession_number: str
+    modalities: tuple[str, ...]
     project_id: str | None
     study_id: str | None
     generation: int
     error: dict[str, Any] | None
     series: int
     instances: int
+    case: WorklistRow | None
+    sendings: tuple[Sending, ...]
 
 
 class FoundStudy(Given):

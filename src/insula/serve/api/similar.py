@@ -18,13 +18,15 @@ from insula.serve.api.reviews import reviews_for
 from insula.serve.api.shapes import Id
 from insula.serve.service import Service
 from insula.serve.similar import MOST, Found
+from insula.serve.store.said import sayer
 
 
 class AlikeCase(BaseModel):
     """One past case. likeness: from -1 to 1; same: all but equal, as of one scan that was sent twice.
 
     scan, slice: of the picture that stands for it, below its prediction's `/scans`; "" and 0 where there is none.
-    labels: what readers said to the same question, those that you may see.
+    labels: what readers said to the same question, those that you may see. said, labels_said: label and
+    labels as people read them.
     """
 
     prediction: str
@@ -37,10 +39,12 @@ class AlikeCase(BaseModel):
     likeness: float
     action: Literal["accept", "refer", "reject"]
     label: str
+    said: str
     confidence: float
     scan: str
     slice: int
     labels: list[str]
+    labels_said: list[str]
 
 
 class AlikeCases(BaseModel):
@@ -69,11 +73,14 @@ def routes(service: Service) -> APIRouter:
             rows = similar.rows(connection, acting.caller, about)
         found = similar.find(partial(similar.of_file, service.files), rows, top)
         with acting.read("similar.read", prediction_id) as connection:
-            cases = []
+            cases, say = [], sayer(connection, {about.bundle_id})
             for one in found.cases:
                 said = reviews_for(connection, acting.caller, one.study_id)
                 labels = [r.label for r in said if r.replaced_by is None and r.target == one.target and r.label]
-                cases.append(AlikeCase(**asdict(one), labels=list(dict.fromkeys(labels))))
+                told = list(dict.fromkeys(labels))
+                words = [say(about.bundle_id, label) for label in told]
+                spoken = say(about.bundle_id, one.label)
+                cases.append(AlikeCase(**asdict(one), said=spoken, labels=told, labels_said=words))
             acting.told(rows=len(cases))
         return AlikeCases(cases=cases, searched=found.searched, most=MOST, why=found.why, said=_said(found))
 

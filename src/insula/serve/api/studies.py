@@ -30,6 +30,7 @@ from insula.serve.store import patients, schema, studies
 from insula.serve.store.connect import reading
 from insula.serve.store.erase import erase_patient, export_patient, forget
 from insula.serve.store.files import Stored
+from insula.serve.store.in_use import hold_files
 from insula.serve.upload import MOST_FILES, form_of
 
 Same = Annotated[bool, Query(description="Whether it is one person, though headers name several patients.")]
@@ -235,6 +236,7 @@ def _create(
         content = [dict(fields), [(role, name, one.sha256) for role, name, one in stored]]
         request_hash = once.hash_of(request, content)
         with acting.write("study.create", files=len(stored)) as connection:
+            hold_files(connection, alone=False)  # before a row is locked: whoever erases goes in this order
             earlier = once.before(connection, acting.caller, key, request_hash)
             if earlier is not None:
                 acting.told(replay=True)
@@ -276,6 +278,7 @@ def _add(
             checked(connection, facts)  # before a file is kept
         stored = _stored(service, found)
         with acting.write("study.add", study_id, files=len(stored)) as connection:
+            hold_files(connection, alone=False)  # before a row is locked, as above
             checked(connection, facts)
             if same:
                 acting.told(same_patient=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import IO, Any, Final
 
 from fastapi import Request
@@ -18,27 +18,34 @@ from insula.serve.faults import RequestError
 
 MOST_PARTS: Final = 5000
 _MOST_HEADER: Final = 4096
+Spool = Callable[[], IO[bytes]]
 _IN_MEMORY: Final = 4 << 20  # of one part; what is longer lies on the disk
 
 
 class Part:
     """One part of a message. kind: its media type. content: its bytes, to be read from the start."""
 
-    def __init__(self) -> None:
+    def __init__(self, spool: Spool) -> None:
         self.kind = ""
-        self.content: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by `parts`
+        self.content = spool()  # closed by `parts`
 
 
-async def parts(request: Request, kind: str) -> AsyncGenerator[Part]:
+def spooled() -> IO[bytes]:
+    """A place of a part: in memory as far as it is short, then on the disk."""
+    return tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)
+
+
+async def parts(request: Request, kind: str, spool: Spool = spooled) -> AsyncGenerator[Part]:
     """The parts of a request's body, one after the other; each is gone when the next is asked for.
 
-    kind: what all parts should be. Whoever may not take all of them closes the generator (`aclosing`). Raises
-    RequestError 415 for a body of another kind, 400 for one that is none, and 413 beyond MOST_PARTS.
+    kind: what all parts should be. spool: makes what a part's bytes lie in until then. Whoever may not take all of them
+    closes the generator (`aclosing`). Raises RequestError 415 for a body of another kind, 400 for one that is none, 413
+    beyond MOST_PARTS, and what a spool raises.
     """
     media = body_is(request)
     if media.kind != RELATED or media.parameters.get("type", kind).lower() != kind:
         raise unsupported(media, [f'{RELATED}; type="{kind}"'])
-    reader = _Reader(media.parameters.get("boundary", ""))
+    reader = _Reader(media.parameters.get("boundary", ""), spool)
     count = 0
     try:
         async for block in request.stream():
@@ -90,8 +97,9 @@ def written(pieces: Iterator[Sequence[bytes] | Iterator[bytes]], kind: str) -> t
 class _Reader:
     """Feeds a parser and keeps the part that is being read."""
 
-    def __init__(self, boundary: str) -> None:
+    def __init__(self, boundary: str, spool: Spool) -> None:
         self.over = False
+        self._spool = spool
         self._done: deque[Part] = deque()
         self._part: Part | None = None
         self._name, self._value = bytearray(), bytearray()
@@ -123,7 +131,7 @@ class _Reader:
             part.content.close()
 
     def _begin(self) -> None:
-        self._part = Part()
+        self._part = Part(self._spool)
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._part is not None:

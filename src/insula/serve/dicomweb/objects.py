@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from insula.serve.dicomweb.media import element
 from insula.serve.faults import RequestError
 from insula.serve.kept import Kept
 from insula.serve.models.choose import SHADOW
+from insula.serve.pacs.silent import silent
 from insula.serve.people.caller import Caller
 from insula.serve.people.visible import visible
 from insula.serve.service import Service
@@ -90,13 +90,13 @@ def metadata(service: Service, one: Object) -> dict[str, Any]:
 def _read(service: Service, one: Object, longest: int | None = _LONGEST_TEXT) -> dict[str, Any]:
     import pydicom
 
-    with service.files.open(one.sha256) as stream:
-        dataset = pydicom.dcmread(io.BytesIO(stream.read()), stop_before_pixels=True)
-    found: dict[str, Any] = {"00083002": element("UI", str(dataset.file_meta.TransferSyntaxUID))}
-    for part in dataset:
-        if part.VR in _BULK or (longest is not None and part.VR == "SQ"):
-            continue
-        told = part.to_json_dict(None, 1 << 30)
-        if longest is None or len(json.dumps(told)) <= longest:
-            found[f"{part.tag:08X}"] = told
+    with service.files.open(one.sha256) as stream, silent():
+        dataset = pydicom.dcmread(stream, stop_before_pixels=True)  # pixels of a map are a hundred times as long
+        found: dict[str, Any] = {"00083002": element("UI", str(dataset.file_meta.TransferSyntaxUID))}
+        for part in dataset:
+            if part.VR in _BULK or (longest is not None and part.VR == "SQ"):
+                continue
+            told = part.to_json_dict(None, 1 << 30)
+            if longest is None or len(json.dumps(told)) <= longest:
+                found[f"{part.tag:08X}"] = told
     return found

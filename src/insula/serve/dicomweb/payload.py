@@ -12,6 +12,7 @@ from insula.serve.faults import RequestError
 MOST_BYTES: Final = 1 << 20
 _TAG: Final = re.compile(r"[0-9A-F]{8}")
 _UID: Final = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
+_NAMED: Final = re.compile(r"[0-9]+(\.[0-9]+)*")  # of what lies somewhere already; old scanners' have leading zeros
 _DEEPEST, _MOST_PARTS, _LONGEST = 8, 5000, 10_240
 _NUMBERS: Final = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
 _TEXTS: Final = frozenset({"AE", "AS", "AT", "CS", "DA", "DT", "LO", "LT", "SH", "ST", "TM", "UC", "UI", "UR", "UT"})
@@ -84,7 +85,7 @@ class _Reader:
             if not -1e300 <= value <= 1e300:  # nor NaN
                 raise wrong(f"{tag} has a number that is none")
             return value
-        if vr == "UI" and not (isinstance(value, str) and is_uid(value)):
+        if vr == "UI" and not (isinstance(value, str) and len(value) <= 64 and _NAMED.fullmatch(value)):
             raise wrong(f"{tag} has a value that is no UID")
         return _text(tag, value)
 

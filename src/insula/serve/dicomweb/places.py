@@ -10,7 +10,7 @@ from fastapi import Path, Request
 ROOT: Final = "/dicom-web"
 # PS3.18 describes these addresses, with payloads that OpenAPI cannot
 QUIET: Final[Mapping[str, Any]] = {"include_in_schema": False, "response_model": None}
-UID: Final = r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*$"  # PS3.5, section 9.1
+UID: Final = r"^[0-9]+(\.[0-9]+)*$"  # leading zeros, too, which are in the UIDs of old scanners
 Uid = Annotated[str, Path(max_length=64, pattern=UID)]
 
 

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from insula.serve.api.guard import Act, Acting, Routes
 from insula.serve.dicomweb.media import DICOM, DicomJson, element, require_json
-from insula.serve.dicomweb.multipart import parts
+from insula.serve.dicomweb.multipart import Spool, parts, spooled
 from insula.serve.dicomweb.payload import is_uid
 from insula.serve.dicomweb.places import QUIET, Uid
 from insula.serve.faults import RequestError
@@ -70,11 +70,12 @@ async def _store(intake: _Intake, request: Request, acting: Act, study: str) -> 
     await run_in_threadpool(intake.check)
     told = []
     try:
-        async with aclosing(parts(request, DICOM)) as sent:
+        async with aclosing(parts(request, DICOM, await run_in_threadpool(intake.spool))) as sent:
             async for part in sent:
                 if part.kind not in ("", DICOM):
                     raise RequestError(415, "unsupported_media", f"A part is of another kind; each is {DICOM}.")
                 data = await run_in_threadpool(part.content.read)
+                part.content.close()
                 told.append(await run_in_threadpool(intake.take, data, acting.caller, study))
                 del data
     except RequestError:  # what came before the fault is kept, and told
@@ -128,6 +129,24 @@ class _Intake:
         if not has_room(self._service, self._settings):
             raise RequestError(503, "busy", "There is no room for more studies now; try again later.", _RETRY)
 
+    def spool(self) -> Spool:
+        """What makes the place of a part until it is known whether its patient may be on the disk."""
+        if not self._pseudonyms.rules.pseudonymise:
+            return spooled
+        from insula.serve.pacs.arrival import InMemory
+        from insula.serve.pacs.entered import NoRoomError
+
+        longest = self._settings.max_instance_mb << 20
+
+        class Counted(InMemory):
+            def write(self, block: Any, /) -> int:
+                try:
+                    return super().write(block)
+                except NoRoomError as error:
+                    raise RequestError(503, "busy", str(error), _RETRY) from error
+
+        return lambda: Counted(longest)
+
     def take(self, data: bytes, caller: Caller, study: str) -> _Told:
         """Keep one object, or say why not."""
         from insula.serve.pacs.received import RefusedInstanceError, receive
@@ -148,14 +167,29 @@ class _Intake:
         return told
 
     def _may(self, facts: Any, caller: Caller, study: str) -> bool:
-        """Whether the study is nobody's yet or of one of the caller's projects, and the rules make it so."""
+        """Whether the study is of one of the caller's projects, or will be by the rules."""
         rule = self._pseudonyms.rules.first(facts)
         studies = schema.pacs_studies.c
         with reading(self._service.records) as connection:
-            these = select(studies.project_id).where(studies.study_uid.in_(self._pseudonyms.names(study)))
-            owners = {one for one in connection.scalars(these) if one is not None}
+            these = select(studies.id, studies.project_id).where(studies.study_uid.in_(self._pseudonyms.names(study)))
+            rows = connection.execute(these).all()
             mine = _names_of(connection, caller)
-        return owners <= caller.projects and (rule is None or rule.project in mine)
+            owners = {row.project_id for row in rows if row.project_id is not None}
+            theirs = any(self._is_of_others(connection, row.id, caller, mine) for row in rows if row.project_id is None)
+        return owners <= caller.projects and not theirs and (rule is None or rule.project in mine)
+
+    def _is_of_others(self, connection: Connection, pacs_study: str, caller: Caller, mine: set[str]) -> bool:
+        """Whether anything of a study that has no project yet came from others and goes elsewhere, or nowhere yet."""
+        from insula.serve.pacs.entered import LONGEST_SOURCE
+        from insula.serve.pacs.identity import IdentityError
+        from insula.serve.pacs.series import facts_of
+
+        try:
+            came = facts_of(connection, pacs_study, self._pseudonyms.seal)
+        except IdentityError:  # nobody here can tell
+            return True
+        others = [self._pseudonyms.rules.first(one) for one in came if one.source != caller.name[:LONGEST_SOURCE]]
+        return any(rule is None or rule.project not in mine for rule in others)
 
 
 def _names_of(connection: Connection, caller: Caller) -> set[str]:

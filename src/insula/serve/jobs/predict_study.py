@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from sqlalchemy import Connection
 from insula.infer import heatmap
 from insula.serve import similar, view
 from insula.serve.faults import RequestError
+from insula.serve.fetched import Fetched, fetched
 from insula.serve.jobs import queue
 from insula.serve.jobs.queue import Job
 from insula.serve.jobs.worker import Cancelled, GivenUpError, Handler, Progress, Write
@@ -27,7 +27,7 @@ from insula.serve.monitor.kept import monitored
 from insula.serve.monitor.traces import span
 from insula.serve.pacs import outbox
 from insula.serve.people import user
-from insula.serve.scans_of import scans_of
+from insula.serve.scans_of import by_scan, scans_of
 from insula.serve.service import Service
 from insula.serve.store import predictions, studies
 from insula.serve.store.connect import reading
@@ -57,6 +57,7 @@ class _Predicted:
     milliseconds: float
     views: Mapping[str, Stored]
     features: Stored | None
+    sources: Mapping[str, Sequence[str]]
 
 
 def payload(
@@ -84,17 +85,19 @@ def handler(service: Service, load: Callable[[str], Loaded] | None = None) -> Ha
         with reading(service.records) as connection:
             study = studies.get(connection, str(job.study_id), None)
             named = studies.files_of(connection, study.id)
+        if not named:
+            raise RequestError(422, "no_scan", "The study has no files any more; send its scans again.")
         known = {**{k: str(v) for k, v in study.attributes.items()}, **job.payload["attributes"]}
         with tempfile.TemporaryDirectory(prefix="insula-") as name:
             home = Path(name)
-            by_role = _fetched(service, named, home)
+            files = fetched(service.files, named, home)
             done = []
             for number, arm in enumerate(arms):
                 if cancelled():
                     raise GivenUpError
                 report(0.2 + 0.7 * number / len(arms), "reading and predicting")
                 with span("predict", model=arm.name, arm=arm.arm, attempt=job.attempts, files=len(named)):
-                    done.append(_predicted(service, opened(arm.bundle_id), arm, by_role, known, job, home))
+                    done.append(_predicted(service, opened(arm.bundle_id), arm, files, known, job, home))
         report(0.95, "storing")
         return lambda connection: _store(service, connection, job, done)
 
@@ -106,24 +109,11 @@ def of_pool(pool: Pool) -> Callable[[str], Loaded]:
     return pool.get
 
 
-def _fetched(service: Service, named: Sequence[studies.StudyFile], home: Path) -> dict[str, list[Path]]:
-    if not named:
-        raise RequestError(422, "no_scan", "The study has no files any more; send its scans again.")
-    found: dict[str, list[Path]] = defaultdict(list)
-    for number, one in enumerate(named):
-        folder = home / f"role-{list(dict.fromkeys(f.role for f in named)).index(one.role)}"
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{number:05d}"
-        service.files.fetch(one.sha256, path)
-        found[one.role].append(path)
-    return found
-
-
 def _predicted(
     service: Service,
     loaded: Loaded,
     arm: Arm,
-    by_role: Mapping[str, Sequence[Path]],
+    files: Fetched,
     known: Mapping[str, str],
     job: Job,
     home: Path,
@@ -131,7 +121,7 @@ def _predicted(
     recipe = loaded.bundle.recipe
     started = perf_counter()
     try:
-        scans = scans_of(by_role, recipe, job.payload["series"])
+        scans = scans_of(files.by_role, recipe, job.payload["series"])
         ask = (recipe.policy.refer.by,) if job.payload["uncertainty"] else ()
         result = loaded.study(scans, str(job.study_id), known, ask)
     except Exception as error:
@@ -153,7 +143,8 @@ def _predicted(
         kept[scan] = service.files.put(io.BytesIO(view.pack(shown)), 1 << 30)
     features = similar.of_result(result, loaded.bundle)
     put = None if features is None else service.files.put(io.BytesIO(similar.pack(features)), 1 << 30)
-    return _Predicted(arm, loaded, result, took, kept, put)
+    sources = {scan: [files.rows[path].id for path in paths] for scan, paths in by_scan(scans).items()}
+    return _Predicted(arm, loaded, result, took, kept, put, sources)
 
 
 def _store(service: Service, connection: Connection, job: Job, done: Sequence[_Predicted]) -> dict[str, Any]:
@@ -170,6 +161,7 @@ def _store(service: Service, connection: Connection, job: Job, done: Sequence[_P
             monitored(one.result.prediction, one.loaded.bundle),
         )
         name = predictions.store(connection, str(job.study_id), one.result.prediction, one.result.decision, facts)
+        predictions.add_sources(connection, name, one.sources)
         for scan, stored in one.views.items():
             predictions.add_artefact(connection, service.files, name, VIEW, scan, stored, view.MEDIA)
         if one.features is not None:

@@ -18,6 +18,7 @@ from insula.serve.faults import status_of
 from insula.serve.jobs import queue
 from insula.serve.jobs.queue import Job, LeaseLostError
 from insula.serve.store.connect import reading, writing
+from insula.serve.store.in_use import hold_files
 from insula.serve.store.schema import now
 
 Progress = Callable[[float, str], None]
@@ -153,6 +154,7 @@ class _Running:
     def write(self, results: Write) -> None:
         """End the job and store its results, both or neither."""
         with writing(self._engine) as connection:
+            hold_files(connection, alone=False)  # before the job's row is locked: whoever erases goes in this order
             queue.finish(connection, self._job, {}, self.clock())
             queue.set_result(connection, self._job, results(connection))
 

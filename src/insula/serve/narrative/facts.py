@@ -193,8 +193,8 @@ def _scans(record: CaseRecord, masks: _Masks, language: Language) -> Iterator[tu
     words = WORDS[language]
     for kind in dict.fromkeys(w for w in record.warnings if w != OTHER):
         yield "warning", {"words": words[f"warning.{kind}"]}
-    if others := record.warnings.count("other"):
-        yield "warning.other", {"n": str(others)}
+    if OTHER in record.warnings:
+        yield "warning.other", {}
     if not record.warnings:
         yield "warning.none", {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast, get_args
 
 from insula.core.recipe import Recipe
@@ -124,6 +125,27 @@ def record_of(
         reviews=tuple(reviews),
         warnings=tuple(read_warning(str(text)) for text in written["warnings"]),
         notes=tuple(notes),
+    )
+
+
+def in_words(record: CaseRecord, recipe: Recipe) -> CaseRecord:
+    """The record with classes called as people read them, where the recipe has words for them."""
+    say = recipe.target.say
+    spread = record.spread
+    return replace(
+        record,
+        classes=tuple(say(name) for name in record.classes),
+        label=say(record.label),
+        probabilities={say(name): p for name, p in record.probabilities.items()},
+        labels=tuple(say(name) for name in record.labels),
+        spread=None if spread is None else replace(spread, by_class={say(k): v for k, v in spread.by_class.items()}),
+        prediction_set=None if record.prediction_set is None else tuple(say(name) for name in record.prediction_set),
+        hottest=tuple(replace(one, label=say(one.label)) for one in record.hottest),
+        heads=tuple(
+            replace(one, values={recipe.targets[one.target].say(k): v for k, v in one.values.items()})
+            for one in record.heads
+        ),
+        reviews=tuple(replace(one, label=say(one.label)) for one in record.reviews),
     )
 
 

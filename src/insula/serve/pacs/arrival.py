@@ -5,11 +5,17 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from contextlib import closing, contextmanager
+from typing import Any, Final
 
 from insula.serve.pacs import file_meta, heads
-from insula.serve.pacs.entered import CANNOT_UNDERSTAND, NO_RESOURCES, NOT_ITS_CLASS, RefusedInstanceError
+from insula.serve.pacs.entered import (
+    CANNOT_UNDERSTAND,
+    NO_RESOURCES,
+    NOT_ITS_CLASS,
+    NoRoomError,
+    RefusedInstanceError,
+)
 from insula.serve.pacs.heads import Head, HeadError, ShortHeadError
 from insula.serve.store.files import Begun, Files, Stored
 
@@ -18,15 +24,15 @@ _FIRST: Final = 1 << 16  # bytes of a data set in which nearly always all attrib
 
 
 class Arrival:
-    """One object. size: bytes of its data set so far; held: those of them that are in memory."""
+    """One object. size: bytes of its data set so far."""
 
     def __init__(self, begun: Begun | None, class_uid: str, instance_uid: str, syntax: str, most_bytes: int) -> None:
         self._begun, self._most = begun, most_bytes
         self._names = (class_uid, instance_uid)
-        self._syntax, self.size, self.held = syntax, 0, 0
+        self._syntax, self.size = syntax, 0
         self._first = bytearray()
         self._meta = file_meta.written(class_uid, instance_uid, syntax)
-        self._whole = io.BytesIO()
+        self._whole = InMemory(most_bytes + len(self._meta))
         self._to = self._whole if begun is None else begun
         self._to.write(self._meta)
 
@@ -35,9 +41,6 @@ class Arrival:
         self.size += len(part)
         if self.size > self._most:
             raise RefusedInstanceError(NO_RESOURCES, f"The object is longer than {self._most} bytes.")
-        if self._begun is None:
-            _HELD.add(len(part), self._most)
-            self.held += len(part)
         if len(self._first) < _FIRST:
             self._first += part[: _FIRST - len(self._first)]
         self._to.write(part)
@@ -67,6 +70,10 @@ class Arrival:
             raise ValueError("an object that is kept in memory is not stored as it came")
         return self._begun.settle()
 
+    def close(self) -> None:
+        """Let go of what is in memory."""
+        self._whole.close()
+
     def _head_of_more(self) -> Head:
         if self._begun is None:
             more = self.data()[len(self._meta) : len(self._meta) + heads.MOST]
@@ -88,10 +95,10 @@ class _Held:
         self._lock, self._bytes = threading.Lock(), 0
 
     def add(self, size: int, longest: int) -> None:
-        """Count bytes in. Raises RefusedInstanceError where there would be too many."""
+        """Count bytes in. Raises NoRoomError where there would be too many."""
         with self._lock:
             if self._bytes + size > max(_MOST_IN_MEMORY, longest):
-                raise RefusedInstanceError(NO_RESOURCES, "Too many objects come in at a time; send it again later.")
+                raise NoRoomError("Too many objects come in at a time; send it again later.")
             self._bytes += size
 
     def remove(self, size: int) -> None:
@@ -101,6 +108,30 @@ class _Held:
 
 
 _HELD: Final = _Held()
+
+
+class InMemory(io.BytesIO):
+    """Bytes of an object on its way in that may not be on the disk, counted for as long as this is open.
+
+    longest: bytes of an object that there is always room for, where it is the only one.
+    """
+
+    def __init__(self, longest: int) -> None:
+        super().__init__()
+        self._longest, self._held = longest, 0
+
+    def write(self, block: Any, /) -> int:
+        """Add bytes. Raises NoRoomError where all objects in memory have too many."""
+        size = memoryview(block).nbytes
+        _HELD.add(size, self._longest)
+        self._held += size
+        return super().write(block)
+
+    def close(self) -> None:
+        """Let go of them."""
+        _HELD.remove(self._held)
+        self._held = 0
+        super().close()
 
 
 @contextmanager
@@ -115,10 +146,8 @@ def arriving(
         raise _not_understood()
     if in_memory:
         arrival = Arrival(None, class_uid, instance_uid, syntax, most_bytes)
-        try:
+        with closing(arrival):
             yield arrival
-        finally:
-            _HELD.remove(arrival.held)
         return
     with files.begin() as begun:
         yield Arrival(begun, class_uid, instance_uid, syntax, most_bytes)

@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 
+from insula.serve.pacs import delivered
+from insula.serve.pacs.delivered import Delivery
 from insula.serve.people.caller import Caller
-from insula.serve.store import schema
-from insula.serve.store.paging import Page, checked_limit, paged
+from insula.serve.people.visible import rows_of
+from insula.serve.store import schema, worklist
+from insula.serve.store.paging import checked_limit
 from insula.serve.store.patients import not_found
+from insula.serve.store.worklist import Row as Case
 
 State = Literal["receiving", "whole", "taken", "unrouted", "failed"]
 STATES: Final[tuple[State, ...]] = get_args(State)
+Place = tuple[datetime, int]  # of a row in the list: its last_at and seq
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,8 @@ class Arrived:
 
     state: `receiving` while objects come, `whole` once it is quiet and waits to be taken, `taken` into the records,
     `unrouted` where no rule takes it, `failed` with an error. study_id: what was made of it. generation: how often it
-    was whole. series, instances: how many of it are here.
+    was whole. series, instances: how many of it are here. study_date: as 20260131. accession_number: for members of its
+    project alone, as `case`: its row of the worklist, with the patient and the newest answer. sendings: of its answers.
     """
 
     seq: int
@@ -34,12 +40,25 @@ class Arrived:
     last_at: datetime
     source: str
     description: str
+    study_date: str
+    accession_number: str
     project_id: str | None
     study_id: str | None
     generation: int
     error: Mapping[str, Any] | None
     series: int
     instances: int
+    modalities: tuple[str, ...]
+    case: Case | None
+    sendings: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A page of what came in. before: what to give to get the next one, None on the last."""
+
+    rows: tuple[Arrived, ...]
+    before: Place | None
 
 
 def visible(caller: Caller) -> ColumnElement[bool]:
@@ -53,16 +72,26 @@ def visible(caller: Caller) -> ColumnElement[bool]:
 
 
 def page(
-    connection: Connection, caller: Caller, state: State | None = None, before: int | None = None, limit: int = 50
-) -> Page[Arrived]:
-    """Studies that came in, the newest first. Raises RequestError for a wrong limit."""
-    wanted, studies = checked_limit(limit) + 1, schema.pacs_studies
-    where = [visible(caller)]
-    where += [] if before is None else [studies.c.seq < before]
-    where += [] if state is None else [studies.c.state == state]
-    statement: Select[Any] = select(studies).where(*where).order_by(studies.c.seq.desc()).limit(wanted)
-    rows = connection.execute(statement).all()
-    return paged(_filled(connection, rows), [row.seq for row in rows], limit)
+    connection: Connection, caller: Caller, state: State | None = None, before: Place | None = None, limit: int = 50
+) -> Listed:
+    """Studies that came in, those first of which an object came last. Raises RequestError for a wrong limit.
+
+    A study of which more comes meanwhile goes to the first page.
+    """
+    wanted, studies = checked_limit(limit) + 1, schema.pacs_studies.c
+    where = [] if state is None else [studies.state == state]
+    if before is not None:
+        at, seq = before
+        where.append(or_(studies.last_at < at, and_(studies.last_at == at, studies.seq < seq)))
+    owners = [studies.project_id == one for one in sorted(caller.projects)]
+    owners += [studies.project_id.is_(None)] if caller.may("project.manage") else []
+    rows: list[Row[Any]] = []
+    for owner in owners:  # each by itself: within one project an index has the rows in their order
+        some = select(schema.pacs_studies).where(owner, *where).order_by(studies.last_at.desc(), studies.seq.desc())
+        rows += connection.execute(some.limit(wanted)).all()
+    rows.sort(key=_place, reverse=True)
+    more = len(rows) > limit
+    return Listed(tuple(_filled(connection, caller, rows[:limit])), _place(rows[limit - 1]) if more else None)
 
 
 def get(connection: Connection, caller: Caller, pacs_study_id: str) -> Arrived:
@@ -71,7 +100,14 @@ def get(connection: Connection, caller: Caller, pacs_study_id: str) -> Arrived:
     row = connection.execute(select(schema.pacs_studies).where(*these)).first()
     if row is None:
         raise not_found("received study")
-    return _filled(connection, [row])[0]
+    return _filled(connection, caller, [row])[0]
+
+
+def source_of(connection: Connection, study_id: str) -> str:
+    """Who first sent a study of the records over the network; "" for one that did not come so."""
+    came = schema.pacs_studies.c
+    first = select(came.source).where(came.study_id == study_id).order_by(came.seq).limit(1)
+    return str(connection.execute(first).scalar() or "")
 
 
 def counts(connection: Connection, caller: Caller) -> Mapping[State, int]:
@@ -82,18 +118,51 @@ def counts(connection: Connection, caller: Caller) -> Mapping[State, int]:
     return {one: found.get(one, 0) for one in STATES}
 
 
-def _filled(connection: Connection, rows: Sequence[Row[Any]]) -> list[Arrived]:
+def _place(row: Row[Any]) -> Place:
+    return row.last_at, row.seq
+
+
+def _filled(connection: Connection, caller: Caller, rows: Sequence[Row[Any]]) -> list[Arrived]:
     series, instances = schema.pacs_series.c, schema.pacs_instances.c
+    ids = [row.id for row in rows]
     counted = (
         select(series.pacs_study_id, func.count(series.id.distinct()), func.count(instances.id))
         .select_from(schema.pacs_series.outerjoin(schema.pacs_instances, instances.pacs_series_id == series.id))
-        .where(series.pacs_study_id.in_([row.id for row in rows]))
+        .where(series.pacs_study_id.in_(ids))
         .group_by(series.pacs_study_id)
     )
     how_many = {name: (int(a), int(b)) for name, a, b in connection.execute(counted)}
-    return [_arrived(row, *how_many.get(row.id, (0, 0))) for row in rows]
+    kinds: dict[str, set[str]] = {}
+    of_series = select(series.pacs_study_id, series.modality).where(series.pacs_study_id.in_(ids))
+    for study, kind in connection.execute(of_series):
+        kinds.setdefault(study, set()).add(kind)
+    cases, sendings = _cases(connection, caller, rows)
+    return [
+        Arrived(
+            **{name: getattr(row, name) for name in _PLAIN},
+            accession_number=row.accession_number if row.project_id in caller.projects else "",
+            series=how_many.get(row.id, (0, 0))[0],
+            instances=how_many.get(row.id, (0, 0))[1],
+            modalities=tuple(sorted(kinds.get(row.id, set()) - {""})),
+            case=cases.get(row.study_id),
+            sendings=sendings.get(row.study_id, ()) if row.study_id in cases else (),
+        )
+        for row in rows
+    ]
 
 
-def _arrived(row: Row[Any], series: int, instances: int) -> Arrived:
-    plain = {name: getattr(row, name) for name in Arrived.__dataclass_fields__ if name not in ("series", "instances")}
-    return Arrived(**plain, series=series, instances=instances)
+def _cases(
+    connection: Connection, caller: Caller, rows: Sequence[Row[Any]]
+) -> tuple[dict[str, Case], dict[str, tuple[Delivery, ...]]]:
+    """What became of rows of the caller's projects: their rows of the worklist, and the sendings, by study."""
+    ids = {row.study_id for row in rows if row.study_id is not None and row.project_id in caller.projects}
+    if not ids or not caller.may("study.read"):
+        return {}, {}
+    cases = {one.id: one for one in worklist.some(connection, rows_of(caller, schema.studies), ids)}
+    return cases, delivered.of_studies(connection, list(cases))
+
+
+_PLAIN: Final = (
+    *("seq", "id", "state", "created_at", "last_at", "source", "description", "study_date", "project_id", "study_id"),
+    *("generation", "error"),
+)

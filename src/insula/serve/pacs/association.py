@@ -49,15 +49,18 @@ class BoundedSocket(AssociationSocket):
     """A connection that gives up on a peer which sends too much or too slowly.
 
     left: bytes that may still come; whoever has taken an object sets it anew. overrun: whether it gave up for that.
+    reached: whether somebody listened.
     """
 
     left = _SMALL
     overrun = False
+    reached = False
 
     def connect(self, primitive: Any) -> None:
         """Connect as before, and then wait for bytes no longer than SECONDS."""
         super().connect(primitive)
         if self.socket is not None:
+            self.reached = True
             self.socket.settimeout(SECONDS)
 
     def hang_up(self) -> None:
@@ -195,7 +198,7 @@ def opened(
         threading.Thread(target=_freed, args=(association,), name="pacs-association", daemon=True).start()
     try:
         if not association.is_established:
-            raise _refused(settings, peer, association)
+            raise _refused(settings, peer, association, ours.reached)
         yield Opened(peer, association, waits)
     except BaseException:
         association.abort()
@@ -238,7 +241,7 @@ def _unreachable(peer: Peer) -> PeerUnreachableError:
     )
 
 
-def _refused(settings: PacsSettings, peer: Peer, association: Association) -> Exception:
+def _refused(settings: PacsSettings, peer: Peer, association: Association, reached: bool) -> Exception:
     if association.is_rejected:
         answer = association.acceptor.primitive
         why = (answer.result_str, answer.reason_str) if answer is not None else ()
@@ -248,4 +251,11 @@ def _refused(settings: PacsSettings, peer: Peer, association: Association) -> Ex
         )
     if association.rejected_contexts:
         return PeerRefusedError(f"'{peer.name}' offers nothing of what was asked for; see what it is set up to do.")
+    if reached:
+        believed = ", that it believes this node's certificate" if peer.encrypted else ""
+        return PeerUnreachableError(
+            f"Something listens at {peer.host}:{peer.port}, and does not answer as DICOM does; see whether that is the "
+            f"port of the DICOM of '{peer.name}', not of its web server, {'with' if peer.encrypted else 'without'} TLS"
+            f"{believed}, and that it knows the AE title {settings.ae_title}."
+        )
     return _unreachable(peer)

@@ -33,17 +33,17 @@ class Order:
     uncertainty: bool
 
 
-def choose(rules: Rules, series: Sequence[Series]) -> Chosen | None:
+def choose(rules: Rules, series: Sequence[Series], project: str | None = None) -> Chosen | None:
     """The series that are taken, None where no rule takes any.
 
-    The project is that of the first rule in the file that takes a series. A series whose rule names another project is
-    left: a study lies in one.
+    project: where the study lies already; else it is that of the first rule in the file that takes a series. A series
+    whose rule names another project is left: a study lies in one.
     """
     taken = [(one, rule) for one in series if (rule := rules.first(one.facts)) is not None]
-    if not taken:
-        return None
-    first = min((rule for _, rule in taken), key=rules.rules.index)
-    return Chosen(first.project, tuple((one, rule) for one, rule in taken if rule.project == first.project))
+    if project is None and taken:
+        project = min((rule for _, rule in taken), key=rules.rules.index).project
+    mine = tuple((one, rule) for one, rule in taken if rule.project == project)
+    return Chosen(project, mine) if project is not None and mine else None
 
 
 def orders(chosen: Chosen) -> tuple[Order, ...]:

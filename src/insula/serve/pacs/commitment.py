@@ -1,7 +1,8 @@
 """Storage commitment (PS3.4, Annex J): whoever sent objects asks whether they are kept, and is told so later.
 
-What is committed to: the object is on the disk with the bytes that came, when the answer is given, and stays for as
-long as the rules and INSULA_PACS_KEEP_UNROUTED_DAYS say. The node is no archive.
+What is committed to: a rule takes the object's series, and it is on the disk with the bytes that came when the answer
+is given. What is kept under pseudonyms alone is not, nor what goes after INSULA_PACS_KEEP_UNROUTED_DAYS as no rule
+takes it. The node is no archive.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Final
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from insula.core.log import get
@@ -22,8 +23,10 @@ from insula.serve.jobs import queue
 from insula.serve.jobs.queue import Job, Wanted
 from insula.serve.jobs.worker import Cancelled, GivenUpError, Handler, Progress, Write
 from insula.serve.pacs.heads import is_uid
+from insula.serve.pacs.identity import needed
 from insula.serve.pacs.peers import Peer
-from insula.serve.pacs.pseudonymise import Pseudonyms, pseudonyms_of
+from insula.serve.pacs.pseudonymise import Pseudonyms, place, pseudonyms_of
+from insula.serve.pacs.series import facts_of_row
 from insula.serve.pacs.server import commands, units
 from insula.serve.pacs.server.agreed import COMMITMENT
 from insula.serve.pacs.server.commands import Command
@@ -45,15 +48,24 @@ _MOST_OBJECTS: Final = 50_000
 _ITEM: Final = b"\xfe\xff\x00\xe0"  # how an item begins, in the transfer syntaxes that are agreed on for it
 _ATTEMPTS: Final = 30
 # failure reasons (PS3.3, C.14.1.1)
-_DAMAGED, _UNKNOWN, _OTHER_CLASS = 0x0110, 0x0112, 0x0119
+_NOT_KEPT, _UNKNOWN, _OTHER_CLASS = 0x0110, 0x0112, 0x0119
 Reference = tuple[str, str]  # class and instance
 
 
 class _Asking:
     """The work on one request."""
 
-    def __init__(self, service: Service, settings: PacsSettings, command: Command, about: str, caller: str) -> None:
+    def __init__(
+        self,
+        service: Service,
+        settings: PacsSettings,
+        pseudonyms: Pseudonyms,
+        command: Command,
+        about: str,
+        caller: str,
+    ) -> None:
         self._service, self._settings, self._command = service, settings, command
+        self._pseudonyms = pseudonyms
         self._about, self._caller = about, caller
         self._raw = bytearray()
         self.syntax = ""
@@ -75,7 +87,7 @@ class _Asking:
             transaction, wanted = _read(bytes(self._raw), self.syntax)
         except Exception:  # noqa: BLE001 - a parser of hostile bytes raises many kinds
             return commands.BAD_ARGUMENT, "The request names no transaction, or not its objects."
-        payload = {"transaction": transaction, "peer": peer.name, "objects": [list(one) for one in wanted]}
+        payload = {"transaction": transaction, "peer": peer.name, **_packed(self._pseudonyms, transaction, wanted)}
         key = f"pacs-commit-{peer.name}-{transaction}"
         try:
             with writing(self._service.records) as connection:
@@ -88,10 +100,11 @@ class _Asking:
 
 def asking(service: Service, settings: PacsSettings) -> Begin:
     """What begins the work on a request for commitment: it becomes a job, and is answered later."""
+    pseudonyms = pseudonyms_of(settings)
 
     @contextmanager
     def begin(command: Command, about: str, syntax: str, caller: str) -> Iterator[Work]:
-        work = _Asking(service, settings, command, about, caller)
+        work = _Asking(service, settings, pseudonyms, command, about, caller)
         work.syntax = syntax
         yield work
 
@@ -104,7 +117,7 @@ def handler(service: Service, settings: PacsSettings) -> Handler:
 
     def commit(job: Job, report: Progress, cancelled: Cancelled) -> Write:
         peer = find_peer(settings, str(job.payload["peer"]))
-        wanted = [(str(a), str(b)) for a, b in job.payload["objects"]]
+        wanted = _unpacked(pseudonyms, job.payload)
         failed: dict[Reference, int] = {}
         for number, one in enumerate(wanted):
             if cancelled():
@@ -117,6 +130,8 @@ def handler(service: Service, settings: PacsSettings) -> Handler:
 
         def write(connection: Connection) -> Mapping[str, int]:
             counts = {"kept": len(wanted) - len(failed), "failed": len(failed)}
+            this = update(schema.jobs).where(schema.jobs.c.id == job.id)
+            connection.execute(this.values(payload={"peer": peer.name}))  # whose objects they were is forgotten
             service.tell(connection, f"pacs:{peer.ae_title}", "pacs.commit", job.id, counts)
             return counts
 
@@ -168,20 +183,50 @@ def _item(one: Reference, reason: int | None = None) -> Dataset:
 
 def _failure(service: Service, one: Reference, pseudonyms: Pseudonyms) -> int:
     """Why an object is not kept, 0 where it is."""
-    there = schema.pacs_instances.c
-    these = there.sop_instance_uid.in_(pseudonyms.names(one[1]))
+    there, series, studies = schema.pacs_instances.c, schema.pacs_series, schema.pacs_studies
+    found: Select[Any] = (
+        select(
+            there.sop_class_uid,
+            there.sha256,
+            there.identity.label("hidden"),
+            *series.c,
+            studies.c.description.label("study_description"),
+        )
+        .join(series, series.c.id == there.pacs_series_id)
+        .join(studies, studies.c.id == series.c.pacs_study_id)
+        .where(there.sop_instance_uid.in_(pseudonyms.names(one[1])))
+    )
     with reading(service.records) as connection:
-        row = connection.execute(select(there.sop_class_uid, there.sha256).where(these)).first()
+        row = connection.execute(found).first()
     if row is None:
         return _UNKNOWN
     if row.sop_class_uid != one[0]:
         return _OTHER_CLASS
+    # who deletes an object because it is kept here gets it back as it was, and also later
+    hidden = row.hidden is not None or row.identity is not None
+    if hidden or pseudonyms.rules.first(facts_of_row(row, pseudonyms.seal)) is None:
+        return _NOT_KEPT
     try:
         for _ in service.files.blocks(row.sha256):  # all of them are verified before the first is given
             break
     except RecordsError:
-        return _DAMAGED
+        return _NOT_KEPT
     return 0
+
+
+def _packed(pseudonyms: Pseudonyms, transaction: str, wanted: Sequence[Reference]) -> dict[str, Any]:
+    """The objects of a job; sealed where the rules keep UIDs as they were sent out of the records."""
+    if not pseudonyms.rules.pseudonymise:
+        return {"objects": [list(one) for one in wanted]}
+    told = {"objects": wanted}
+    return {"sealed": needed(pseudonyms.seal).close(told, place("commitment", transaction))}
+
+
+def _unpacked(pseudonyms: Pseudonyms, payload: Mapping[str, Any]) -> list[Reference]:
+    told: Mapping[str, Any] = payload
+    if "sealed" in payload:
+        told = needed(pseudonyms.seal).open(payload["sealed"], place("commitment", str(payload["transaction"])))
+    return [(str(a), str(b)) for a, b in told["objects"]]
 
 
 def _peer_of(settings: PacsSettings, caller: str) -> Peer | None:

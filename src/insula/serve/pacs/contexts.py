@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from pydicom import uid
 from pynetdicom import sop_class
-from pynetdicom.presentation import PresentationContext, StoragePresentationContexts, build_context, build_role
+from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext, build_context, build_role
+
+from insula.serve.pacs.query import is_uid
 
 PLAIN: Final[list[str | uid.UID]] = [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian]
 _PACKED: Final = (  # each in a context of its own, so that what is stored so comes as it is
@@ -22,26 +25,29 @@ _PACKED: Final = (  # each in a context of its own, so that what is stored so co
     uid.JPEG2000,
     uid.HTJ2KLossless,
 )
-_SCANS: Final = (
-    "CTImageStorage",
-    "MRImageStorage",
-    "EnhancedCTImageStorage",
-    "EnhancedMRImageStorage",
-    "SecondaryCaptureImageStorage",
+_SCANS: Final = tuple(
+    str(getattr(sop_class, name))
+    for name in (
+        "CTImageStorage",
+        "MRImageStorage",
+        "EnhancedCTImageStorage",
+        "EnhancedMRImageStorage",
+        "SecondaryCaptureImageStorage",
+    )
 )
 _MOST: Final = 127  # one more is for the question itself
 
 
-def retrievable() -> tuple[list[PresentationContext], list[Any]]:
+def retrievable(held: Collection[str] = ()) -> tuple[list[PresentationContext], list[Any]]:
     """Presentation contexts of storage classes, and the roles in which we take them (PS3.7 D.3.3.4).
 
-    CT, MR and secondary captures come in any common transfer syntax; other classes uncompressed, as far as there is
-    room for them.
+    held: the classes of which the study has objects, where the peer tells. They, or else CT, MR and secondary captures,
+    come in any common transfer syntax; other classes uncompressed, as far as there is room for them.
     """
-    scans = [str(getattr(sop_class, name)) for name in _SCANS]
-    others = [str(c.abstract_syntax) for c in StoragePresentationContexts if c.abstract_syntax not in scans]
-    packed = [build_context(one, [syntax]) for one in scans for syntax in _PACKED]
-    plain = [build_context(one, PLAIN) for one in (*scans, *sorted(others, key=_rank))]
+    first = sorted({one for one in held if is_uid(one)}, key=_rank)[:_MOST] or list(_SCANS)
+    others = [str(one.abstract_syntax) for one in AllStoragePresentationContexts]
+    packed = [build_context(one, [syntax]) for one in first for syntax in _PACKED][: _MOST - len(first)]
+    plain = [build_context(one, PLAIN) for one in dict.fromkeys((*first, *sorted(others, key=_rank)))]
     found = [*plain[: _MOST - len(packed)], *packed]
     classes = dict.fromkeys(str(one.abstract_syntax) for one in found)
     return found, [build_role(one, scp_role=True) for one in classes]
@@ -52,7 +58,7 @@ def _rank(name: str) -> int:
     return next((place for place, one in enumerate(_OFTEN) if one == name), len(_OFTEN))
 
 
-_OFTEN: Final = tuple(
+_OFTEN: Final = _SCANS + tuple(
     str(getattr(sop_class, name))
     for name in (
         "LegacyConvertedEnhancedCTImageStorage",

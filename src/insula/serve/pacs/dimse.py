@@ -18,7 +18,7 @@ from pynetdicom.status import QR_FIND_SERVICE_CLASS_STATUS, QR_GET_SERVICE_CLASS
 from insula.serve.pacs.association import Opened, opened, refused, status_of
 from insula.serve.pacs.contexts import PLAIN, retrievable
 from insula.serve.pacs.dimse_store import store as store
-from insula.serve.pacs.peer_errors import PeerAnswerError
+from insula.serve.pacs.peer_errors import PeerAnswerError, PeerRefusedError
 from insula.serve.pacs.peers import Peer
 from insula.serve.pacs.query import (
     FoundSeries,
@@ -31,7 +31,7 @@ from insula.serve.pacs.query import (
     newest_first,
     printable,
 )
-from insula.serve.pacs.received import NO_RESOURCES, RefusedInstanceError
+from insula.serve.pacs.received import NO_RESOURCES, NoRoomError, RefusedInstanceError
 from insula.serve.pacs.retrieved import PATIENCE, Retrieved, Take, Told
 from insula.serve.pacs.settings import PacsSettings
 from insula.serve.pacs.silent import silent
@@ -130,12 +130,12 @@ def get(
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Retrieved:
     """Fetch a study over the association that asks for it. take: gets each object as a DICOM file (PS3.10), and may
-    refuse it by RefusedInstanceError; the peer is answered only when it returns.
+    refuse it by RefusedInstanceError; the peer is answered only when it returns. A NoRoomError ends the retrieval.
 
     An object of more than `max_instance_mb` ends the retrieval. Raises as `find`, and whatever else take raises.
     """
     asked = _of_study(study_uid)
-    contexts, roles = retrievable()
+    contexts, roles = retrievable(_classes(settings, peer, study_uid))
     most = (settings.max_instance_mb << 20) + _ROOM
     taking = _Taking(take, most)
     handlers: list[Any] = [(evt.EVT_C_STORE, taking.one)]
@@ -170,10 +170,10 @@ class _Taking:
             with silent():
                 data = event.encoded_dataset()
             self._take(data)
-        except RefusedInstanceError as error:
-            self.refused += 1
-            return error.status
         except Exception as error:  # noqa: BLE001 - kept, and raised where the retrieval was asked for
+            if isinstance(error, RefusedInstanceError) and not isinstance(error, NoRoomError):
+                self.refused += 1
+                return error.status
             self.error = error
             self.found.socket.hang_up()
             return NO_RESOURCES
@@ -181,6 +181,21 @@ class _Taking:
             self.found.allow(self._most)
         self.taken += 1
         return 0x0000
+
+
+def _classes(settings: PacsSettings, peer: Peer, study_uid: str) -> tuple[str, ...]:
+    """The SOP classes of a study's objects, since some archives send nothing of it where one is not proposed.
+
+    None where the peer does not search, or does not tell: the attribute is an optional one (PS3.4, table C.6-5).
+    """
+    asked = _of_study(study_uid)
+    asked.SOPClassesInStudy = ""
+    try:
+        answers, _ = _found(settings, peer, asked, 1)
+    except (PeerRefusedError, PeerAnswerError):
+        return ()
+    with silent():
+        return tuple(name for one in answers for name in _several(one, "SOPClassesInStudy", 64))
 
 
 def _retrieved(
@@ -289,10 +304,10 @@ def _text(one: Dataset, keyword: str, longest: int) -> str:
     return printable(value[0] if isinstance(value, MultiValue) and value else value, longest)
 
 
-def _several(one: Dataset, keyword: str) -> tuple[str, ...]:
+def _several(one: Dataset, keyword: str, longest: int = 16) -> tuple[str, ...]:
     value = _value(one, keyword)
     values = list(value)[:32] if isinstance(value, MultiValue) else [value]
-    return tuple(sorted({text for v in values if (text := printable(v, 16))}))
+    return tuple(sorted({text for v in values if (text := printable(v, longest))}))
 
 
 def _meaning(known: Any) -> Callable[[int], str]:

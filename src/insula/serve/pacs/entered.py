@@ -17,6 +17,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from insula.core.errors import ScanError
 from insula.serve.pacs.heads import Head
+from insula.serve.pacs.ours import is_ours
 from insula.serve.store import schema
 from insula.serve.store.connect import writing
 from insula.serve.store.files import Files, Stored
@@ -35,6 +36,7 @@ _INSERT_SQLITE: Final = sqlite.insert(schema.pacs_instances).on_conflict_do_noth
 _INSERT_POSTGRESQL: Final = postgresql.insert(schema.pacs_instances).on_conflict_do_nothing().returning(_SEQ)
 _TOUCH: Final = update(schema.pacs_studies).where(schema.pacs_studies.c.id == bindparam("this"))
 _MOST: Final = 64  # objects of one transaction
+LONGEST_SOURCE: Final = 64  # characters that are kept of who sent it
 _KNOWN: Final = 1024  # series whose rows are remembered
 
 
@@ -46,6 +48,15 @@ class RefusedInstanceError(ScanError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class NoRoomError(RefusedInstanceError):
+    """An object that could not be kept just now: whoever holds it has to send or fetch it again."""
+
+    code = "no_room"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(NO_RESOURCES, message)
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,7 @@ class Entries:
     def _next(self, records: Engine) -> None:
         with self._changing:
             batch, self._queue = self._queue[:_MOST], self._queue[_MOST:]
+        batch.sort(key=_in_order)
         try:
             self._try(records, batch)
             if any(isinstance(ticket.error, DataError | IntegrityError) for ticket in batch):
@@ -140,7 +152,7 @@ class Entries:
     ) -> None:
         entry, head = ticket.entry, ticket.entry.head
         if not self._files.has(entry.stored.sha256):
-            raise RefusedInstanceError(NO_RESOURCES, "The object was swept before it was entered; send it again.")
+            raise NoRoomError("The object was swept before it was entered; send it again.")
         names = (head.study_uid, head.series_uid)
         rows = None if entry.sealed else known.get(names) or self._known.get(names)
         if rows is None:  # nothing may be made for an object that is refused
@@ -148,7 +160,7 @@ class Entries:
             if before is not None:
                 ticket.state = _again(before, entry)
                 return
-            if _is_ours(connection, head.instance_uid):
+            if is_ours(connection, head.instance_uid):
                 ticket.state = "again"
                 return
             rows = _rows(connection, entry)
@@ -169,6 +181,12 @@ class Entries:
         known[names], touched[rows[0]], ticket.state = rows, None, "kept"
 
 
+def _in_order(ticket: _Ticket) -> tuple[str, str, str]:
+    """Every process inserts in this order: none waits for another that waits for it."""
+    head = ticket.entry.head
+    return head.study_uid, head.series_uid, head.instance_uid
+
+
 class _Ticket:
     """What a thread waits for."""
 
@@ -185,12 +203,6 @@ def _again(before: str | None, entry: Entry) -> State:
     return "again"
 
 
-def _is_ours(connection: Connection, uid: str) -> bool:
-    """Whether an object is one that was made here: an archive that passes on all it gets sends our results back."""
-    made = schema.pacs_objects.c
-    return connection.execute(select(made.id).where(made.sop_instance_uid == uid)).first() is not None
-
-
 def _content(connection: Connection, uid: str) -> str | None:
     there = schema.pacs_instances.c
     return connection.execute(select(there.content).where(there.sop_instance_uid == uid)).scalar()
@@ -198,7 +210,7 @@ def _content(connection: Connection, uid: str) -> str | None:
 
 def _rows(connection: Connection, entry: Entry) -> tuple[str, str]:
     """The rows of an object's study and series, made where there are none."""
-    head, sealed, source = entry.head, entry.sealed, entry.source[:64]
+    head, sealed, source = entry.head, entry.sealed, entry.source[:LONGEST_SOURCE]
     studies, series = schema.pacs_studies.c, schema.pacs_series.c
     insert_if_new(
         connection,
@@ -206,6 +218,8 @@ def _rows(connection: Connection, entry: Entry) -> tuple[str, str]:
         study_uid=head.study_uid,
         source=source,
         description=head.study_description,
+        study_date=head.study_date,
+        accession_number=head.accession_number,
         identity=sealed.study if sealed else None,
     )
     study = connection.execute(select(studies.id).where(studies.study_uid == head.study_uid)).scalar_one()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +16,11 @@ from insula.scans.read import sniff
 from insula.serve import case, laid
 from insula.serve.case import CaseFacts
 from insula.serve.faults import RequestError
+from insula.serve.fetched import Fetched, fetched
 from insula.serve.narrative import summary
 from insula.serve.pacs import sources
 from insula.serve.pacs.sources import Source
+from insula.serve.scans_of import by_scan, scans_of
 from insula.serve.service import Service
 from insula.serve.store import predictions, reviews, studies
 from insula.serve.store.studies import StudyFile
@@ -27,12 +28,16 @@ from insula.serve.store.studies import StudyFile
 
 @dataclass(frozen=True)
 class Gathered:
-    """All rows that tell of a prediction. files: those that the study had when it was made. asked: numbers of series
-    by role that it was made from. review_id: of the one review that its report tells of, None for none.
+    """All rows that tell of a prediction. files: those that it was made from. scans: their ids by scan, as its heat is
+    named. review_id: of the one review that its report tells of, None for none.
+
+    Of an answer of an earlier version scans are not known: files are those that the study had then, and asked are the
+    numbers of series by role that the request named.
     """
 
     facts: CaseFacts
     files: tuple[StudyFile, ...]
+    scans: Mapping[str, tuple[str, ...]]
     asked: Mapping[str, int]
     review_id: str | None
 
@@ -48,8 +53,14 @@ def gather(
     """Look everything up; pictures: whether maps are wanted, too. Raises RequestError as `case.facts_of`."""
     stored = predictions.get(connection, prediction_id, None)
     facts = case.facts_of(connection, service, stored, pictures)
-    before = [one for one in studies.files_of(connection, stored.study_id) if one.created_at <= stored.created_at]
-    return Gathered(facts, tuple(before), laid.told(connection, stored).series, review_id)
+    here = studies.files_of(connection, stored.study_id)
+    scans = predictions.sources_of(connection, prediction_id)
+    if not scans:
+        before = [one for one in here if one.created_at <= stored.created_at]
+        return Gathered(facts, tuple(before), {}, laid.told(connection, stored).series, review_id)
+    by_id = {one.id: one for one in here}
+    used = [by_id[name] for names in scans.values() for name in names if name in by_id]
+    return Gathered(facts, tuple(dict.fromkeys(used)), scans, {}, review_id)
 
 
 def newest(connection: Connection, study_id: str, review_id: str | None) -> str | None:
@@ -86,8 +97,8 @@ def source_series(service: Service, gathered: Gathered) -> Iterator[tuple[Source
     Raises RequestError 409 where none came as DICOM.
     """
     with tempfile.TemporaryDirectory(prefix="insula-") as name:
-        by_role = _fetched(service, gathered.files, Path(name))
-        every = sources.sources(by_role, gathered.facts.recipe, gathered.asked) if by_role else ()
+        here = fetched(service.files, gathered.files, Path(name))
+        every = sources.sources(_by_scan(gathered, here)) if here.rows else ()
         found = tuple(one for one in every if one.study_uid)
         if not found:
             raise RequestError(
@@ -100,7 +111,7 @@ def source_series(service: Service, gathered: Gathered) -> Iterator[tuple[Source
 
 
 def first_header(service: Service, gathered: Gathered) -> Dataset | None:
-    """A header of the study, None where none of its files is DICOM."""
+    """A header of the series that the prediction was made from, None where none of their files is DICOM."""
     with tempfile.TemporaryDirectory(prefix="insula-") as name:
         for number, one in enumerate(gathered.files):
             path = Path(name, f"{number:05d}")
@@ -111,13 +122,9 @@ def first_header(service: Service, gathered: Gathered) -> Dataset | None:
     return None
 
 
-def _fetched(service: Service, named: Sequence[StudyFile], home: Path) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = defaultdict(list)
-    roles = list(dict.fromkeys(one.role for one in named))
-    for number, one in enumerate(named):
-        folder = home / f"role-{roles.index(one.role)}"
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{number:05d}"
-        service.files.fetch(one.sha256, path)
-        found[one.role].append(path)
-    return found
+def _by_scan(gathered: Gathered, here: Fetched) -> dict[str, list[Path]]:
+    """The files by scan, as the prediction's heat is named. Raises as `scans_of`."""
+    if not gathered.scans:
+        return by_scan(scans_of(here.by_role, gathered.facts.recipe, gathered.asked))
+    paths = {row.id: path for path, row in here.rows.items()}
+    return {scan: [paths[name] for name in names if name in paths] for scan, names in gathered.scans.items()}

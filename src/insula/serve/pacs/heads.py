@@ -25,9 +25,11 @@ _LONG: Final = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV"
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _CHARSET, _CLASS, _INSTANCE, _MODALITY = 0x00080005, 0x00080016, 0x00080018, 0x00080060
 _STUDY_TEXT, _SERIES_TEXT, _BODY, _STUDY, _SERIES = 0x00081030, 0x0008103E, 0x00180015, 0x0020000D, 0x0020000E
-_WANTED: Final = frozenset((_CHARSET, _CLASS, _INSTANCE, _MODALITY, _STUDY_TEXT, _SERIES_TEXT, _BODY, _STUDY, _SERIES))
+_DATE, _ACCESSION = 0x00080020, 0x00080050
+_TEXTS: Final = (_MODALITY, _BODY, _STUDY_TEXT, _SERIES_TEXT, _DATE, _ACCESSION)
+_WANTED: Final = frozenset((_CHARSET, _CLASS, _INSTANCE, _STUDY, _SERIES, *_TEXTS))
 _LONGEST: Final = 1024  # bytes of one value that is looked at
-_UID: Final = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+")
+_UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)+")
 
 
 class HeadError(ValueError):
@@ -40,7 +42,7 @@ class ShortHeadError(HeadError):
 
 @dataclass(frozen=True)
 class Head:
-    """What an object is filed by. syntax: the transfer syntax in which it came."""
+    """What an object is filed by. syntax: the transfer syntax in which it came; study_date: as 20260131, or ""."""
 
     class_uid: str
     instance_uid: str
@@ -51,6 +53,8 @@ class Head:
     body_part: str
     study_description: str
     series_description: str
+    study_date: str = ""
+    accession_number: str = ""
 
     def facts(self, source: str) -> SeriesFacts:
         """What rules look at."""
@@ -58,7 +62,10 @@ class Head:
 
 
 def is_uid(text: str) -> bool:
-    """Whether a text is a UID: numbers without leading zeros, at most 64 characters (PS3.5, 9.1)."""
+    """Whether a text is a UID as it is received: numbers and dots, at most 64 characters.
+
+    Leading zeros, which PS3.5, 9.1 forbids, are what old scanners send; one name it is all the same.
+    """
     return len(text) <= 64 and bool(_UID.fullmatch(text))
 
 
@@ -78,9 +85,9 @@ def read(data: bytes | bytearray, syntax: str) -> Head:
             raise ShortHeadError("the data set goes on")
         raise HeadError("no valid UIDs of class, object, study and series")
     encodings = _encodings(values.get(_CHARSET, ""))
-    texts = [_text(found.get(tag, b""), encodings) for tag in (_MODALITY, _BODY, _STUDY_TEXT, _SERIES_TEXT)]
-    modality, body_part, study_text, series_text = texts
-    return Head(*names, syntax, modality[:16], body_part, study_text, series_text)
+    modality, body, study_text, series_text, date, accession = (_text(found.get(t, b""), encodings) for t in _TEXTS)
+    date = date if len(date) == 8 and date.isascii() and date.isdecimal() else ""
+    return Head(*names, syntax, modality[:16], body, study_text, series_text, date, accession[:16])
 
 
 def _inflated(data: bytes | bytearray) -> tuple[bytes, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -35,13 +36,31 @@ def order_of(service: Service, gathered: Gathered, identity: Identity | None) ->
     if header is None:
         study = gathered.facts.study
         return Order("", study.patient_key, study.patient_name)
-    uid = _text(header, "StudyInstanceUID")
+    return order_in(header, identity)
+
+
+def order_in(header: Dataset, identity: Identity | None = None) -> Order:
+    """The patient and the study of one header; identity: as in `order_of`."""
+    uid, true = _text(header, "StudyInstanceUID"), Dataset()
     if identity is not None:
-        uid = identity.uid(uid)
-        header.update(identity.attributes)
-    day = _text(header, "StudyDate")
-    said = {field: _text(header, keyword) for field, keyword in _OF_THE_STUDY.items()}
-    return Order(uid, taken=day + (_text(header, "StudyTime") if day else ""), **said)
+        uid, true = identity.uid(uid), identity.of(uid)
+
+    def told(keyword: str) -> str:
+        return _text(true if keyword in true else header, keyword)
+
+    said = {field: told(keyword) for field, keyword in _OF_THE_STUDY.items()}
+    return Order(uid, taken=_taken(told, identity is None), **said)
+
+
+def _taken(told: Callable[[str], str], true: bool) -> str:
+    """When the study was made, else its series or the picture; "" where no header says it.
+
+    true: whether all dates are; a pseudonymised study's own is known, and those of its series are not.
+    """
+    for what in ("Study", "Series", "Acquisition", "Content") if true else ("Study",):
+        if day := told(f"{what}Date"):
+            return day + told(f"{what}Time")
+    return told("AcquisitionDateTime") if true else ""
 
 
 def named_report(gathered: Gathered, order: Order) -> CaseReport:

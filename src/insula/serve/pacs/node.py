@@ -7,6 +7,7 @@ thread that runs beside: `watch(service, settings, stop) -> None`, which returns
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,10 +20,12 @@ from insula.core.errors import MissingPartError, UsageError
 from insula.core.log import get
 from insula.serve import work as predicting
 from insula.serve.jobs.worker import Handler, work
-from insula.serve.pacs.rules import check_rules
+from insula.serve.pacs import advice
+from insula.serve.pacs.rules import check_rules, read_rules
 from insula.serve.pacs.settings import PacsSettings
 from insula.serve.service import Service
 from insula.serve.settings import Settings
+from insula.serve.store.connect import reading
 
 Beside = Callable[[Service, PacsSettings, threading.Event], None]
 _LONGEST_STOP: Final = 60.0  # seconds that the threads get to end what they do
@@ -82,6 +85,7 @@ def running(service: Service, settings: PacsSettings, predict: int = 0) -> Itera
     """
     from insula.serve.pacs import scp
 
+    _tell(service, settings)
     stop = threading.Event()
     with ExitStack() as stack:
         threads = _threads(service, settings, stop)
@@ -92,6 +96,18 @@ def running(service: Service, settings: PacsSettings, predict: int = 0) -> Itera
             stack.enter_context(predicting.at_work(service, predict))
         stack.callback(stop.set)  # all of them at once, before the first is waited for
         yield stack.enter_context(scp.serve(service, settings))
+
+
+def _tell(service: Service, settings: PacsSettings) -> None:
+    """Say in the log what of the settings and the rules may not be what was meant."""
+    rules = read_rules(settings.rules)
+    with reading(service.records) as connection:
+        missing = advice.of_records(rules, connection)
+    doubts = (*advice.of_settings(settings, os.environ, service.files.free()), *advice.of_rules(rules, settings))
+    for said in (*doubts, *missing):
+        get("pacs").warning("look at the settings", why=said)
+    for said in advice.notes(rules):
+        get("pacs").info("of the rules", note=said)
 
 
 def _threads(service: Service, settings: PacsSettings, stop: threading.Event) -> list[threading.Thread]:

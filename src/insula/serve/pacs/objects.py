@@ -18,7 +18,7 @@ from insula.infer import heatmap
 from insula.report.dicom.result import Heat, Made, Object, Result, SourceSeries
 from insula.serve.faults import RequestError
 from insula.serve.on_plane import heat_on_plane
-from insula.serve.pacs import sources
+from insula.serve.pacs import messages, sources
 from insula.serve.pacs.gathered import Gathered, gather, report_of, source_series
 from insula.serve.pacs.sources import Source
 from insula.serve.service import Service
@@ -30,7 +30,7 @@ from insula.serve.store.patients import insert_if_new
 from insula.serve.view import View
 
 KINDS: Final[tuple[Object, ...]] = ("report", "capture", "map", "region", "pdf")
-_REVIEWED: Final[frozenset[Object]] = frozenset({"report", "pdf"})  # what a review makes anew
+REVIEWED: Final[frozenset[Object]] = frozenset({"report", "pdf"})  # what a review makes anew
 _OF_REJECTED: Final[frozenset[Object]] = frozenset({"report", "pdf"})
 _CAPTURED: Final = 5  # slices with most heat that become pictures
 _COARSE: Final = 8  # pixels; heat is looked for on a coarser grid than that of a slice
@@ -85,7 +85,7 @@ def _kept(connection: Connection, prediction_id: str, review_id: str | None) -> 
     return [
         Kept(**{name: getattr(row, name) for name in Kept.__dataclass_fields__})
         for row in rows
-        if row.review_id == (review_id if row.kind in _REVIEWED else None)
+        if row.review_id == (review_id if row.kind in REVIEWED else None)
     ]
 
 
@@ -98,7 +98,7 @@ def _make(service: Service, prediction_id: str, kinds: Sequence[Object], review_
     rows: list[dict[str, Any]] = []
     with source_series(service, gathered) as found:
         for made in make(_result(gathered, found, earlier, paper="pdf" in kinds), kinds):
-            told = {"prediction_id": prediction_id, "review_id": review_id if made.kind in _REVIEWED else None}
+            told = {"prediction_id": prediction_id, "review_id": review_id if made.kind in REVIEWED else None}
             rows.append(told | _stored(service, made))
             del made  # before the next one is made
     with writing(service.records) as connection:  # all of them, so that a kind is there whole or not at all
@@ -144,11 +144,7 @@ def _earlier(connection: Connection, prediction_id: str, review_id: str | None) 
 
 def _result(gathered: Gathered, found: Sequence[Source], earlier: tuple[Dataset, ...], paper: bool) -> Result:
     facts, report = gathered.facts, report_of(gathered)
-    pdf = None
-    if paper:
-        from insula.report.case.paper import case_pdf
-
-        pdf = case_pdf(report)
+    pdf = messages.paper(messages.named_report(gathered, messages.order_in(found[0].headers[0]))) if paper else None
     finding = heatmap.class_of(facts.recipe.target, facts.prediction.label)
     heat, series = [], []
     for one in found:
@@ -157,7 +153,9 @@ def _result(gathered: Gathered, found: Sequence[Source], earlier: tuple[Dataset,
             series.append(SourceSeries(one.scan, one.headers))
             continue
         k = seen.classes.index(finding)
-        heat.append(Heat(one.scan, finding, partial(_plane, one, seen, k), heatmap.class_scale(seen.map, k)))
+        top, present = heatmap.class_scale(seen.map, k), finding == facts.prediction.label
+        said = facts.recipe.target.say(finding)
+        heat.append(Heat(one.scan, said, partial(_plane, one, seen, k), top, present))
         series.append(SourceSeries(one.scan, one.headers, partial(_picture, one), _hottest(one, seen, k)))
     review = gathered.review_id or ""
     return Result(facts.prediction.id, report, tuple(series), tuple(heat), pdf, review, earlier)

@@ -15,12 +15,14 @@ from sqlalchemy import Connection, select, update
 
 from insula.core.log import get
 from insula.serve.pacs import state
+from insula.serve.pacs.asking import keep_asking
 from insula.serve.pacs.orthanc import STABLE, Instance, Orthanc, reached
-from insula.serve.pacs.peer_errors import PeerAnswerError, PeerRefusedError, PeerUnreachableError
+from insula.serve.pacs.ours import among
+from insula.serve.pacs.peer_errors import PeerAnswerError, PeerRefusedError
 from insula.serve.pacs.peers import Peer
 from insula.serve.pacs.pseudonymise import Pseudonyms, pseudonyms_of
 from insula.serve.pacs.pull import source
-from insula.serve.pacs.received import RefusedInstanceError, receive
+from insula.serve.pacs.received import NoRoomError, RefusedInstanceError, receive
 from insula.serve.pacs.settings import PacsSettings, find_peer
 from insula.serve.service import Service
 from insula.serve.store import schema
@@ -28,7 +30,6 @@ from insula.serve.store.connect import reading, writing
 from insula.serve.store.patients import insert_if_new
 
 EVERY: Final = 3.0  # seconds between two questions
-_LONGEST: Final = 60.0  # between two while the Orthanc does not answer
 _AT_ONCE: Final = 500  # UIDs in one question to the database
 _TRIES: Final = 5  # looks after which an object is passed over that Orthanc cannot give, so that the others come
 
@@ -36,27 +37,20 @@ _TRIES: Final = 5  # looks after which an object is passed over that Orthanc can
 def watch(service: Service, settings: PacsSettings, stop: threading.Event, every: float = EVERY) -> None:
     """Take in what becomes stable in the Orthanc that `settings.orthanc` names, until told to stop.
 
-    An Orthanc that does not answer is asked again, ever more seldom up to a minute; the log says so once.
+    One that does not answer is asked ever more seldom, see `keep_asking`.
     """
     if not settings.orthanc:
         stop.wait()
         return
     peer, pseudonyms = find_peer(settings, settings.orthanc), pseudonyms_of(settings)
-    troubles: Counter[str] = Counter()
-    wait, silent = every, False
-    while not stop.is_set():
-        try:
-            with reached(settings, peer) as orthanc:
-                while not stop.is_set():
-                    if has_room(service, settings):
-                        Round(service, settings, peer, orthanc, pseudonyms, stop, troubles).go()
-                    wait, silent = every, False
-                    stop.wait(every)
-        except (PeerUnreachableError, PeerRefusedError, PeerAnswerError) as error:
-            if not silent:
-                get("pacs").warning("orthanc does not answer as it should", peer=peer.name, code=error.code)
-            wait, silent = min(2 * wait, _LONGEST), True
-            stop.wait(wait)
+    with reached(settings, peer) as orthanc:
+        this = Round(service, settings, peer, orthanc, pseudonyms, stop, Counter())
+
+        def ask() -> None:
+            if has_room(service, settings):
+                this.go()
+
+        keep_asking(ask, stop, every, peer.name, "orthanc does not answer as it should")
 
 
 def has_room(service: Service, settings: PacsSettings) -> bool:
@@ -115,7 +109,7 @@ class Round:
             return _remember(connection, self._peer.name, number)
 
     def _study(self, name: str) -> bool:
-        """Fetch what is not here of a study; False where it was told to stop in between."""
+        """Fetch what is not here of a study; False where it was told to stop in between, or there is no room."""
         listed = self._orthanc.instances(name) or ()
         here = self._here([one.sop_instance_uid for one in listed])
         kept = gone = refused = 0
@@ -131,6 +125,9 @@ class Round:
             try:
                 receive(self._service, data, source(self._peer), self._settings.max_instance_mb << 20, self._pseudonyms)
                 kept += 1
+            except NoRoomError as error:  # the change is looked at again
+                get("pacs").warning("no room for a study from orthanc", peer=self._peer.name, why=str(error))
+                return False
             except RefusedInstanceError:
                 refused += 1
         get("pacs").info("study from orthanc", peer=self._peer.name, kept=kept, gone=gone, refused=refused)
@@ -155,9 +152,9 @@ class Round:
             asked = sorted(names)
             for start in range(0, len(asked), _AT_ONCE):
                 these = asked[start : start + _AT_ONCE]
-                for table in (schema.pacs_instances, schema.pacs_objects):
-                    uid = table.c.sop_instance_uid
-                    found |= set(connection.execute(select(uid).where(uid.in_(these))).scalars())
+                uid = schema.pacs_instances.c.sop_instance_uid
+                found |= set(connection.execute(select(uid).where(uid.in_(these))).scalars())
+                found |= among(connection, these)
         return {names[one] for one in found}
 
 

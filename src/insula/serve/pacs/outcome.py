@@ -59,10 +59,10 @@ def ready(path: Path) -> Ready:
         raise ScanError(f"'{path.name}' is no DICOM object with its UIDs; leave it out.") from error
 
 
-def files_of(paths: Iterable[Path]) -> Iterator[Path]:
+def files_of(paths: Iterable[Path], passed: Callable[[Path], object] = lambda path: None) -> Iterator[Path]:
     """The DICOM files among files and folders, in order; in folders, what is no DICOM object is passed over.
 
-    Raises ScanError for a file named by itself that is none.
+    passed: is told of each such file. Raises ScanError for a file named by itself that is none.
     """
     for path in paths:
         if not path.is_dir():
@@ -70,7 +70,11 @@ def files_of(paths: Iterable[Path]) -> Iterator[Path]:
             continue
         for folder, folders, names in os.walk(path):
             folders.sort()
-            yield from (one for name in sorted(names) if _is_object(one := Path(folder, name)))
+            for one in (Path(folder, name) for name in sorted(names)):
+                if _is_object(one):
+                    yield one
+                else:
+                    passed(one)
 
 
 def split_by(objects: Sequence[Ready], most_files: int, most_bytes: int) -> Iterator[list[Ready]]:

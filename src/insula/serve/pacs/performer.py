@@ -7,6 +7,7 @@ references to them, or cancelled with the reason. How far each is lies in the re
 from __future__ import annotations
 
 import threading
+from collections import deque
 from datetime import timedelta
 from typing import Any, Final
 
@@ -17,13 +18,14 @@ from insula.core.errors import InsulaError
 from insula.core.log import get
 from insula.serve.jobs import queue
 from insula.serve.pacs import answered, file_meta, heads, outbox, pull, taken, task, ups_web
+from insula.serve.pacs.asking import keep_asking
 from insula.serve.pacs.dicom_json import texts
 from insula.serve.pacs.orthanc_watch import has_room
 from insula.serve.pacs.peer_errors import PartlyDoneError, PeerAnswerError, PeerRefusedError, PeerUnreachableError
 from insula.serve.pacs.peers import Peer
 from insula.serve.pacs.pseudonymise import Pseudonyms, pseudonyms_of
 from insula.serve.pacs.query import is_uid
-from insula.serve.pacs.received import receive
+from insula.serve.pacs.received import NoRoomError, RefusedInstanceError, receive
 from insula.serve.pacs.settings import PacsSettings, find_peer
 from insula.serve.pacs.taken import Step, Taken
 from insula.serve.pacs.task import Input, TaskError
@@ -33,30 +35,21 @@ from insula.serve.store.connect import reading, writing
 from insula.serve.store.schema import now
 
 EVERY: Final = 5.0  # seconds between two looks at the worklist
-_LONGEST: Final = 60.0  # between two while the peer does not answer
 _AT_ONCE: Final = 4  # work items that the node is at
+_MOST_LOST: Final = 2000  # work items that were another's, as many as a list has (`ups_web.search`)
 _GIVEN_UP: Final = timedelta(hours=24)  # after which the input, or the answer, is not waited for any longer
 
 
 def watch(service: Service, settings: PacsSettings, stop: threading.Event, every: float = EVERY) -> None:
     """Perform work items of the peer that `settings.workitems` names, until told to stop.
 
-    A peer that does not answer is asked again, ever more seldom up to a minute; the log says so once.
+    A peer that does not answer is asked ever more seldom, see `keep_asking`.
     """
     if not settings.workitems:
         stop.wait()
         return
     performer = Performer(service, settings, stop)
-    wait, silent = every, False
-    while not stop.is_set():
-        try:
-            performer.round()
-            wait, silent = every, False
-        except (PeerUnreachableError, PeerRefusedError, PeerAnswerError) as error:
-            if not silent:
-                get("pacs").warning("worklist does not answer as it should", peer=settings.workitems, code=error.code)
-            wait, silent = min(2 * wait, _LONGEST), True
-        stop.wait(wait)
+    keep_asking(performer.round, stop, every, settings.workitems, "worklist does not answer as it should")
 
 
 class Performer:
@@ -67,6 +60,7 @@ class Performer:
         self._peer: Peer = find_peer(settings, settings.workitems)
         self._pseudonyms: Pseudonyms = pseudonyms_of(settings)
         self._models = frozenset(rule.model for rule in self._pseudonyms.rules.rules if rule.model)
+        self._lost: deque[str] = deque(maxlen=_MOST_LOST)
 
     def round(self) -> int:
         """Go on with what was claimed, and claim what waits; how many the node is at then.
@@ -94,7 +88,7 @@ class Performer:
             for item in task.in_order(listed)
             if task.is_ours(item, self._settings.ae_title, self._models) and task.is_due(item, at)
             for uid in texts(item, "00080018")
-            if is_uid(uid)
+            if is_uid(uid) and uid not in self._lost
         ]
         claimed = 0
         for uid in wanted:
@@ -172,18 +166,23 @@ class Performer:
     def _fetched(self, one: Taken, wanted: Input) -> str | None:
         """The received study that an input became; None where it cannot be had just now."""
         kept: list[object] = []
+        missing: list[object] = []
         refused: list[InsulaError] = []
 
         def take(data: bytes) -> None:
-            if _is_wanted(data, wanted):
-                kept.append(
-                    receive(
-                        self._service, data, pull.source(peer), self._settings.max_instance_mb << 20, self._pseudonyms
-                    )
-                )
+            if not _is_wanted(data, wanted):
+                return
+            place, most = pull.source(peer), self._settings.max_instance_mb << 20
+            try:
+                kept.append(receive(self._service, data, place, most, self._pseudonyms))
+            except RefusedInstanceError as error:
+                if not isinstance(error, NoRoomError) and _counts(data, place, self._pseudonyms):
+                    missing.append(error)
+                raise
 
         for name in wanted.peers:
             peer = find_peer(self._settings, name)
+            missing.clear()
             try:
                 found = pull.fetch(self._settings, peer, wanted.study_uid, take, None, self._stop.is_set)
                 if self._stop.is_set():
@@ -191,6 +190,9 @@ class Performer:
                 if found.failed:
                     raise PartlyDoneError("not all objects came")
                 break
+            except NoRoomError:
+                self._patience(one, "The node had no room for the input.")
+                return None
             except (PeerUnreachableError, PeerAnswerError, PeerRefusedError, PartlyDoneError) as error:
                 refused.append(error)
         else:
@@ -198,6 +200,10 @@ class Performer:
                 raise TaskError("The input is not where the work item says that it is.")
             self._patience(one, "The input could not be fetched.")
             return None
+        if missing:  # no answer of a part of what was to be looked at
+            raise TaskError(
+                f"{len(missing)} of the input's objects cannot be taken by the node; name the series that are meant."
+            )
         if not kept:
             raise TaskError("None of the input's objects is one that the node takes.")
         studies = schema.pacs_studies.c
@@ -280,7 +286,8 @@ class Performer:
             return taken.keep(connection, one, step, **more)
 
     def _leave(self, one: Taken) -> None:
-        """The worklist says that the work item is another's, or has ended."""
+        """The worklist says that the work item is another's, or has ended: it is not claimed again."""
+        self._lost.append(one.uid)
         self._end(one, "workitem.lost")
 
     def _end(self, one: Taken, action: str, **detail: Any) -> None:
@@ -293,11 +300,23 @@ def _is_wanted(data: bytes, wanted: Input) -> bool:
     """Whether an object is of the series, or one of the objects, that a work item names."""
     if not wanted.series and not wanted.instances:
         return True
-    try:
-        syntax, start = file_meta.split(data)
-        head = heads.read(data[start : start + heads.MOST], syntax)
-    except heads.HeadError:  # `receive` says what is wrong
+    head = _head(data)
+    if head is None:  # `receive` says what is wrong
         return True
     return (not wanted.series or head.series_uid in wanted.series) and (
         not wanted.instances or head.instance_uid in wanted.instances
     )
+
+
+def _counts(data: bytes, source: str, pseudonyms: Pseudonyms) -> bool:
+    """Whether an object is of a series that a rule takes, or may be, so that its absence would change the answer."""
+    head = _head(data)
+    return head is None or pseudonyms.rules.first(head.facts(source)) is not None
+
+
+def _head(data: bytes) -> heads.Head | None:
+    try:
+        syntax, start = file_meta.split(data)
+        return heads.read(data[start : start + heads.MOST], syntax)
+    except heads.HeadError:
+        return None

@@ -20,6 +20,7 @@ from insula.core.errors import ScanError, UsageError
 from insula.serve.pacs.identity import Seal, needed, seal_of
 from insula.serve.pacs.rules import Rules, SeriesFacts, read_rules
 from insula.serve.pacs.settings import PacsSettings
+from insula.serve.pacs.silent import silent
 
 # dates are moved by the same days in all of a patient's objects; age, sex and size stay, and texts' words of scanning
 OPTIONS: Final = frozenset({"shifted-dates", "retain-patient", "clean-descriptors", "retain-safe-private"})
@@ -30,6 +31,8 @@ PatientWeight OtherPatientNames EthnicGroup AccessionNumber IssuerOfAccessionNum
 StudyDescription ReferringPhysicianName AdmissionID
 """
 _STUDY: Final = tuple(_STUDY_NAMES.split())
+# secondary captures of one frame and of several, and encapsulated documents (PS3.4, table B.5-1)
+_NEVER: Final = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.104")
 _TURN: Final = threading.Lock()  # an object needs several times its own memory meanwhile
 _LONGEST: Final = 4096  # characters of one attribute
 
@@ -67,6 +70,10 @@ class Pseudonyms:
         rule = self.rules.first(facts)
         return self.rules.pseudonymise if rule is None else rule.pseudonymise
 
+    def barred(self, source: str, class_uid: str) -> bool:
+        """Whether every object of a class would be refused that a source sends, as `never` and no rule has it plain."""
+        return never(class_uid) and not self.rules.plain(source)
+
     def names(self, uid: str) -> tuple[str, ...]:
         """The UIDs under which an object or a study that a sender speaks of may lie in the records."""
         return (uid,) if self.seal is None else (uid, self.seal.pseudonyms.uid(uid))
@@ -81,6 +88,11 @@ def pseudonyms_of(settings: PacsSettings) -> Pseudonyms:
             "python -c 'import secrets; print(secrets.token_urlsafe(48))', and keep a copy apart from the records."
         )
     return found
+
+
+def never(class_uid: str) -> bool:
+    """Whether objects of a SOP class are not stored under pseudonyms, since they show or hold writing."""
+    return any(class_uid == one or class_uid.startswith(f"{one}.") for one in _NEVER)
 
 
 def pseudonymise(data: bytes, content: str, facts: SeriesFacts, seal: Seal | None) -> Pseudonymised:
@@ -99,14 +111,14 @@ def pseudonymise(data: bytes, content: str, facts: SeriesFacts, seal: Seal | Non
     from insula.cohort.deidentify.one import Policy, process_dicom
     from insula.scans import header
 
-    with _TURN:
+    with _TURN, silent():
         outcome = process_dicom(data, seal.pseudonyms, Policy(OPTIONS, "blank", None))
         if outcome.data is None:
             raise NotPseudonymisedError(f"The object cannot be stored under pseudonyms: {outcome.reason}.")
         original = header.load(Path("object"), pixels=False, data=data)
+        study, series, instance = (str(original[f"{part}InstanceUID"].value) for part in ("Study", "Series", "SOP"))
+        frame = element_of(original, 0x00200052) if "FrameOfReferenceUID" in original else None
     key = seal.pseudonyms
-    study, series, instance = (str(original[f"{part}InstanceUID"].value) for part in ("Study", "Series", "SOP"))
-    frame = element_of(original, 0x00200052) if "FrameOfReferenceUID" in original else None
     return Pseudonymised(
         outcome.data,
         key.digest("content", content).hex(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from sqlalchemy import Connection, update
@@ -11,11 +12,11 @@ from insula.serve.jobs.queue import Job
 from insula.serve.jobs.worker import Cancelled as Asked
 from insula.serve.jobs.worker import GivenUpError, Handler, Progress, Write
 from insula.serve.pacs.find import Cancelled, client_of
-from insula.serve.pacs.peer_errors import PartlyDoneError, PeerRefusedError
+from insula.serve.pacs.peer_errors import PartlyDoneError, PeerAnswerError, PeerRefusedError
 from insula.serve.pacs.peers import Peer
 from insula.serve.pacs.pseudonymise import pseudonyms_of
 from insula.serve.pacs.query import Query, check_uid
-from insula.serve.pacs.received import receive
+from insula.serve.pacs.received import NoRoomError, receive
 from insula.serve.pacs.retrieved import Retrieved, Take, Told
 from insula.serve.pacs.settings import PacsSettings, find_peer
 from insula.serve.people import user
@@ -24,6 +25,10 @@ from insula.serve.store import schema
 
 KIND: Final = "pacs_pull"
 _NO_SUCH: Final = 404
+_OTHERWISE: Final = (
+    "It may send the study by itself, to an AE title that it knows (--to), or give it out by DICOMweb, as a peer of "
+    "its own in INSULA_PACS_PEERS."
+)
 
 
 def fetch(
@@ -37,16 +42,18 @@ def fetch(
     """Fetch a study by C-GET or WADO-RS. take: gets each object as a DICOM file.
 
     Raises UsageError for what is no UID, PeerUnreachableError, PeerRefusedError (status 404 where the peer has no such
-    study), PeerAnswerError, and what take raises but for RefusedInstanceError, which is counted.
+    study), PeerAnswerError, and what take raises but for a RefusedInstanceError that is no NoRoomError, which is
+    counted.
     """
     check_uid(study_uid)
     client = client_of(peer)
     try:
         found = client.get(settings, peer, study_uid, take, told, cancelled)
     except PeerRefusedError as error:
-        if error.status == _NO_SUCH or not client.find(settings, peer, Query(study_uid=study_uid, limit=1)).studies:
-            raise no_such(peer) from error
-        raise
+        _look(settings, peer, study_uid, error)
+        if peer.kind != "dicom":
+            raise
+        raise PeerRefusedError(f"{error} {_OTHERWISE}", error.status) from error
     if not (found.completed or found.failed or found.refused or cancelled()):
         raise no_such(peer)
     return found
@@ -57,10 +64,25 @@ def move(settings: PacsSettings, peer: Peer, study_uid: str, to: str, told: Told
     from insula.serve.pacs import dimse
 
     client_of(peer)
-    found = dimse.move(settings, peer, study_uid, to, told)
+    try:
+        found = dimse.move(settings, peer, study_uid, to, told)
+    except PeerRefusedError as error:
+        _look(settings, peer, study_uid, error)
+        raise
     if not (found.completed or found.failed):
         raise no_such(peer)
     return found
+
+
+def _look(settings: PacsSettings, peer: Peer, study_uid: str, error: PeerRefusedError) -> None:
+    """Say that there is no such study, where a peer refused it for that; archives tell it by many statuses."""
+    if error.status == _NO_SUCH:
+        raise no_such(peer) from error
+    found = True
+    with suppress(PeerRefusedError, PeerAnswerError):  # a peer that does not search either
+        found = bool(client_of(peer).find(settings, peer, Query(study_uid=study_uid, limit=1)).studies)
+    if not found:
+        raise no_such(peer) from error
 
 
 def no_such(peer: Peer) -> PeerRefusedError:
@@ -91,7 +113,10 @@ def handler(service: Service, settings: PacsSettings) -> Handler:
             report(0.5 if not of else min(done / of, 1.0), f"{done} objects" + (f" of {of}" if of else ""))
 
         report(0.0, f"asking {peer.name}")
-        found = _by_either(settings, peer, study_uid, take, told, cancelled)
+        try:
+            found = _by_either(settings, peer, study_uid, take, told, cancelled)
+        except NoRoomError as error:
+            raise PartlyDoneError(f"Not all of the study has room here; it is tried again. {error}") from error
         if cancelled():
             raise GivenUpError
         if found.failed:

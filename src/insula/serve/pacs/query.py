@@ -11,7 +11,7 @@ from typing import Final
 
 from insula.core.errors import UsageError
 
-_UID: Final = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*")  # PS3.5, section 9.1
+_UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")  # PS3.5, section 9.1, and with the leading zeros of old scanners
 MOST: Final = 1000  # studies that one question may bring
 _LONGEST: Final = {"patient_id": 64, "patient_name": 64, "accession_number": 16, "description": 64, "modality": 16}
 
@@ -103,7 +103,7 @@ def checked(query: Query) -> Query:
 
 
 def check_uid(uid: str) -> None:
-    """Refuse what is no UID (PS3.5, section 9.1), before it gets into a question or an address. Raises UsageError."""
+    """Refuse what is no UID, before it gets into a question or an address. Raises UsageError."""
     if not is_uid(uid):
         raise UsageError(f"'{printable(uid, 64)}' is no UID; copy the study's from the list that find gives.")
 

@@ -23,20 +23,24 @@ from insula.serve.pacs.entered import (
     NOT_ITS_CLASS,
     Entries,
     Entry,
+    NoRoomError,
     RefusedInstanceError,
     Sealed,
     State,
 )
 from insula.serve.pacs.heads import HeadError
+from insula.serve.pacs.ours import is_ours
 from insula.serve.pacs.pseudonymise import NotPseudonymisedError, Pseudonyms, pseudonymise
 from insula.serve.pacs.rules import SeriesFacts
 from insula.serve.service import Service
+from insula.serve.store.connect import reading
 
 __all__ = [
     "CANNOT_UNDERSTAND",
     "DUPLICATE",
     "NOT_ITS_CLASS",
     "NO_RESOURCES",
+    "NoRoomError",
     "Receipt",
     "RefusedInstanceError",
     "in_memory",
@@ -63,8 +67,9 @@ def receive(
     """Keep one DICOM file (PS3.10). source: who sent it, an AE title, the name of a peer or of an account.
 
     pseudonyms: what decides which objects are stored under pseudonyms alone; the receipt has the sender's UIDs.
-    Raises RefusedInstanceError for what is no DICOM object, names no valid UIDs, is too long, finds no room, or comes
-    under the UID of another object. The same object again is no error.
+    Raises RefusedInstanceError for what is no DICOM object, names no valid UIDs, is too long, or comes under
+    the UID of another object, and its kind NoRoomError where it may be had again later. The same object again is no
+    error.
     """
     try:
         syntax, start = file_meta.split(data)
@@ -77,7 +82,7 @@ def receive(
             arrival.write(memoryview(data)[start:])
             return taken(service, arrival, source, pseudonyms)
     except OSError as error:
-        raise RefusedInstanceError(NO_RESOURCES, f"The object cannot be stored ({error.strerror}).") from error
+        raise NoRoomError(f"The object cannot be stored ({error.strerror}).") from error
 
 
 def in_memory(pseudonyms: Pseudonyms | None) -> bool:
@@ -90,6 +95,9 @@ def taken(service: Service, arrival: Arrival, source: str, pseudonyms: Pseudonym
     head = arrival.head()
     facts = head.facts(source)
     if pseudonyms is not None and pseudonyms.asked(facts):
+        with reading(service.records) as connection:
+            if is_ours(connection, head.instance_uid):  # it names nobody who is not known here already
+                return Receipt(head.class_uid, head.instance_uid, head.study_uid, "again")
         entry = _pseudonymised(service, arrival.data(), facts, pseudonyms)
     else:
         data = arrival.data() if in_memory(pseudonyms) else None

@@ -31,15 +31,16 @@ _MARKS: Final = (
 
 @dataclass(frozen=True, eq=False)
 class Identity:
-    """Who the patient of a pseudonymised study is.
+    """Who the patient of a pseudonymised study is; of all of them, where several were joined.
 
-    pseudonym: the PatientID that the records have. attributes: of the patient and the study as they came, PatientID and
-    AccessionNumber among them where they were sent. uids: stand-in → what is sent in its place: the true UIDs of the
-    study, its series, frames of reference and instances; and others of their own for results.
+    patients: PatientID in the records → the true one. studies: the records' StudyInstanceUID → attributes of the
+    patient and the study as they came, PatientID and AccessionNumber among them where they were sent. uids: stand-in →
+    what is sent in its place: the true UIDs of the studies, their series, frames of reference and instances; and others
+    of their own for results.
     """
 
-    pseudonym: str
-    attributes: Dataset = field(repr=False)
+    patients: Mapping[str, str] = field(repr=False)
+    studies: Mapping[str, Dataset] = field(repr=False)
     uids: Mapping[str, str] = field(repr=False)
     seal: Seal
 
@@ -47,14 +48,16 @@ class Identity:
         """A text, a message or a report, with the patient's true number and UIDs wherever their stand-ins stand."""
         return _STAND_IN.sub(lambda match: self._true(match[0]), text)
 
+    def of(self, study_uid: str) -> Dataset:
+        """What is put back into an object of this study: nothing, where the study came as it is."""
+        return self.studies.get(study_uid, Dataset())
+
     def uid(self, uid: str) -> str:
         """What is sent in the place of a UID."""
         return self.uids.get(uid, uid)
 
     def _true(self, said: str) -> str:
-        if said == self.pseudonym:
-            return str(self.attributes.get("PatientID") or "") or said
-        return self.uid(said)
+        return self.patients.get(said) or self.uid(said)
 
 
 def read_identity(connection: Connection, seal: Seal | None, study_id: str) -> Identity | None:
@@ -75,8 +78,9 @@ def read_identity(connection: Connection, seal: Seal | None, study_id: str) -> I
     uids = {uid: key.pseudonyms.uid(uid) for uid in _made(connection, study_id)}
     for row, told in opened:
         uids |= {row.study_uid: told["uid"]} | _below(connection, key, row.id)
-    first = opened[0][1]
-    return Identity(first["pseudonym"], Dataset.from_json(first["said"]), uids, key)
+    said = {row.study_uid: Dataset.from_json(told["said"]) for row, told in opened}
+    patients = {told["pseudonym"]: str(said[row.study_uid].get("PatientID") or "") for row, told in opened}
+    return Identity(patients, said, uids, key)
 
 
 def reidentify(objects: Sequence[FileDataset], identity: Identity) -> tuple[FileDataset, ...]:
@@ -121,24 +125,25 @@ def _below(connection: Connection, seal: Seal, pacs_study: str) -> dict[str, str
 
 def _one(made: FileDataset, identity: Identity) -> FileDataset:
     found = copy.deepcopy(made)  # bytes are not copied: they cannot be changed
-    shifted = {str(found.get("StudyDate") or ""): str(identity.attributes.get("StudyDate") or "")}
-    _walk(found, identity, {old: new for old, new in shifted.items() if old and new})
-    _walk(found.file_meta, identity, {})
-    for keyword in _MARKS:
+    true = identity.of(str(found.StudyInstanceUID))
+    shifted = {str(found.get("StudyDate") or ""): str(true.get("StudyDate") or "")}
+    _walk(found, identity, true, {old: new for old, new in shifted.items() if old and new})
+    _walk(found.file_meta, identity, true, {})
+    for keyword in _MARKS if true else ():
         if keyword in found:
             delattr(found, keyword)
-    found.update(copy.deepcopy(identity.attributes))
+    found.update(copy.deepcopy(true))
     found.SpecificCharacterSet = "ISO_IR 192"
     return found
 
 
-def _walk(dataset: Dataset, identity: Identity, shifted: Mapping[str, str]) -> None:
+def _walk(dataset: Dataset, identity: Identity, true: Dataset, shifted: Mapping[str, str]) -> None:
     """Put the true UIDs, number and study date in their places, in every item too."""
     for element in dataset:
         if element.VR == "SQ":
             for item in element.value or ():
-                _walk(item, identity, shifted)
-                _nested(item, identity)
+                _walk(item, identity, true, shifted)
+                _nested(item, true)
         elif element.VR == "UI":
             element.value = _each(element.value, identity.uid)
         elif element.VR == "DA":
@@ -147,11 +152,11 @@ def _walk(dataset: Dataset, identity: Identity, shifted: Mapping[str, str]) -> N
             element.value = _each(element.value, identity.text)
 
 
-def _nested(item: Dataset, identity: Identity) -> None:
+def _nested(item: Dataset, true: Dataset) -> None:
     """Attributes of the request or the patient that an item repeats."""
     for keyword in ("AccessionNumber", "PatientName", "PatientID"):
-        if keyword in item and keyword in identity.attributes:
-            item[keyword].value = identity.attributes[keyword].value
+        if keyword in item and keyword in true:
+            item[keyword].value = true[keyword].value
 
 
 def _each(value: Any, change: Callable[[str], str]) -> Any:

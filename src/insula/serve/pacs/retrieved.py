@@ -13,7 +13,7 @@ Told = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Retrieved:
-    """completed: objects that came; failed: that the peer could not send; refused: that were not taken here."""
+    """completed: objects that came; failed: that the peer could not send; refused: that are not taken here."""
 
     completed: int
     failed: int = 0

@@ -72,6 +72,16 @@ class Rules(BaseModel):
         """Whether what no rule takes is stored under pseudonyms: where any rule asks for them."""
         return any(rule.pseudonymise for rule in self.rules)
 
+    def plain(self, source: str) -> bool:
+        """Whether anything of a source may be stored as it comes: by a rule, or because none asks for pseudonyms."""
+        near = [rule for rule in self.rules if _fit(rule.when.source, source)]
+        hiding = [place for place, rule in enumerate(near) if rule.pseudonymise]
+        return not self.pseudonymise or any(
+            not any(before < place and _covers(near[before].when, rule.when) for before in hiding)
+            for place, rule in enumerate(near)
+            if not rule.pseudonymise
+        )
+
     def first(self, facts: SeriesFacts) -> Rule | None:
         """The rule of a series, None where none fits."""
         return next((rule for rule in self.rules if fits(rule.when, facts)), None)
@@ -79,10 +89,17 @@ class Rules(BaseModel):
 
 def fits(when: When, facts: SeriesFacts) -> bool:
     """Whether all patterns of a rule fit a series."""
-    return all(
-        fnmatchcase(getattr(facts, name).strip().lower(), str(pattern).strip().lower())
-        for name, pattern in when.model_dump().items()
-    )
+    return all(_fit(str(pattern), getattr(facts, name)) for name, pattern in when.model_dump().items())
+
+
+def _fit(pattern: str, value: str) -> bool:
+    return fnmatchcase(value.strip().lower(), pattern.strip().lower())
+
+
+def _covers(when: When, other: When) -> bool:
+    """Whether all that fits the patterns of another rule fits these, whoever sends."""
+    both = zip(when.model_dump(exclude={"source"}).values(), other.model_dump(exclude={"source"}).values(), strict=True)
+    return all(mine.strip() == "*" or mine.strip().lower() == theirs.strip().lower() for mine, theirs in both)
 
 
 def read_rules(path: Path | None) -> Rules:
@@ -106,6 +123,7 @@ def read_rules(path: Path | None) -> Rules:
 
 def check_rules(rules: Rules, settings: PacsSettings) -> None:
     """Refuse rules that send to peers which are not set, and two of one name. Raises UsageError."""
+    settings.peer  # noqa: B018 - an address that is none is told as that
     names = [rule.name for rule in rules.rules]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

@@ -35,5 +35,5 @@ def serve(service: Service, settings: PacsSettings, pace: Pace | None = None) ->
         commands.STORE: storing(service, settings, room, pseudonyms),
         commands.ACTION: commitment.asking(service, settings),
     }
-    with listening(settings, begin, room, server_context(settings), pace) as port:
+    with listening(settings, begin, room, server_context(settings), pace, pseudonyms.barred) as port:
         yield port

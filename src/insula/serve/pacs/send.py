@@ -11,7 +11,7 @@ from typing import Final
 
 import pydicom
 from pydicom.uid import UID
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert
 
 from insula.report.case.fhir import case_fhir
 from insula.report.case.hl7 import case_oru
@@ -23,6 +23,7 @@ from insula.serve.pacs.gathered import gather, newest
 from insula.serve.pacs.identity import seal_of
 from insula.serve.pacs.messages import named_report, order_of, paper
 from insula.serve.pacs.objects import Kept, objects_of
+from insula.serve.pacs.ours import sent_as
 from insula.serve.pacs.outcome import Outcome, ready
 from insula.serve.pacs.peer_errors import PartlyDoneError
 from insula.serve.pacs.peers import Peer
@@ -31,10 +32,12 @@ from insula.serve.pacs.reidentify import Identity, read_identity, reidentify
 from insula.serve.pacs.rest import Rest
 from insula.serve.pacs.sent import SEND
 from insula.serve.pacs.settings import PacsSettings, find_peer
+from insula.serve.pacs.silent import silent
+from insula.serve.pacs.superseded import MESSAGES, to_send
 from insula.serve.people import user
 from insula.serve.service import Service
 from insula.serve.store import predictions, schema
-from insula.serve.store.connect import reading
+from insula.serve.store.connect import reading, writing
 from insula.serve.store.schema import now
 
 KIND: Final = SEND
@@ -44,8 +47,12 @@ _NO_ROOM: Final = 0xA700  # PS3.4 Annex B: out of resources, with any last two d
 
 @dataclass(frozen=True)
 class _Sending:
-    """One job at work. review_id: the newest form of the review that it is to tell of."""
+    """One job at work. job: its id. kinds: those that are still to be sent.
 
+    review_id: the newest form of the review that it is to tell of.
+    """
+
+    job: str
     service: Service
     settings: PacsSettings
     peer: Peer
@@ -62,15 +69,15 @@ def handler(service: Service, settings: PacsSettings) -> Handler:
         peer = find_peer(settings, str(job.payload["peer"]))
         prediction = str(job.payload["prediction"])
         with reading(service.records) as connection:
-            study = predictions.get(connection, prediction, None).study_id
-            review = newest(connection, study, job.payload.get("review"))
-            stale = review is None and _read_since(connection, job, peer)
-        if stale and peer.kind in ("hl7", "fhir"):
+            stored = predictions.get(connection, prediction, None)
+            review = newest(connection, stored.study_id, job.payload.get("review"))
+            kinds = to_send(connection, job, stored, peer, review)
+        if not kinds:
             return lambda _: {"objects": 0, "superseded": True}
-        this = _Sending(service, settings, peer, prediction, tuple(job.payload["objects"]), review)
+        this = _Sending(job.id, service, settings, peer, prediction, kinds, review)
         report(0.1, "making what is sent")
-        with rest.asking(peer.name):
-            count = _objects(this, report, cancelled) if peer.kind in ("dicom", "web") else _message(this)
+        with rest.asking(peer.name), silent():
+            count = _objects(this, report, cancelled) if peer.kind not in MESSAGES else _message(this)
 
         def write(connection: Connection) -> Mapping[str, int]:
             said = {"prediction_id": prediction, "review_id": review, "peer": peer.name, "objects": count}
@@ -123,6 +130,8 @@ def _put(this: _Sending, kept: Kept, path: Path, identity: Identity | None) -> P
     this.service.files.fetch(kept.sha256, path)
     if identity is not None:
         (true,) = reidentify((pydicom.dcmread(path),), identity)
+        with writing(this.service.records) as connection:  # first: a peer may send it back at once
+            sent_as(connection, kept.sop_instance_uid, str(true.SOPInstanceUID))
         if kept.kind == "pdf":
             document = _paper(this, identity)
             true.EncapsulatedDocument = document + b"\0" * (len(document) % 2)
@@ -150,25 +159,28 @@ def _message(this: _Sending) -> int:
     if this.peer.kind == "fhir":
         fhir_out.deliver(this.settings, this.peer, case_fhir(report, pdf), order)
     else:
-        control = control_number(this.prediction, this.review_id, this.peer.name)
+        if not order.patient_id:
+            raise RequestError(
+                409,
+                "no_patient_id",
+                f"The study has no patient number, without which '{this.peer.name}' cannot file a message (PID-3). "
+                "Correct the study's header at its source and send it anew, or send the result to a DICOM peer.",
+            )
+        control = control_number(this.job, this.kinds, this.review_id)
         message = case_oru(report, order, control, now(), this.peer.name.upper(), pdf)
         hl7.deliver(this.settings, this.peer, message, control)
     return 1
 
 
-def control_number(prediction: str, review_id: str | None, peer: str) -> str:
-    """The number of a message, the same for each try, so that a receiver can tell that it has it (MSH-10)."""
-    return hashlib.sha256(f"{prediction}|{review_id}|{peer}".encode()).hexdigest()[:20]
+def control_number(job: str, kinds: Sequence[Object], review_id: str | None) -> str:
+    """The number of a message (MSH-10): the same for each try, so that a receiver can tell that it has it.
+
+    What is asked for later has another one, since a receiver may pass over what it takes for a repeat.
+    """
+    return hashlib.sha256(f"{job}|{','.join(kinds)}|{review_id}".encode()).hexdigest()[:20]
 
 
 def _identity(this: _Sending) -> Identity | None:
     with reading(this.service.records) as connection:
         study = predictions.get(connection, this.prediction, None).study_id
         return read_identity(connection, seal_of(this.settings), study)
-
-
-def _read_since(connection: Connection, job: Job, peer: Peer) -> bool:
-    """Whether the peer has heard of a review since this job was put, which a draft must not take the place of."""
-    made = schema.pacs_deliveries.c
-    these = (made.prediction_id == job.payload["prediction"], made.peer == peer.name, made.review_id.is_not(None))
-    return connection.execute(select(made.id).where(*these, made.created_at >= job.created_at)).first() is not None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, select
 
-from insula.serve.store import schema
+from insula.serve.store import reviews, schema
 
 SEND: Final = "pacs_send"  # the kind of job that sends
 _MOST: Final = 100  # rows of each table, the newest
@@ -19,7 +19,8 @@ _MOST: Final = 100  # rows of each table, the newest
 class Sent:
     """One sending. objects: how many the peer took, 0 while it has not. job: that sends or failed to, None once done.
 
-    error: `code` and `message` of the last attempt.
+    error: `code` and `message` of the last attempt. review_id: None as well where there is one that a reader must not
+    know of yet.
     """
 
     peer: str
@@ -31,9 +32,11 @@ class Sent:
     error: Mapping[str, Any] | None
 
 
-def of_prediction(connection: Connection, study_id: str, prediction_id: str) -> tuple[Sent, ...]:
-    """All sendings of a prediction, the newest first; a cancelled one is none."""
+def of_prediction(connection: Connection, study_id: str, prediction_id: str, reader_id: str | None) -> tuple[Sent, ...]:
+    """All sendings of a prediction, the newest first; a cancelled one is none. reader_id: who is told of them."""
     found = [*_done(connection, prediction_id), *_not_done(connection, study_id, prediction_id)]
+    if reviews.withheld(connection, [prediction_id], reader_id):
+        found = [replace(one, review_id=None) for one in found]
     return tuple(sorted(found, key=lambda one: one.at, reverse=True))
 
 

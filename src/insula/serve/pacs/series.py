@@ -31,16 +31,14 @@ def facts_of_row(row: Row[Any], seal: Seal | None) -> SeriesFacts:
     return facts_of_series(row.series_uid, row.identity, stored, seal)
 
 
+def facts_of(connection: Connection, pacs_study: str, seal: Seal | None) -> list[SeriesFacts]:
+    """What rules look at, of each series of a received study. Raises IdentityError as `facts_of_row`."""
+    return [facts_of_row(row, seal) for row in connection.execute(_rows(pacs_study))]
+
+
 def series_of(connection: Connection, pacs_study: str, seal: Seal | None) -> list[Series]:
     """The series of a received study, in the order in which they came. Raises IdentityError as `facts_of_row`."""
     series, instances = schema.pacs_series, schema.pacs_instances
-    studies = schema.pacs_studies.c
-    rows: Select[Any] = (
-        select(*series.c, studies.description.label("study_description"))
-        .join(schema.pacs_studies, series.c.pacs_study_id == studies.id)
-        .where(series.c.pacs_study_id == pacs_study)
-        .order_by(series.c.seq)
-    )
     objects = (
         select(instances.c.pacs_series_id, instances.c.sha256, instances.c.size)
         .join(series, series.c.id == instances.c.pacs_series_id)
@@ -52,5 +50,15 @@ def series_of(connection: Connection, pacs_study: str, seal: Seal | None) -> lis
         files.setdefault(one.pacs_series_id, []).append((one.sha256, one.size))
     return [
         Series(row.series_uid, facts_of_row(row, seal), tuple(files.get(row.id, ())))
-        for row in connection.execute(rows)
+        for row in connection.execute(_rows(pacs_study))
     ]
+
+
+def _rows(pacs_study: str) -> Select[Any]:
+    series, studies = schema.pacs_series, schema.pacs_studies.c
+    return (
+        select(*series.c, studies.description.label("study_description"))
+        .join(schema.pacs_studies, series.c.pacs_study_id == studies.id)
+        .where(series.c.pacs_study_id == pacs_study)
+        .order_by(series.c.seq)
+    )

@@ -33,7 +33,8 @@ class PacsSettings(BaseSettings):
     for none.
     """
 
-    model_config = SettingsConfigDict(env_prefix="INSULA_PACS_", extra="ignore", frozen=True)
+    # what is set to nothing is not set: a path of no letters would be that of the folder where the node was started
+    model_config = SettingsConfigDict(env_prefix="INSULA_PACS_", extra="ignore", frozen=True, env_ignore_empty=True)
 
     ae_title: str = "INSULA"
     host: str = "127.0.0.1"

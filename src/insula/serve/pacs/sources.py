@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from insula.core.errors import ScanError
-from insula.core.recipe import Recipe
 from insula.scans import frames, header, sandbox, series
 from insula.scans.frames import Frame
 from insula.scans.header import Header
 from insula.serve import shown
 from insula.serve.models.loaded import LIMITS
-from insula.serve.scans_of import scans_of
 
 _LARGEST: Final = 1 << 16  # bytes of a value that a header is kept with: longer ones are private blocks
 _SAME_PLACE: Final = 0.01  # mm, as in `scans.place`
@@ -57,23 +55,13 @@ class Source:
         return str(self.headers[0].get("StudyInstanceUID", ""))
 
 
-def sources(files: Mapping[str, Sequence[Path]], recipe: Recipe, asked: Mapping[str, int]) -> tuple[Source, ...]:
-    """The scans of a study's files by role that a model took; what did not come as DICOM is left out.
+def sources(scans: Mapping[str, Sequence[Path]]) -> tuple[Source, ...]:
+    """The scans that a model took (`by_scan`), in order; what did not come as DICOM is left out.
 
-    asked: numbers of series by role, as the request for the prediction named them. Raises as `scans_of`, and ScanError
-    for files that cannot be read.
+    Raises ScanError for files that cannot be read.
     """
-    found: list[Source] = []
-    counts: dict[str, int] = {}
-    chosen = scans_of(files, recipe, asked)
-    for role in sorted(chosen, key=lambda name: (name.partition(".")[0], int(name.partition(".")[2] or 1))):
-        kind = role.partition(".")[0]
-        counts[kind] = counts.get(kind, 0) + 1
-        scan = kind if counts[kind] == 1 else f"{kind}.{counts[kind]}"
-        source = _source(scan, chosen[role])
-        if source is not None:
-            found.append(source)
-    return tuple(found)
+    found = (_source(scan, paths) for scan, paths in scans.items())
+    return tuple(one for one in found if one is not None)
 
 
 def picture(plane: Plane) -> NDArray[np.uint8]:

@@ -18,12 +18,17 @@ _ACTIVE: Final = ("waiting", "running")
 
 @dataclass(frozen=True)
 class Troubled:
-    """A received study that no rule takes (`unrouted`) or that could not be taken (`failed`, with `error`)."""
+    """A received study that no rule takes (`unrouted`) or that could not be taken (`failed`, with `error`).
+
+    study_date: as 20260131. It names no patient: who looks after the node need not know any.
+    """
 
     id: str
     state: str
     source: str
     last_at: datetime
+    study_date: str
+    description: str
     error: Mapping[str, Any] | None
 
 
@@ -44,6 +49,12 @@ def counts(connection: Connection) -> dict[str, int]:
     state = schema.pacs_studies.c.state
     rows = connection.execute(select(state, func.count()).where(state.in_(OPEN)).group_by(state))
     return dict.fromkeys(OPEN, 0) | {str(name): int(count) for name, count in rows}
+
+
+def taken(connection: Connection) -> int:
+    """How many studies are taken into the records."""
+    these = schema.pacs_studies.c.state == "taken"
+    return int(connection.execute(select(func.count()).select_from(schema.pacs_studies).where(these)).scalar_one())
 
 
 def jobs(connection: Connection) -> dict[str, dict[str, int]]:

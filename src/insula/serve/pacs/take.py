@@ -63,14 +63,16 @@ def handler(service: Service, settings: PacsSettings) -> Handler:
             study = _study(connection, name)
             if study is None or study.generation != generation:
                 return lambda _: {"stale": True}
-            chosen = choose(rules, series_of(connection, name, seal))
+            where = None if study.study_id is None else _project_of(connection, study.study_id)
+            chosen = choose(rules, series_of(connection, name, seal), where)
             before = [] if study.study_id is None else studies.files_of(connection, study.study_id)
         if chosen is None:
             return lambda connection: _settle(connection, name, generation, "unrouted")
         report(0.1, "reading the scans")
         found = _read(service, study.study_id, chosen, before, cancelled)
         report(0.9, "storing")
-        return lambda connection: _write(service, connection, name, generation, found)
+        same = bool(job.payload.get("same_patient"))
+        return lambda connection: _write(service, connection, name, generation, found, same)
 
     return take
 
@@ -78,6 +80,13 @@ def handler(service: Service, settings: PacsSettings) -> Handler:
 def _study(connection: Connection, pacs_study: str, lock: bool = False) -> Row[Any] | None:
     this = select(schema.pacs_studies).where(schema.pacs_studies.c.id == pacs_study)
     return connection.execute(this.with_for_update() if lock else this).first()
+
+
+def _project_of(connection: Connection, study_id: str) -> str:
+    """The name of the project that a study of the records lies in."""
+    projects, there = schema.projects, schema.studies.c
+    wanted = select(projects.c.name).join(schema.studies, there.project_id == projects.c.id)
+    return str(connection.execute(wanted.where(there.id == study_id)).scalar_one())
 
 
 def _read(
@@ -109,17 +118,23 @@ def _read(
         except InsulaError as error:
             raise mend(error, home) from error
     stored = tuple((name, Stored(*one)) for name, one in zip(shown, new, strict=True))
-    whole = one_patient.facts_with(intake.Intake((), {role: facts}, person.id), service.key)
+    taken = intake.Intake((), {role: facts}, person.id)
+    whole = one_patient.facts_with(taken, service.key, person.families, person.born)
     return _Read(chosen, there, role, stored, whole, entries, person)
 
 
-def _write(service: Service, connection: Connection, name: str, generation: int, found: _Read) -> dict[str, Any]:
+def _write(
+    service: Service, connection: Connection, name: str, generation: int, found: _Read, same: bool
+) -> dict[str, Any]:
+    """Keep what was read. same: whether somebody has said that it is the patient who lies under that key."""
     row = _study(connection, name, lock=True)
-    if row is None or row.generation != generation or row.study_id != found.there:
+    if row is None or row.generation != generation:
         return {"stale": True}
-    study = studies.get(connection, found.there or _made(connection, row, found), None)
+    if row.study_id != found.there:
+        raise RequestError(503, "joined", "The study was joined with another while it was read; it is read anew.")
+    study = studies.get(connection, found.there or _made(connection, row, found, same), None)
     if found.there is not None:
-        one_patient.check(connection, study.patient_id, found.facts, same=False)
+        one_patient.check(connection, study.patient_id, found.facts, same)
         studies.set_facts(connection, study.id, found.facts)
     studies.add_files(connection, service.files, study.id, found.role, found.new)
     told = {"pacs_study": name, "generation": generation, "files": len(found.new)}
@@ -138,7 +153,7 @@ def _write(service: Service, connection: Connection, name: str, generation: int,
     return _settle(connection, name, generation, "failed" if errors else "taken", study, told_of)
 
 
-def _made(connection: Connection, row: Row[Any], found: _Read) -> str:
+def _made(connection: Connection, row: Row[Any], found: _Read, same: bool) -> str:
     """A new study of the records."""
     projects = schema.projects.c
     project = connection.execute(select(projects.id).where(projects.name == found.chosen.project)).scalar()
@@ -148,9 +163,9 @@ def _made(connection: Connection, row: Row[Any], found: _Read) -> str:
             "no_project",
             f"There is no project '{found.chosen.project}', which the rules name; an administrator makes it.",
         )
-    key = found.person.id or f"no-id-{row.id[:12]}"  # in an emergency a patient has none: not one with all others
+    key = found.person.key or f"no-id-{row.id[:12]}"  # in an emergency a patient has none: not one with all others
     patient = patients.get_or_create(connection, project, key, found.person.name)
-    one_patient.check(connection, patient, found.facts, same=False)
+    one_patient.check(connection, patient, found.facts, same)
     return studies.create(connection, patient, None, row.description, "", {}, found.facts)
 
 

@@ -57,8 +57,14 @@ def is_ours(item: Item, ae_title: str, models: Collection[str]) -> bool:
 
 
 def is_due(item: Item, at: datetime) -> bool:
-    """Whether a work item may begin; one whose start cannot be read may."""
+    """Whether a work item waits and may begin; one whose start cannot be read may.
+
+    A worklist that cannot search by states lists others too, which are another's or have ended.
+    """
     from pydicom.valuerep import DT
+
+    if text(item, "00741000", 16) not in ("", "SCHEDULED"):
+        return False
 
     try:
         start = DT(text(item, "00404005", 26))

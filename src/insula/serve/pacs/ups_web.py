@@ -18,7 +18,7 @@ Item = Mapping[str, Any]
 _JSON: Final = "application/dicom+json"
 _MOST_BYTES: Final = 8 << 20
 _PAGE, _PAGES = 100, 20
-_INCLUDED: Final = ("00404025", "00404018", "00741200", "00404005")
+_INCLUDED: Final = ("00741000", "00404025", "00404018", "00741200", "00404005")
 _GONE: Final = (400, 404, 409, 410)  # answers by which a peer says that the work item is not ours to change
 
 

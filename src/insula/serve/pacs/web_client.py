@@ -21,7 +21,7 @@ from insula.serve.pacs.parts import boundary_of, parts
 from insula.serve.pacs.peer_errors import PeerAnswerError
 from insula.serve.pacs.peers import Peer
 from insula.serve.pacs.query import FoundSeries, Query, Studies, check_uid, newest_first
-from insula.serve.pacs.received import RefusedInstanceError
+from insula.serve.pacs.received import NoRoomError, RefusedInstanceError
 from insula.serve.pacs.retrieved import PATIENCE, Retrieved, Take, Told
 from insula.serve.pacs.settings import PacsSettings
 from insula.serve.pacs.web import body, calling, checked, sent
@@ -84,7 +84,7 @@ def get(
     """Fetch a study, each object in the transfer syntax that it is stored in. take: gets each as a DICOM file.
 
     An object of more than `max_instance_mb` ends the retrieval. Raises as `find`, and whatever take raises but for
-    RefusedInstanceError.
+    a RefusedInstanceError that is no NoRoomError.
     """
     check_uid(study_uid)
     most = settings.max_instance_mb << 20
@@ -101,6 +101,8 @@ def get(
             try:
                 take(data)
                 taken += 1
+            except NoRoomError:
+                raise
             except RefusedInstanceError:
                 refused += 1
             if told is not None:

@@ -63,11 +63,16 @@ def round_of(
 
 
 def make_whole(
-    connection: Connection, pacs_study: str, generation: int, at: datetime, last_at: datetime | None = None
+    connection: Connection,
+    pacs_study: str,
+    generation: int,
+    at: datetime,
+    last_at: datetime | None = None,
+    same_patient: bool = False,
 ) -> bool:
     """Put the job that takes a study; False where objects came, or another process did it, since it was looked at.
 
-    last_at: of the study that still comes in, None for one that is tried again.
+    last_at: of the study that still comes in, None for one that is tried again. same_patient: as for `retry`.
     """
     studies = schema.pacs_studies
     coming = studies.c.state == "receiving" if last_at else studies.c.state.not_in(("receiving", "whole"))
@@ -77,20 +82,22 @@ def make_whole(
     if connection.execute(update(studies).where(*these).values(values)).rowcount != 1:
         return False
     content = {"pacs_study": pacs_study, "generation": generation + 1}
+    content |= {"same_patient": True} if same_patient else {}
     queue.put(connection, Wanted(TAKE, content, f"pacs-take-{pacs_study}-{generation + 1}"), at)
     return True
 
 
-def retry(connection: Connection, pacs_study: str, at: datetime) -> None:
+def retry(connection: Connection, pacs_study: str, at: datetime, same_patient: bool = False) -> None:
     """Take a study once more, by the rules and models as they are now; what was made of it before is not made again.
 
+    same_patient: somebody says that it is the patient who lies under that number, though headers say otherwise.
     Raises RequestError 404 without such a study, 409 for one that still comes in or waits to be taken.
     """
     studies = schema.pacs_studies.c
     row = connection.execute(select(studies.generation, studies.state).where(studies.id == pacs_study)).first()
     if row is None:
         raise not_found("received study")
-    if not make_whole(connection, pacs_study, row.generation, at):
+    if not make_whole(connection, pacs_study, row.generation, at, same_patient=same_patient):
         raise RequestError(
             409, "pacs_state", f"The study is {row.state}; wait until it was taken, or could not be taken."
         )

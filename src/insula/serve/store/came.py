@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Column, Connection, or_, select
 
 from insula.serve.store import schema
+from insula.serve.store.patients import key_of
 
-_PATIENT_ID: Final = "00100020"  # as DICOM's JSON has it (PS3.18, F.2)
+_PATIENT_ID, _ISSUER = "00100020", "00100021"  # as DICOM's JSON has them (PS3.18, F.2)
 
 
 def rows_in(connection: Connection, column: Column[Any], values: Sequence[str]) -> list[dict[str, Any]]:
@@ -35,9 +36,16 @@ def workitems(connection: Connection, project_id: str, key: str, uids: Collectio
 
 
 def _about(attributes: Mapping[str, Any], key: str, uids: set[str]) -> bool:
-    said = attributes.get(_PATIENT_ID, {})
-    named = said.get("Value", []) if isinstance(said, dict) else []
-    return key in named or bool(uids & set(_texts(attributes)))
+    issuer = next(iter(_values(attributes, _ISSUER)), "")
+    named = {one for one in _values(attributes, _PATIENT_ID) if key_of(one, issuer) == key}
+    if not issuer:  # it may be of any that has this number
+        named |= {one for one in _values(attributes, _PATIENT_ID) if key.startswith(f"{one} (")}
+    return bool(named) or bool(uids & set(_texts(attributes)))
+
+
+def _values(attributes: Mapping[str, Any], tag: str) -> list[str]:
+    said = attributes.get(tag, {})
+    return [str(one) for one in said.get("Value", []) if one] if isinstance(said, dict) else []
 
 
 def _texts(value: Any) -> list[str]:

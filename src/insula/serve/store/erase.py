@@ -125,7 +125,7 @@ def _held(connection: Connection, patient_id: str) -> dict[str, list[dict[str, A
     of_these = [row["id"] for row in predictions]
     held |= {
         table.name: rows_in(connection, table.c.prediction_id, of_these)
-        for table in (schema.artefacts, schema.pacs_objects, schema.pacs_deliveries)
+        for table in (schema.artefacts, schema.prediction_sources, schema.pacs_objects, schema.pacs_deliveries)
     }
     held |= came.received(connection, ids)
     uids = [row["study_uid"] for row in held["pacs_studies"]]

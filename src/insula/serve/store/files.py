@@ -88,6 +88,7 @@ class Files:
         self._system = system
         self._root = root.rstrip("/")
         self._local = local
+        self._lasting: set[Path] = set()  # folders that are on the disk for certain
 
     def put(self, stream: Source, most_bytes: int) -> Stored:
         """Store a stream's bytes; they are there whole or not at all, and on the disk when this returns.
@@ -117,9 +118,11 @@ class Files:
     def prepare(self) -> None:
         """Make the folders that files come to lie in, so that none has to wait until a new folder is on the disk."""
         if self._local:
-            for number in range(256):
-                Path(self._root, f"{number:02x}").mkdir(mode=0o700, parents=True, exist_ok=True)
+            folders = [Path(self._root, f"{number:02x}") for number in range(256)]
+            for folder in folders:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _sync(Path(self._root))
+            self._lasting.update(folders)
 
     def free(self) -> int:
         """Bytes that may still be written: where the files lie, or where they are spooled on their way elsewhere."""
@@ -214,10 +217,12 @@ class Files:
             folder = Path(self._root, "unfinished")
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix="insula-", dir=folder)
+        spool = os.fdopen(handle, "wb")
         try:
-            with os.fdopen(handle, "wb") as spool:
-                yield spool, Path(name)
+            yield spool, Path(name)
         finally:
+            with contextlib.suppress(OSError):  # what a full disk did not take is given up; `settle` has flushed
+                spool.close()
             Path(name).unlink(missing_ok=True)
 
     def _settle(self, written: Path, place: str) -> None:
@@ -226,12 +231,12 @@ class Files:
             self._system.invalidate_cache()
             return
         folder = Path(place).parent
-        new = not folder.is_dir()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         written.replace(place)
         _sync(folder)
-        if new:
+        if folder not in self._lasting:  # whoever made it may not have come to this yet
             _sync(folder.parent)
+            self._lasting.add(folder)
 
     def _verified(self, sha256: str, target: IO[bytes]) -> None:
         try:

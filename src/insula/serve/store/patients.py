@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from insula.serve.store import schema
 from insula.serve.store.paging import Page, Visible, checked_limit, newest_first, paged, seen
 
 LONGEST_KEY, LONGEST_NAME = 64, 200
+_DIGEST = 12  # letters at the end of a key that would be too long
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,19 @@ def page(connection: Connection, visible: Visible, before: int | None = None, li
     rows = newest_first(connection, lambda w: _rows().where(*w), schema.patients, visible, before, wanted)
     found = [Patient(row.id, row.project_id, row.key, row.name) for row in rows]
     return paged(found, [row.seq for row in rows], limit)
+
+
+def key_of(patient_id: str, issuer: str) -> str:
+    """The key of a patient as headers name him: PatientID, with IssuerOfPatientID where there is one.
+
+    Numbers of two hospitals may be the same. What is too long ends with a digest of the whole.
+    """
+    if not patient_id or not issuer:
+        return patient_id
+    text = f"{patient_id} ({issuer})"
+    if len(text) <= LONGEST_KEY:
+        return text
+    return f"{patient_id[: LONGEST_KEY - _DIGEST - 3]} ({hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]})"
 
 
 def plain(text: str, what: str, longest: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -166,6 +166,22 @@ def artefacts_of(connection: Connection, prediction_id: str) -> list[Artefact]:
     columns = (made.id, made.kind, made.role, made.sha256, made.size, made.media_type)
     rows = connection.execute(select(*columns).where(made.prediction_id == prediction_id).order_by(made.seq))
     return [Artefact(*row) for row in rows]
+
+
+def add_sources(connection: Connection, prediction_id: str, scans: Mapping[str, Sequence[str]]) -> None:
+    """Keep which files (ids) the scans of a prediction were made from; what is known of a scan stays as it is."""
+    for scan, files in scans.items():
+        values = {"prediction_id": prediction_id, "scan": scan, "files": list(files)}
+        insert_if_new(connection, schema.prediction_sources, id=schema.new_id(), **values)
+
+
+def sources_of(connection: Connection, prediction_id: str) -> dict[str, tuple[str, ...]]:
+    """The ids of the files that the scans of a prediction were made from; empty where that was not kept."""
+    kept = schema.prediction_sources.c
+    rows = connection.execute(
+        select(kept.scan, kept.files).where(kept.prediction_id == prediction_id).order_by(kept.seq)
+    )
+    return {row.scan: tuple(row.files) for row in rows}
 
 
 def _prediction(row: Any) -> StoredPrediction:

@@ -231,6 +231,16 @@ artefacts = Table(  # what was made of a prediction: arrays of the viewer, heat 
     UniqueConstraint("prediction_id", "kind", "role"),
 )
 
+prediction_sources = Table(  # which files of its study a scan of a prediction was made from
+    "prediction_sources",
+    metadata,
+    *row(),
+    Column("prediction_id", ForeignKey("predictions.id", ondelete="CASCADE"), nullable=False),
+    Column("scan", String(40), nullable=False),  # as its heat is named: `ct`, `ct.2`
+    Column("files", JSON, nullable=False),  # ids, which stay when studies are joined
+    UniqueConstraint("prediction_id", "scan"),
+)
+
 reviews = Table(
     "reviews",
     metadata,

@@ -18,10 +18,12 @@ pacs_studies = Table(  # what came over the network, by the study's UID; study_i
     Column("last_at", Moment, nullable=False, default=now),
     Column("generation", Integer, nullable=False, default=0),  # how often it was whole: late instances make it so anew
     Column("description", String(64), nullable=False, default=""),
+    Column("study_date", String(8), nullable=False, default=""),  # as DICOM writes it, moved under pseudonyms
+    Column("accession_number", String(16), nullable=False, default=""),
     Column("identity", Text),  # sealed: who a pseudonymised patient is, and the true UIDs of the study
     Column("error", JSON),
     Index(None, "state", "last_at"),
-    Index(None, "project_id", "seq"),
+    Index(None, "project_id", "last_at"),
 )
 
 pacs_series = Table(
@@ -62,6 +64,7 @@ pacs_objects = Table(  # what was made of a prediction, as it is sent and served
     Column("study_uid", String(64), nullable=False, index=True),
     Column("series_uid", String(64), nullable=False),
     Column("sop_instance_uid", String(64), nullable=False, unique=True),
+    Column("sent_uid", String(64), index=True),  # under which it goes out, where a patient's true UIDs are put back
     Column("sop_class_uid", String(64), nullable=False),
     Column("modality", String(16), nullable=False),
     Column("sha256", String(64), nullable=False, index=True),

@@ -19,6 +19,7 @@ from insula.serve.store.paging import Page, Visible, checked_limit, newest_first
 from insula.serve.store.patients import not_found, plain
 
 SORTED: Final = "scan"  # the role of files that are told apart by their headers when they are used
+PERSONAL: Final = ("persons", "families", "born")  # facts of a role: digests of whom its headers name (`one_patient`)
 _ROLE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}(\.[1-9][0-9]{0,3})?")
 LONGEST_TITLE, LONGEST_NOTE, LONGEST_FILE_NAME = 200, 20_000, 120
 
@@ -295,5 +296,5 @@ def _are_series(*several: Mapping[str, Any]) -> bool:
 
 def _both(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     kinds = sorted({*before.get("kinds", ()), *new.get("kinds", ())})
-    lists = ("scans", "aside", "persons")
+    lists = ("scans", "aside", *PERSONAL)
     return {"kinds": kinds} | {name: [*before.get(name, ()), *new.get(name, ())] for name in lists}

@@ -6,7 +6,7 @@ A page's studies are found first, along the index of a project; what hangs on th
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
@@ -14,6 +14,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, Table, and_, f
 
 from insula.serve.store import schema
 from insula.serve.store.paging import Page, Visible, checked_limit, newest_first, seen
+from insula.serve.store.said import sayer
 
 State = Literal["new", "at_work", "failed", "answered", "referred", "rejected"]
 Wanted = Literal["new", "at_work", "failed", "answered", "referred", "rejected", "unread"]
@@ -58,15 +59,17 @@ class Work:
 
 @dataclass(frozen=True)
 class Answer:
-    """The newest prediction that may be shown. label: "" of a rejected scan."""
+    """The newest prediction that may be shown. label: "" of a rejected scan; said: as people read it."""
 
     id: str
     created_at: datetime
     model_name: str
+    bundle_id: str
     action: str
     label: str
     confidence: float
     reviewed: bool
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,10 +181,15 @@ def _within(visible: Visible, table: Table) -> list[ColumnElement[bool]]:
     return [] if isinstance(visible, ColumnElement) else seen(visible, table)
 
 
+def _shown(table: Table) -> list[ColumnElement[bool]]:
+    """Predictions that people see, and jobs whose state is that of the study: an answer that is sent is there."""
+    return [table.c.arm != "shadow"] if table is schema.predictions else [table.c.kind != "pacs_send"]
+
+
 def _newest(column: Column[Any]) -> Any:
     """A column of the newest job or shown prediction of a study, as a part of a query for studies."""
     table = column.table
-    shown = [schema.predictions.c.arm != "shadow"] if table is schema.predictions else []
+    shown = _shown(table)
     found = select(column).where(table.c.study_id == schema.studies.c.id, *shown)
     return found.order_by(table.c.seq.desc()).limit(1).correlate(schema.studies).scalar_subquery()
 
@@ -212,7 +220,7 @@ def _rows(connection: Connection, ids: Sequence[str]) -> list[Row]:
     joined = joined.join(projects, studies.c.project_id == projects.c.id)
     these = select(*columns, projects.c.name.label("project")).select_from(joined).where(studies.c.id.in_(ids))
     jobs = {row.study_id: _made(Work, row) for row in _last(connection, schema.jobs, ids)}
-    answers = {row.study_id: _made(Answer, row) for row in _last(connection, schema.predictions, ids)}
+    answers = _answers(connection, ids)
     reviews = schema.reviews.c
     labelled = select(reviews.study_id).where(reviews.study_id.in_(ids), reviews.replaced_by.is_(None)).distinct()
     read = set(connection.scalars(labelled))
@@ -230,17 +238,24 @@ def _rows(connection: Connection, ids: Sequence[str]) -> list[Row]:
     return [found[one] for one in ids if one in found]
 
 
+def _answers(connection: Connection, ids: Sequence[str]) -> dict[str, Answer]:
+    """The newest answer of each study that has one."""
+    found = {row.study_id: _made(Answer, row) for row in _last(connection, schema.predictions, ids)}
+    say = sayer(connection, {one.bundle_id for one in found.values()})
+    return {study: replace(one, said=say(one.bundle_id, one.label)) for study, one in found.items()}
+
+
 def _last(connection: Connection, table: Table, ids: Sequence[str]) -> list[Any]:
     """The newest row of a table for each of some studies."""
-    shown = [table.c.arm != "shadow"] if table is schema.predictions else []
+    shown = _shown(table)
     newest: Select[Any] = select(func.max(table.c.seq)).where(table.c.study_id.in_(ids), *shown)
     names = (Answer if table is schema.predictions else Work).__dataclass_fields__
-    columns = [table.c.study_id, *(table.c[name] for name in names)]
+    columns = [table.c.study_id, *(table.c[name] for name in names if name in table.c)]
     return list(connection.execute(select(*columns).where(table.c.seq.in_(newest.group_by(table.c.study_id)))))
 
 
 def _made(kind: type[Any], row: Any) -> Any:
-    return kind(**{name: getattr(row, name) for name in kind.__dataclass_fields__})
+    return kind(**{name: getattr(row, name) for name in kind.__dataclass_fields__ if name in row._fields})
 
 
 def scans_in(facts: Mapping[str, Any]) -> tuple[Scan, ...]:

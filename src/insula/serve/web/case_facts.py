@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
+from insula.core.recipe_target import Target
 from insula.report.case.record import CaseReport, ScanFacts, as_shown
 from insula.serve import case
 from insula.serve.api.predictions import predictions_of, visible_of_study, visible_prediction
@@ -17,6 +18,7 @@ from insula.serve.faults import RequestError
 from insula.serve.jobs import predict_study, queue
 from insula.serve.jobs.queue import Job
 from insula.serve.models import choose
+from insula.serve.pacs import arrived
 from insula.serve.people.caller import Caller
 from insula.serve.people.visible import studies_of
 from insula.serve.service import Service
@@ -25,6 +27,7 @@ from insula.serve.store.patients import not_found
 from insula.serve.store.predictions import StoredPrediction
 from insula.serve.store.review_queue import Waiting
 from insula.serve.store.reviews import Review
+from insula.serve.store.said import sayer
 from insula.serve.store.studies import Study, StudyFile
 
 MOST_VERSIONS: Final = 50
@@ -38,7 +41,8 @@ class NotSeenError(RequestError):
 class Question:
     """What a reader can answer. classes: none where any text may be given. several: whether labels stand together.
 
-    agree: what agreeing means, where a prediction answers this question; None where there is nothing to agree with.
+    said: class → what people read for it. agree: the class that agreeing means, where a prediction answers this
+    question; None where there is nothing to agree with.
     implied: the class that each other one implies, "" where there is none.
     """
 
@@ -47,6 +51,7 @@ class Question:
     several: bool
     agree: str | None = None
     implied: str = ""
+    said: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,29 +66,32 @@ class Answered:
 
 @dataclass(frozen=True)
 class Said:
-    """A review, and who wrote it."""
+    """A review, who wrote it, and its label as people read it."""
 
     review: Review
     reader: str
+    label: str
 
 
 @dataclass(frozen=True)
 class CasePage:
     """All of a case. inside: whether the reader may change it, as a member of its project; opened_until: else.
 
-    versions: the newest MOST_VERSIONS; older: whether there are more.
+    versions: the newest MOST_VERSIONS, each with its label as people read it; older: whether there are more.
 
     job: the newest prediction asked for, where it has not made the newest answer. names: of models that can be asked
-    for one. next: the case to be read after this one.
+    for one. next: the case to be read after this one. sent_by: the account that did, "" where it is gone.
+    came_from: who sent it over the network, "" where an account did.
     """
 
     study: Study
     files: Sequence[StudyFile]
     sent_by: str
+    came_from: str
     date: str
     scans: Sequence[ScanFacts]
     answered: Answered | None
-    versions: Sequence[StoredPrediction]
+    versions: Sequence[tuple[StoredPrediction, str]]
     older: bool
     said: Sequence[Said]
     questions: Sequence[Question]
@@ -112,18 +120,21 @@ def of_study(
     answered = None if stored is None else _answered(connection, service, caller, stored)
     serving = choose.in_state(connection, *choose.ANSWERING)
     said = _reviews(connection, caller, study_id)
+    asked = questions(connection, None if stored is None else stored.bundle_id)
+    say = sayer(connection, {one.bundle_id for one in versions})
     names = {one: _name(connection, one) for one in {study.created_by, *(one.reviewer_id for one in said)}}
     return CasePage(
         study,
         studies.files_of(connection, study_id),
         names[study.created_by],
+        arrived.source_of(connection, study_id) if study.created_by is None else "",
         case.date_in(study.facts),
         case.scans_in(study.facts),
         answered,
-        versions,
+        [(one, say(one.bundle_id, one.label)) for one in versions],
         len(newest) > MOST_VERSIONS,
-        [Said(one, names[one.reviewer_id]) for one in said],
-        _questions(connection, stored),
+        [Said(one, names[one.reviewer_id], _label(one, asked)) for one in said],
+        _questions(asked, stored),
         _job(connection, study_id, versions),
         list(dict.fromkeys(one.name for one in serving if one.state == "active")),
         sorted({role for one in serving for role in one.info["roles"]}),
@@ -150,16 +161,22 @@ def _chosen(
 def _answered(connection: Connection, service: Service, caller: Caller, stored: StoredPrediction) -> Answered:
     facts = case.facts_of(connection, service, stored, pictures=False, reader_id=caller.reader_id)
     report = as_shown(case.report(facts, "en", None))
-    return Answered(stored, report, case.labels_of(facts), facts.model.state)
+    labels = tuple(facts.recipe.target.say(name) for name in case.labels_of(facts))
+    return Answered(stored, report, labels, facts.model.state)
 
 
 def _reviews(connection: Connection, caller: Caller, study_id: str) -> Sequence[Review]:
     return reviews_for(connection, caller, study_id) if caller.may("review.read") else ()
 
 
-def _questions(connection: Connection, stored: StoredPrediction | None) -> Sequence[Question]:
+def _label(review: Review, asked: Mapping[str, Target]) -> str:
+    """What a reader answered, as people read it."""
+    label, target = review.label or "", asked.get(review.target)
+    return label.replace(";", "; ") if target is None else target.say(label)
+
+
+def _questions(found: Mapping[str, Target], stored: StoredPrediction | None) -> Sequence[Question]:
     """The prediction's own question first, since that one can be agreed with."""
-    found = questions(connection, None if stored is None else stored.bundle_id)
     own = "" if stored is None else str(stored.answer["target"])
     names = sorted(found, key=lambda name: name != own)
     return [
@@ -169,6 +186,7 @@ def _questions(connection: Connection, stored: StoredPrediction | None) -> Seque
             found[name].kind == "multilabel",
             stored.label if stored is not None and name == own else None,
             found[name].positive if found[name].any_of_the_others else "",
+            {one: found[name].say(one) for one in found[name].classes},
         )
         for name in names
     ]

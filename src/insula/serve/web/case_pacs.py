@@ -26,6 +26,6 @@ def of(connection: Connection, service: Service, caller: Caller, stored: StoredP
     """For one prediction; None for somebody who may not know, and where there is nothing to tell."""
     if stored is None or not caller.may("pacs.read"):
         return None
-    found = sent.of_prediction(connection, stored.study_id, stored.id)
+    found = sent.of_prediction(connection, stored.study_id, stored.id, caller.reader_id)
     peers = sorted(service.pacs.peer)
     return CasePacs(peers, found) if peers or found else None

@@ -17,6 +17,29 @@ def day(at: datetime | None) -> str:
     return "–" if at is None else f"{at:%Y-%m-%d}"
 
 
+def dicom_day(text: str) -> str:
+    """A day as DICOM writes it (20260131) as `2026-01-31`; what is none as it is, a dash for nothing."""
+    if len(text) == 8 and text.isascii() and text.isdecimal():
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    return text or "–"
+
+
+def person(name: str) -> str:
+    """A name as DICOM writes it (PS3.5, 6.2.1) as people do: `Yamada, Tarou (山田, 太郎)` for `Yamada^Tarou=山田^太郎`.
+
+    The second of its component groups is that in ideographs; the third, the sounds, is left out where another is there.
+    """
+    groups = [_written(group) for group in name.split("=")]
+    shown = list(dict.fromkeys(one for one in groups[:2] if one)) or [one for one in groups[2:3] if one] or ["–"]
+    return f"{shown[0]} ({shown[1]})" if len(shown) > 1 else shown[0]
+
+
+def _written(group: str) -> str:
+    family, given, middle, before, after = ([part.strip() for part in group.split("^")] + [""] * 5)[:5]
+    others = " ".join(part for part in (before, given, middle, after) if part)
+    return f"{family}, {others}" if family and others else family or others
+
+
 def share(value: float | None) -> str:
     """A probability with two digits: 0.87. What rounds to 0 or 1 and is neither is said so (<0.01, >0.99)."""
     if value is None:
@@ -51,6 +74,8 @@ def short_id(name: str) -> str:
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "moment": moment,
     "day": day,
+    "dicom_day": dicom_day,
+    "person": person,
     "share": share,
     "size": size,
     "thousands": thousands,

@@ -20,6 +20,7 @@ from insula.serve.people.caller import Caller
 from insula.serve.service import Service
 from insula.serve.store import history, reviews
 from insula.serve.store.history import Filters, HistoryRow
+from insula.serve.store.said import sayer, target_in
 from insula.serve.store.schema import now
 from insula.serve.web.frame import PAGE, page
 from insula.serve.web.history_sheet import MOST_ROWS, sheet_of
@@ -84,6 +85,7 @@ def routes(service: Service) -> APIRouter:
                 wrong = str(error)
             acting.told(rows=len(rows))
             choices = _choices(connection, who, asked)
+            say = sayer(connection, {row.bundle_id for row in rows})
         first = asked.address("/history", after="")
         return page(
             acting,
@@ -91,6 +93,7 @@ def routes(service: Service) -> APIRouter:
             422 if wrong else 200,
             asked=asked,
             rows=rows,
+            say=say,
             wrong=wrong,
             first=first if asked.after else None,
             next=None if before is None else asked.address("/history", after=cursor(before)),
@@ -126,12 +129,18 @@ def _flag(text: Flag) -> bool | None:
 def _choices(connection: Connection, caller: Caller, asked: Asked) -> dict[str, Any]:
     """What the lists of the form offer: answers and models that are registered, and who has read here."""
     models = choose.models(connection)
-    labels = [name for one in models for name in one.info["classes"]]
+    labels: dict[str, str] = {}
+    for one in models:
+        target = target_in(one.info)
+        for name in one.info["classes"]:  # two models may say one class differently: the first one's words stand
+            labels.setdefault(name, name if target is None else target.say(name))
+    if asked.label:
+        labels.setdefault(asked.label, asked.label)
     readers = reviews.readers(connection, caller.projects)
     if asked.reviewer and asked.reviewer not in dict(readers):  # one who has left the projects since
         readers.append((asked.reviewer, asked.reviewer[:8]))
     return {
-        "labels": list(dict.fromkeys([*labels, *([asked.label] if asked.label else [])])),
+        "labels": list(labels.items()),
         "models": [(one.bundle_id, one.name, one.state) for one in reversed(models)],
         "reviewers": readers,
     }

@@ -10,13 +10,14 @@ from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse
 
 from insula.serve.api import pacs
-from insula.serve.api.cursor import After, cursor, seen
+from insula.serve.api.cursor import After, place, placed
 from insula.serve.api.guard import Acting, Routes
 from insula.serve.api.jobs import jobs_of
 from insula.serve.faults import RequestError
 from insula.serve.jobs import queue
 from insula.serve.pacs import arrived
-from insula.serve.pacs.arrived import STATES, State
+from insula.serve.pacs.arrived import STATES, Arrived, State
+from insula.serve.pacs.delivered import TROUBLED
 from insula.serve.pacs.pull import KIND as PULL
 from insula.serve.pacs.query import Query as Question
 from insula.serve.people import projects
@@ -37,9 +38,9 @@ def routes(service: Service) -> APIRouter:
 
     @made.get("/pacs", "pacs.read", **PAGE)
     def came(acting: Acting, state: Text = "", after: After = None) -> HTMLResponse:
-        """What came in over the network, the newest first."""
+        """What came in over the network, those first of which an object came last."""
         with acting.read("pacs.list") as connection:
-            found = arrived.page(connection, acting.caller, _state(state), seen(after or None), ROWS)
+            found = arrived.page(connection, acting.caller, _state(state), place(after or None), ROWS)
             counts = arrived.counts(connection, acting.caller)
             pulls = queue.page(connection, jobs_of(acting.caller), limit=_PULLS, kind=PULL).rows
             named = {one.id: one.name for one in projects.every(connection) if one.id in acting.caller.projects}
@@ -52,11 +53,13 @@ def routes(service: Service) -> APIRouter:
             counts=counts,
             pulls=pulls,
             projects=named,
+            several=len(named) > 1,
+            troubled=_troubled,
             state=state,
             states=STATES,
             ae_title=service.pacs.ae_title,
             first=_address("/pacs", state=state) if after else None,
-            next=None if found.before is None else _address("/pacs", state=state, after=cursor(found.before)),
+            next=None if found.before is None else _address("/pacs", state=state, after=placed(*found.before)),
         )
 
     @made.get("/pacs/search", "pacs.read", **PAGE)
@@ -74,12 +77,12 @@ def routes(service: Service) -> APIRouter:
         """What a peer has. Without a peer the form alone; what went wrong there stands on the page."""
         values = (patient_id, patient_name, accession_number, description, modality, since, until)
         chosen = dict(zip(_FORM, values, strict=True))
-        found, wrong = None, ""
+        found, wrong, code = None, "", ""
         if peer:
             try:
                 found = pacs.ask(acting, peer, _question(chosen))
             except RequestError as error:
-                wrong = str(error)
+                wrong, code = str(error), error.fault_code
         if found is None:
             acting.request.state.told = True  # nothing of a patient is on the form
         return page(
@@ -91,9 +94,16 @@ def routes(service: Service) -> APIRouter:
             chosen=chosen,
             found=found,
             wrong=wrong,
+            code=code,
         )
 
     return made.router
+
+
+def _troubled(row: Arrived) -> bool:
+    """Whether something that followed the taking of a study did not go well."""
+    job = None if row.case is None or row.case.prediction is not None else row.case.job
+    return (job is not None and job.error is not None) or any(one.state in TROUBLED for one in row.sendings)
 
 
 def _state(state: str) -> State | None:

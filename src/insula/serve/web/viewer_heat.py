@@ -25,11 +25,13 @@ _TOP: Final = 5
 class ClassHeat:
     """The heat of one class in one scan.
 
-    volume: its address. top: the score per cell of the brightest colour. slices: of the scan, counted from 1, with most
-    heat, most first. probability: of the class in this prediction, None where it has none.
+    said: its name as people read it. volume: its address. top: the score per cell of the brightest colour. slices: of
+    the scan, counted from 1, with most heat, most first. probability: of the class in this prediction, None where it
+    has none.
     """
 
     name: str
+    said: str
     probability: float | None
     volume: str
     top: float
@@ -70,6 +72,7 @@ def _heat(prediction: StoredPrediction, role: str, seen: View, scan: Scan, recip
     classes = tuple(
         ClassHeat(
             name=name,
+            said=name if recipe is None else recipe.target.say(name),
             probability=probabilities.get(name),
             volume=f"{base}/heat.nii.gz?class={quote(name, safe='')}",
             top=heatmap.class_scale(seen.map, seen.classes.index(name)),

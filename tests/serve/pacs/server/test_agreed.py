@@ -36,3 +36,9 @@ def test_every_storage_class_that_pydicom_knows_is_taken() -> None:
 )
 def test_contexts_are_answered(abstract: str, syntaxes: tuple[str, ...], expected: tuple[int, str]) -> None:
     assert agreed.answers([Proposed(7, abstract, syntaxes)]) == {7: (Answered(7, *expected), abstract)}
+
+
+def test_a_class_that_is_barred_is_answered_as_one_that_is_not_known() -> None:
+    asked = [Proposed(1, CT, (EXPLICIT,)), Proposed(3, "1.2.840.10008.5.1.4.1.1.7", (EXPLICIT,))]
+    told = agreed.answers(asked, lambda name: name != CT)
+    assert {number: answer.result for number, (answer, _) in told.items()} == {1: agreed.ACCEPTED, 3: agreed.NO_CLASS}

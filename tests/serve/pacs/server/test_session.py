@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from tests.serve.pacs.listening import (
@@ -27,8 +31,9 @@ from tests.serve.pacs.listening import (
 )
 
 from insula.serve.pacs import file_meta
-from insula.serve.pacs.server import units
+from insula.serve.pacs.server import listener, units
 from insula.serve.pacs.server.line import Pace
+from insula.serve.pacs.settings import PacsSettings
 from insula.serve.service import Service
 from insula.serve.store import schema
 from insula.serve.store.connect import connect
@@ -221,6 +226,40 @@ def test_an_object_that_is_broken_off_leaves_nothing(service: Service, port: int
     while not unfinished.is_dir() or list(unfinished.iterdir()):
         assert time.monotonic() < until
     assert instances(service.records) == []
+
+
+def test_an_object_that_a_full_disk_does_not_take_is_answered(
+    service: Service, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> tuple[int, str]:
+        (tmp_path / "spool").touch()
+        return os.open("/dev/full", os.O_WRONLY), str(tmp_path / "spool")
+
+    asked = unit(DATA, part(1, STORE, command=True) + part(1, data_of(), command=False))
+    with Raw(port) as caller:
+        with monkeypatch.context() as patch:
+            patch.setattr(tempfile, "mkstemp", full)
+            caller.opened().send(asked)
+            assert status(caller.unit()[1]) == 0xA700
+        caller.send(asked)
+        assert status(caller.unit()[1]) == 0x0000, "in the same association, once there is room"
+    assert len(instances(service.records)) == 1
+
+
+def test_all_callers_together_get_the_time_to_end_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, waits = [0.0], []
+
+    class Slow(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            waits.append(timeout)
+            clock[0] += timeout or 0.0
+
+    monkeypatch.setattr(listener, "monotonic", lambda: clock[0])
+    one = listener.Listener(PacsSettings(), {}, Mock(), None, Pace())
+    for _ in range(3):
+        one._open[Slow()] = None
+    one.stop()
+    assert waits == [30.0, 0.0, 0.0]
 
 
 def test_a_caller_that_goes_on_after_its_object_was_refused_is_cut_off(service: Service) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Final
 
@@ -40,16 +40,21 @@ def syntaxes() -> frozenset[str]:
     )
 
 
-def answers(contexts: Iterable[Proposed]) -> dict[int, tuple[Answered, str]]:
+def answers(
+    contexts: Iterable[Proposed], barred: Callable[[str], bool] = lambda name: False
+) -> dict[int, tuple[Answered, str]]:
     """By a context's number: what is answered, and its SOP class.
+
+    barred: whether a SOP class is not taken of this caller. A context that is refused has senders leave out its
+    objects, where many of them end an association on the first object that is refused.
 
     Uncompressed is preferred where a caller leaves the choice: it has whoever sends unpack what it keeps packed.
     """
-    return {one.number: (_answer(one), one.abstract) for one in contexts}
+    return {one.number: (_answer(one, barred), one.abstract) for one in contexts}
 
 
-def _answer(one: Proposed) -> Answered:
-    stored = one.abstract in classes()
+def _answer(one: Proposed, barred: Callable[[str], bool]) -> Answered:
+    stored = one.abstract in classes() and not barred(one.abstract)
     if not stored and one.abstract not in (VERIFICATION, COMMITMENT):
         return Answered(one.number, NO_CLASS, _PLAIN[1])
     usable = [name for name in one.syntaxes if name in (syntaxes() if stored else _PLAIN)]

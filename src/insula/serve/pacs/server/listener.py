@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from time import monotonic
 from typing import Final
 
 from insula.core.errors import UsageError
@@ -15,13 +16,13 @@ from insula.core.log import get
 from insula.serve.pacs.server import units
 from insula.serve.pacs.server.admission import FULL, Refusal, Room, of_caller
 from insula.serve.pacs.server.line import Line, Pace
-from insula.serve.pacs.server.session import Begin, Session
+from insula.serve.pacs.server.session import Barred, Begin, Session
 from insula.serve.pacs.settings import PacsSettings
 
 _MORE: Final = 32  # connections beyond the associations, of callers that are yet to say who they are or are rejected
 _MORE_FROM_ONE: Final = 8  # of them from one address, so that one that says nothing keeps out nobody else
 _BACKLOG: Final = 128
-_LONGEST_STOP: Final = 30.0  # seconds for what is under way
+_LONGEST_STOP: Final = 30.0  # seconds for all that is under way
 
 
 class Listener:
@@ -34,7 +35,9 @@ class Listener:
         room: Room,
         context: ssl.SSLContext | None,
         pace: Pace,
+        barred: Barred = lambda caller, name: False,
     ) -> None:
+        self._barred = barred
         self._settings, self._begin, self._room, self._context, self._pace = settings, begin, room, context, pace
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -64,8 +67,9 @@ class Listener:
         for made in opened.values():
             if made is not None and made[1].idle:
                 made[0].stop_reading()
+        until = monotonic() + _LONGEST_STOP
         for thread in opened:
-            thread.join(_LONGEST_STOP)
+            thread.join(max(0.0, until - monotonic()))
 
     def _take(self, connection: socket.socket, address: str) -> None:
         with self._lock:
@@ -83,7 +87,7 @@ class Listener:
             with connection:
                 connection.settimeout(self._pace.request)
                 line = Line(self._wrapped(connection), self._pace)
-                session = Session(line, address, self._admit_from(address), self._begin, self._stop)
+                session = Session(line, address, self._admit_from(address), self._begin, self._stop, self._barred)
                 with self._lock:
                     self._open[here] = line, session
                 session.run()
@@ -120,10 +124,11 @@ def listening(
     room: Room,
     context: ssl.SSLContext | None,
     pace: Pace | None = None,
+    barred: Barred = lambda caller, name: False,
 ) -> Iterator[int]:
     """Take associations as long as the block runs; gives the port. Raises UsageError where the port is taken."""
     place = _bound(settings)
-    listener = Listener(settings, begin, room, context, pace or Pace())
+    listener = Listener(settings, begin, room, context, pace or Pace(), barred)
     thread = threading.Thread(target=listener.listen, args=(place,), name="pacs-listener", daemon=True)
     thread.start()
     try:

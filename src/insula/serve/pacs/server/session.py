@@ -33,14 +33,22 @@ class Work(Protocol):
 # of a command, its context's SOP class and transfer syntax, and who calls; nothing of it is left once it is closed
 Begin = Callable[[Command, str, str, str], AbstractContextManager[Work]]
 Admit = Callable[[units.Request], Refusal | None]
+Barred = Callable[[str, str], bool]  # whether objects of a caller and of a SOP class are not taken
 
 
 class Session:
     """An association. admit: why not; begin: the work on a request, by its kind; stop: set when the node ends."""
 
     def __init__(
-        self, line: Line, address: str, admit: Admit, begin: Mapping[int, Begin], stop: threading.Event
+        self,
+        line: Line,
+        address: str,
+        admit: Admit,
+        begin: Mapping[int, Begin],
+        stop: threading.Event,
+        barred: Barred = lambda caller, name: False,
     ) -> None:
+        self._barred = barred
         self._line, self._address, self._admit, self._begin, self._stop = line, address, admit, begin, stop
         self._contexts: dict[int, tuple[Answered, str]] = {}
         self._caller, self._most = "", 0
@@ -75,7 +83,7 @@ class Session:
             self._say("association rejected", refusal.why)
             self._line.send(units.rejected(refusal.result, refusal.source, refusal.reason))
             return False
-        self._contexts = agreed.answers(asked.contexts)
+        self._contexts = agreed.answers(asked.contexts, lambda name: self._barred(asked.calling, name))
         told = [answer for answer, _ in self._contexts.values()]
         self._line.send(units.accepted(asked, told, IMPLEMENTATION))
         return True

@@ -1,4 +1,6 @@
-"""What comes over the network and what is sent back: received studies, objects made, deliveries, work items."""
+"""What comes over the network and what is sent back: received studies, objects made, deliveries, work items; and which
+files a prediction was made from.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ _NEEDED = ("projects", "studies", "predictions")  # tables that are there alread
 
 
 def upgrade() -> None:
-    """Eight tables more."""
+    """Nine tables more."""
     _tables.create_all(op.get_bind(), tables=_new(), checkfirst=False)
 
 
@@ -75,10 +77,12 @@ Table(
     Column("last_at", DateTime(), nullable=False),
     Column("generation", Integer, nullable=False),
     Column("description", String(64), nullable=False),
+    Column("study_date", String(8), nullable=False),
+    Column("accession_number", String(16), nullable=False),
     Column("identity", Text),
     Column("error", JSON),
     Index(None, "state", "last_at"),
-    Index(None, "project_id", "seq"),
+    Index(None, "project_id", "last_at"),
 )
 
 Table(
@@ -119,10 +123,21 @@ Table(
     Column("study_uid", String(64), nullable=False, index=True),
     Column("series_uid", String(64), nullable=False),
     Column("sop_instance_uid", String(64), nullable=False, unique=True),
+    Column("sent_uid", String(64), index=True),
     Column("sop_class_uid", String(64), nullable=False),
     Column("modality", String(16), nullable=False),
     Column("sha256", String(64), nullable=False, index=True),
     Column("size", BigInteger, nullable=False),
+)
+
+Table(
+    "prediction_sources",
+    _tables,
+    *_row(),
+    Column("prediction_id", ForeignKey("predictions.id", ondelete="CASCADE"), nullable=False),
+    Column("scan", String(40), nullable=False),
+    Column("files", JSON, nullable=False),
+    UniqueConstraint("prediction_id", "scan"),
 )
 
 Table(

@@ -12,6 +12,7 @@ from tests.serve.api.made import Made
 from tests.serve.pacs.made_studies import QUIET, node, slices
 
 from insula.serve.faults import RequestError
+from insula.serve.jobs import queue
 from insula.serve.pacs import whole
 from insula.serve.store import schema
 from insula.serve.store.connect import writing
@@ -127,3 +128,16 @@ def test_a_failed_study_can_be_tried_again_and_one_that_comes_in_not(made: Made,
         with writing(made.service.records) as connection, pytest.raises(RequestError) as missing:
             whole.retry(connection, "none", quiet.clock())
         assert missing.value.status == 404
+
+
+def test_a_study_that_the_node_was_killed_over_some_times_is_not_given_up(made: Made, tmp_path: Path) -> None:
+    with node(made, tmp_path) as quiet:
+        name = quiet.receive(slices())
+        quiet.quiet()
+        (waiting,) = quiet.rows(schema.jobs, unique_key=f"pacs-take-{name}-1")
+        for kill in range(10):
+            at = waiting.run_after + timedelta(minutes=2 * kill)
+            with writing(made.service.records) as connection:
+                job = queue.claim(connection, f"node-{kill}", [whole.TAKE], at, timedelta(minutes=1))
+            assert job is not None, kill
+            assert (job.id, job.attempts) == (waiting.id, kill + 1)

@@ -27,7 +27,7 @@ from insula.serve.pacs.named import Named, named
 from insula.serve.pacs.rules import read_rules
 from insula.serve.pacs.series import series_of
 from insula.serve.pacs.settings import PacsSettings
-from insula.serve.pacs.whole import TAKE
+from insula.serve.pacs.whole import MOST_ATTEMPTS, TAKE
 from insula.serve.service import Service
 from insula.serve.store import patients, schema, studies
 from insula.serve.store.connect import reading
@@ -189,7 +189,8 @@ def _predict(
     old = (jobs.c.unique_key.in_(_keys(row, order.model, row.generation - 1)), jobs.c.state == "waiting")
     connection.execute(update(jobs).where(*old).values(state="cancelled", ended_at=at))
     key = _keys(row, order.model, row.generation)[-1]
-    wanted = Wanted(predict_study.KIND, content, key, project_id=study.project_id, study_id=study.id)
+    about = {"project_id": study.project_id, "study_id": study.id}
+    wanted = Wanted(predict_study.KIND, content, key, **about, most_attempts=MOST_ATTEMPTS)
     queue.put(connection, wanted, at)
 
 

@@ -24,6 +24,7 @@ from insula.serve.store.patients import not_found
 TAKE: Final = "pacs_take"  # the kind of job that takes a whole study into the records
 _LOST: Final = {"code": "cancelled", "message": "The job that takes the study was cancelled; try it again."}
 _MOST: Final = 200  # studies of one round
+MOST_ATTEMPTS: Final = 25  # a study that the node was killed over a few times, and innocent of it, is not given up
 
 
 def watch(service: Service, settings: PacsSettings, stop: threading.Event) -> None:
@@ -83,7 +84,8 @@ def make_whole(
         return False
     content = {"pacs_study": pacs_study, "generation": generation + 1}
     content |= {"same_patient": True} if same_patient else {}
-    queue.put(connection, Wanted(TAKE, content, f"pacs-take-{pacs_study}-{generation + 1}"), at)
+    key = f"pacs-take-{pacs_study}-{generation + 1}"
+    queue.put(connection, Wanted(TAKE, content, key, most_attempts=MOST_ATTEMPTS), at)
     return True
 
 

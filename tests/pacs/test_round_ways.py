@@ -84,7 +84,7 @@ def test_a_person_finds_fetches_reviews_and_sends(site: Hospital, orthanc: Ortha
         assert [(one["study_uid"], one["patient_id"], one["instances"]) for one in found["studies"]] == [
             (uid, "FETCH", len(files))
         ], (peer, found)
-    assert "Made^FETCH" in reviewer.get("/pacs/search?peer=archive&patient_id=FETCH").text
+    assert "Made, FETCH" in reviewer.get("/pacs/search?peer=archive&patient_id=FETCH").text
     assert reviewer.post("/api/v1/pacs/peers/archive/pulls", json={"study_uid": uid}).status_code == 202
     first = sent(site, uid)
     (prediction,) = (row for row in site.rows(schema.predictions) if row.id == first.prediction_id)

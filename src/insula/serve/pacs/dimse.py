@@ -146,8 +146,8 @@ def get(
             answers = found.association.send_c_get(asked, GET)
             meaning = _meaning(QR_GET_SERVICE_CLASS_STATUS)
             done = _retrieved(found, answers, "a C-GET", meaning, told, cancelled)
-    except Exception:
-        if taking.error is not None:  # why the association was given up
+    except Exception:  # whatever ended it: where taking an object failed, that is why, and is told instead
+        if taking.error is not None:
             raise taking.error from None
         raise
     return Retrieved(taking.taken, max(done.failed - taking.refused, 0), taking.refused)

@@ -24,7 +24,6 @@ from tests.serve.pacs.listening import (
     node,
     part,
     request,
-    service_of,
     slice_of,
     status,
     unit,
@@ -35,20 +34,10 @@ from insula.serve.pacs.server import listener, units
 from insula.serve.pacs.server.line import Pace
 from insula.serve.pacs.settings import PacsSettings
 from insula.serve.service import Service
-from insula.serve.store import schema
-from insula.serve.store.connect import connect
 
 ABORT, DATA = 7, 4
 CT = b"1.2.840.10008.5.1.4.1.1.2"
 STORE = command(0x0001, data=True, x0002=CT, x1000=b"1.2.3.4.1.1")
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    engine = connect(f"sqlite:///{tmp_path}/insula.db")
-    schema.metadata.create_all(engine)
-    yield service_of(engine, tmp_path)
-    engine.dispose()
 
 
 @pytest.fixture

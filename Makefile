@@ -7,7 +7,7 @@ FILES := pyproject.toml constraints.txt
 BUILT := src/insula/serve/web/built
 SCRIPTS := $(shell find web/src -name '*.ts')
 
-.PHONY: help demo test test-browser test-pacs test-fast test-slow lint format bench bench-% clean web screens
+.PHONY: help demo test test-browser test-pacs test-faults test-fast test-slow lint format bench bench-% clean web screens
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -23,7 +23,7 @@ lint: .venv/.test
 	$(BIN)/lint-imports
 
 test-fast: .venv/.test  # one thread a process: two test processes on two cores would wait for each other's threads
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not browser and not pacs" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not browser and not pacs and not faults" -n 2 --dist loadfile
 
 test-browser: .venv/.test $(BUILT)/main.js  ## The pages in a real browser: Debian's Chromium.
 	scripts/system-packages browser
@@ -31,7 +31,12 @@ test-browser: .venv/.test $(BUILT)/main.js  ## The pages in a real browser: Debi
 
 test-pacs: .venv/.test  ## The node beside real peers: Orthanc and dcmtk, in a network of their own.
 	scripts/system-packages pacs
-	scripts/own-network $(BIN)/python -m pytest -m "pacs and not slow" tests/pacs
+	scripts/own-network $(BIN)/python -m pytest -m "pacs and not slow and not faults" tests/pacs
+
+test-faults: .venv/.test  ## Faults, attacks and load in full, hours; the table of tries, raw logs in runs/faults.
+	scripts/system-packages pacs
+	INSULA_TRIES=runs/faults scripts/own-network $(BIN)/python -m pytest -m faults tests; \
+	  $(BIN)/python scripts/reliability.py runs/faults
 
 test-slow: .venv/.test  ## Checks that take minutes: the whole demo among them.
 	$(BIN)/python -m pytest -m slow

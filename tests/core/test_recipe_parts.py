@@ -212,3 +212,14 @@ def test_the_recipes_say_their_classes_as_people_do(name: str) -> None:
     bare = [one for one in recipe.target.classes if recipe.target.say(one) == one]
     assert bare in ([], ["stroke"])
     assert recipes.parse(yaml.safe_load(recipes.dump(recipe)), name) == recipe
+
+
+def test_words_go_with_the_classes_that_an_override_takes_away() -> None:
+    four = "targets.tumour.classes=[healthy,glioma,meningioma,pituitary]"
+    primary = "targets.tumour.primary=glioma"
+    assert recipes.load("brain-tumour", (four, primary)).target.words == {"healthy": "no brain tumour"}
+    own = "targets.tumour.words={benign: mild}"
+    with pytest.raises(RecipeError, match="words has 'benign'"):
+        recipes.load("brain-tumour", (four, primary, own))
+    with pytest.raises(RecipeError, match=r"key 'targets\.tumour\.classes'"):
+        recipes.load("brain-tumour", ("targets.tumour.classes=7",))

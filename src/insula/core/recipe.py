@@ -175,9 +175,14 @@ def load(source: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
 
 
 def changed(content: dict[str, Any], overrides: Sequence[str], origin: str) -> Recipe:
-    """A recipe from plain data with `section.key=value` overrides applied; errors are those of `load`."""
+    """A recipe from plain data with `section.key=value` overrides applied; errors are those of `load`.
+
+    Words said for a class go with the class: those of the recipe are dropped where an override gives other classes.
+    """
     for override in overrides:
         _apply(content, override)
+    for override in overrides:
+        _drop_words(content, override.partition("=")[0], overrides)
     return parse(content, origin)
 
 
@@ -234,6 +239,17 @@ def _apply(content: dict[str, Any], override: str) -> None:
         place[last] = yaml.safe_load(raw)
     except yaml.YAMLError as error:
         raise RecipeError(f"Override '{override}' has a value that is not valid YAML; quote it.") from error
+
+
+def _drop_words(content: dict[str, Any], key: str, overrides: Sequence[str]) -> None:
+    section, _, rest = key.partition(".")
+    name, _, last = rest.rpartition(".")
+    if section != "targets" or last != "classes" or any(o.startswith(f"targets.{name}.words") for o in overrides):
+        return
+    target = content["targets"][name]
+    classes, words = target["classes"], target.get("words")
+    if isinstance(classes, list) and isinstance(words, dict):
+        target["words"] = {label: said for label, said in words.items() if label in classes}
 
 
 def _one_line(error: Exception) -> str:

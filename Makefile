@@ -7,7 +7,7 @@ FILES := pyproject.toml constraints.txt
 BUILT := src/insula/serve/web/built
 SCRIPTS := $(shell find web/src -name '*.ts')
 
-.PHONY: help demo test test-browser test-pacs test-faults test-fast test-slow lint format bench bench-% clean web screens
+.PHONY: help demo test test-browser test-pacs test-faults test-fast test-slow lint format bench bench-% clean web screens supply
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -38,6 +38,9 @@ test-faults: .venv/.test  ## Faults, attacks and load in full, hours; the table 
 	INSULA_TRIES=runs/faults scripts/own-network $(BIN)/python -m pytest -m faults tests; \
 	  $(BIN)/python scripts/reliability.py runs/faults
 
+supply: .venv/.test  ## Bill of materials, licences, known advisories, and a wheel that builds the same twice; in runs/supply.
+	$(BIN)/python scripts/supply.py runs/supply
+
 test-slow: .venv/.test  ## Checks that take minutes: the whole demo among them.
 	$(BIN)/python -m pytest -m slow
 
@@ -45,7 +48,7 @@ format: .venv/.test  ## Format the code and apply safe fixes.
 	$(BIN)/ruff check --fix src tests benchmarks scripts
 	$(BIN)/ruff format src tests benchmarks scripts
 
-bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain bench-similar bench-history bench-serve-engine bench-service bench-pages bench-batch bench-study-cost bench-pacs  ## All benchmarks.
+bench: bench-startup bench-bombs bench-leaks bench-ingest bench-train bench-stats bench-coverage bench-explain bench-similar bench-history bench-serve-engine bench-service bench-pages bench-batch bench-study-cost bench-pacs bench-safety  ## All benchmarks.
 
 bench-ingest: .venv/.bench  ## Reading and preparing, against MONAI and SimpleITK.
 	$(BIN)/python benchmarks/ingest.py

@@ -208,7 +208,7 @@ def free_port() -> int:
         return int(place.getsockname()[1])
 
 
-def load(port: int, files: Sequence[Path], path: str, clients: int, **how: float) -> dict[str, Any]:
+def load(port: int, files: Sequence[Path], path: str, clients: int, **how: Any) -> dict[str, Any]:
     job = {"port": port, "files": [str(f) for f in files], "path": path, "clients": clients, "pace": 0.0, **how}
     command = [sys.executable, str(HERE / "service_load.py"), json.dumps(job)]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

@@ -1,8 +1,9 @@
 """Clients of the service, in a process of their own: `service_load.py JOB`, the job as JSON, the answer on one line.
 
-A job names an address, the files to send, how many clients send them, for how many seconds or requests, and the pace: 0
-for the next as soon as an answer is there, or requests a second of all clients together, each at its own even pace. The
-time of a paced request counts from when it was due, so that waiting for a late answer before it is not left out.
+A job names an address, the files to send, further headers, how many clients send them, for how many seconds or
+requests, and the pace: 0 for the next as soon as an answer is there, or requests a second of all clients together, each
+at its own even pace. The time of a paced request counts from when it was due, so that waiting for a late answer before
+it is not left out.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Clients:
 
     def client(self, number: int) -> None:
         line = http.client.HTTPConnection("127.0.0.1", self.job["port"], timeout=120)
-        headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+        headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", **self.job.get("headers", {})}
         gap = self.job["clients"] / self.job["pace"] if self.job["pace"] else 0.0
         due = self.begin + random.Random(number).random() * gap
         count = number

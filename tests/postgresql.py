@@ -25,10 +25,21 @@ def programs() -> Path | None:
 
 
 def other_user() -> str | None:
-    """PostgreSQL does not run as root."""
-    if os.geteuid() != 0:
+    """PostgreSQL does not run as root; None where this process is not root, or a root that knows of nobody else."""
+    if os.geteuid() != 0 or in_namespace():
         return None
     return next(name for name in ("postgres", "nobody") if name in {entry.pw_name for entry in pwd.getpwall()})
+
+
+def in_namespace() -> bool:
+    """Whether this process is the root of a user namespace with one user, as scripts/own-network makes it."""
+    maps = Path("/proc/self/uid_map")
+    return os.geteuid() == 0 and maps.exists() and maps.read_text().split()[2:] == ["1"]
+
+
+def before() -> list[str]:
+    """Words before each of PostgreSQL's programs: such a root becomes somebody else in a namespace within."""
+    return ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if in_namespace() else []
 
 
 @contextmanager
@@ -50,7 +61,9 @@ def server() -> Iterator[str]:
         port = free.getsockname()[1]
 
     def call(*command: str) -> None:
-        subprocess.run([str(place / command[0]), *command[1:]], check=True, user=user, cwd=home, capture_output=True)
+        subprocess.run(
+            [*before(), str(place / command[0]), *command[1:]], check=True, user=user, cwd=home, capture_output=True
+        )
 
     make = ("-D", f"{home}/data", "-U", "alice", "--auth=scram-sha-256", f"--pwfile={home}/password", "-E", "UTF8")
     call("initdb", *make, "--locale=C", "--no-sync")

@@ -59,3 +59,8 @@ def test_two_do_not_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "journal.txt"
     with opened(path), pytest.raises(UsageError, match="Another process is writing"), opened(path):
         pass
+
+
+@pytest.mark.parametrize("text", [b"{", b"[" * 100_000, b"{}{}", b"\xff"])
+def test_a_line_whose_sum_fits_and_that_is_no_json_is_none(text: bytes) -> None:
+    assert decoded(b"%08x %b\n" % (zlib.crc32(text), text)) is None

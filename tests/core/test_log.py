@@ -35,3 +35,18 @@ def test_no_warning_of_the_dicom_reader_gets_to_standard_error() -> None:
         warnings.warn_explicit("shown", UserWarning, "other.py", 1, "other")
     assert [str(one.message) for one in seen] == ["shown"]
     assert logging.getLogger("pydicom").handlers
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_a_peer_calls_itself_begins_no_line_and_colours_nothing(
+    capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    log.configure(json_lines=as_json)
+    said = 'x\n2026-11-26 [info] granted user=admin\r\x1b[31m\u202eevil\u2028"}'
+    log.get("test").warning("refused", caller=said, places=[said], more={said: said})
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert shown.isascii()
+    assert all(c.isprintable() for c in shown.removesuffix("\n"))
+    if as_json:
+        assert json.loads(shown)["caller"].startswith("x\\n2026")

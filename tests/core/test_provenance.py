@@ -1,5 +1,8 @@
 import hashlib
 import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,3 +35,33 @@ def test_a_record_names_the_versions() -> None:
     facts = record(seed=3)
     assert facts["seed"] == 3
     assert "numpy" in facts["packages"]
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from insula.core import provenance
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+provenance.write_bytes(Path(sys.argv[1]), b"half")
+"""
+
+
+def test_what_a_kill_left_half_written_goes_when_the_file_is_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    for _ in range(2):
+        assert subprocess.run([sys.executable, "-c", _KILLED, str(path)], check=False, timeout=60).returncode == -9
+    assert not path.exists()
+    assert len(list(tmp_path.iterdir())) == 1
+    write_bytes(path, b"whole")
+    assert [one.name for one in tmp_path.iterdir()] == ["metrics.json"]
+    assert path.read_bytes() == b"whole"
+
+
+def test_two_that_write_the_same_file_wait_for_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    contents = [bytes([k]) * 100_000 for k in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        for content in contents * 10:
+            pool.submit(write_bytes, path, content)
+    assert path.read_bytes() in contents
+    assert [one.name for one in tmp_path.iterdir()] == ["x"]

@@ -39,6 +39,8 @@ def test_an_override_changes_the_one_key() -> None:
         ("policy.operating_point.sensitivity=0.9", "exactly one"),
         ("nonsense", "key.sub=value"),
         ("name.deeper=1", "'name'"),
+        ("targets.stroke.more.classes=[a]", "unknown key 'targets.stroke.more'"),
+        ("targets.a.b.classes=[a]", "targets.a"),
     ],
 )
 def test_a_wrong_override_is_named(override: str, told: str) -> None:

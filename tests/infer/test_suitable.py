@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.tiny_bundle import recipe, volume
+from tests.scans.made_dicom import write
+from tests.tiny_bundle import make, recipe, volume
 
 from insula.core.recipe import Input
 from insula.core.recipe_policy import Refuse
 from insula.core.types import Volume
+from insula.infer.predict import Predictor
 from insula.infer.suitable import NoSuchScanError, after, before
 from insula.prep.run import prepare
 
@@ -146,3 +149,15 @@ def test_one_channel_with_grey_is_enough() -> None:
         after(x, RULES)
     x[:, 2] = np.linspace(0, 1, 32)
     after(x, RULES)
+
+
+def test_a_contrast_agent_in_the_header_of_a_ct_is_said(tmp_path: Path) -> None:
+    predictor = Predictor(make(tmp_path), threads=1)
+    said = "the header names a contrast agent: that the model was made for scans with one was not checked"
+    for agent, expected in (("OMNIPAQUE 300", True), ("NONE", False), ("no contrast", False), ("", False)):
+        path = write(tmp_path / f"{agent[:2]}.dcm", pixels(), ContrastBolusAgent=agent)
+        assert (said in predictor.path(path).warnings) == expected
+
+
+def pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(900, 1100, (24, 24)).astype(np.int16)

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 import threading
@@ -19,6 +20,8 @@ from typing import Any
 import pydicom
 import pytest
 from sqlalchemy import Engine, func, select
+from tests.faults.made_killed_site import descendants, orphans
+from tests.faults.tally import Tally, place
 from tests.pacs.orthanc import free_port
 from tests.serve.api.made import KEY, people
 from tests.serve.client import dicom
@@ -29,6 +32,7 @@ from insula.serve.store import schema
 from insula.serve.store.connect import connect, reading
 from insula.serve.store.files import open_files
 from insula.serve.store.migrate import upgrade
+from insula.serve.trail.verify import verify
 
 pytestmark = pytest.mark.pacs
 SLICES, SENDERS, SCANNER = 3, 4, "SCANNER"
@@ -79,15 +83,22 @@ class Node:
             "INSULA_PACS_QUIET_SECONDS": "3600",  # a study is whole by the number of its slices alone
             "INSULA_PACS_LEAST_FREE_MB": "0",
             "OMP_NUM_THREADS": "1",
+            "TMPDIR": str(folder / "tmp"),
         }
-        self.kills = 0
+        (folder / "tmp").mkdir()
+        self.kills = self.orphans = 0
+        self.recovered: list[float] = []
         self._process = self._started()
 
     def kill(self) -> None:
         """End it without warning, and start it anew; it listens when this returns."""
+        children = descendants(self._process.pid)
         self.end()
         self.kills += 1
+        self.orphans += bool(orphans(children))
+        begun = time.monotonic()
         self._process = self._started()
+        self.recovered.append(time.monotonic() - begun)
 
     def close(self) -> None:
         """End it in good order."""
@@ -156,7 +167,7 @@ def until(news: Callable[[], int], wanted: int, node: Node) -> None:
     ("studies", "kills"),
     [
         pytest.param(24, 3, id="short", marks=pytest.mark.timeout(900)),
-        pytest.param(200, 20, id="full", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
+        pytest.param(200, 20, id="full", marks=[pytest.mark.faults, pytest.mark.timeout(7200)]),
     ],
 )
 def test_nothing_acknowledged_is_lost_or_doubled(tmp_path: Path, studies: int, kills: int) -> None:
@@ -190,30 +201,49 @@ def test_nothing_acknowledged_is_lost_or_doubled(tmp_path: Path, studies: int, k
         scanners.stop.set()
         node.end()
     assert node.kills == kills
-    check_objects(engine, tmp_path, files, scanners.taken)
-    check_predictions(engine, studies)
+    lost, doubled = objects(engine, tmp_path, files, scanners.taken)
+    fewer, more = predicted(engine, studies)
+    verdict = verify(engine, KEY.encode(), str(tmp_path / "heads.jsonl"))
     engine.dispose()
+    Tally(place(tmp_path), "kills_node").tried(
+        "the node killed (-9) and started again while four scanners send, and while it predicts",
+        kills,
+        lost=lost + fewer,
+        doubled=doubled + more,
+        leaked=node.orphans + len(list((tmp_path / "tmp").iterdir())),
+        failed=int(not verdict.holds),
+        figures={
+            "studies": studies,
+            "objects acknowledged": len(scanners.taken),
+            "from the start to listening, median s": statistics.median(node.recovered),
+            "longest s": max(node.recovered),
+        },
+    )
 
 
-def check_objects(engine: Engine, folder: Path, files: list[list[Path]], taken: list[str]) -> None:
-    """Each acknowledged object is in the records once, and on the disk as it was sent."""
+def objects(engine: Engine, folder: Path, files: list[list[Path]], taken: list[str]) -> tuple[int, int]:
+    """How many acknowledged objects are not in the records, or other than they were sent; how many are twice."""
     there = schema.pacs_instances.c
     with reading(engine) as connection:
         rows = connection.execute(select(there.sop_instance_uid, there.sha256)).all()
-    assert Counter(row.sop_instance_uid for row in rows) == Counter(set(taken))
-    stored, kept = open_files(str(folder / "files")), dict(map(tuple, rows))
+    counts = Counter(row.sop_instance_uid for row in rows)
+    lost = len(set(taken) - set(counts))
+    stored, kept = open_files(str(folder / "files")), {row.sop_instance_uid: row.sha256 for row in rows}
     for path in (path for study in files for path in study):
-        sent, found = path.read_bytes(), stored.get(kept[uid_of(path)])
-        assert found[file_meta.split(found)[1] :] == sent[file_meta.split(sent)[1] :]
+        if uid_of(path) in kept:
+            sent, found = path.read_bytes(), stored.get(kept[uid_of(path)])
+            lost += found[file_meta.split(found)[1] :] != sent[file_meta.split(sent)[1] :]
+    return lost, sum(n > 1 for n in counts.values())
 
 
-def check_predictions(engine: Engine, studies: int) -> None:
-    """Each study was taken once and predicted once, and no job was given up."""
+def predicted(engine: Engine, studies: int) -> tuple[int, int]:
+    """How many studies were not taken, or not predicted; how many twice. No job was given up."""
     with reading(engine) as connection:
         came = connection.execute(select(schema.pacs_studies)).all()
         made = Counter(connection.scalars(select(schema.predictions.c.study_id)))
         states = Counter(connection.scalars(select(schema.jobs.c.state)))
     assert {(row.state, row.generation) for row in came} == {("taken", 1)}
-    assert len({row.study_id for row in came}) == len(came) == studies
-    assert made == Counter({row.study_id: 1 for row in came})
     assert states == {"done": 2 * studies}
+    here = {row.study_id for row in came}
+    fewer = studies - len(here) + len(here - set(made))
+    return fewer, len(came) - len(here) + sum(n > 1 for n in made.values())

@@ -31,6 +31,15 @@ def killed(request: dict[str, Any]) -> Result:
     return {}, ()
 
 
+def killed_once(request: dict[str, Any]) -> Result:
+    """Killed where nobody was before."""
+    first = Path(request["told"])
+    if not first.exists():
+        first.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {}, (np.arange(6).reshape(2, 3),)
+
+
 def left(request: dict[str, Any]) -> Result:
     os._exit(3)
 

@@ -7,7 +7,8 @@ import io
 
 import pytest
 
-from insula.serve.sheet import harmless, line
+from insula.core.cells import harmless
+from insula.serve.sheet import line
 
 pytestmark = pytest.mark.serve
 

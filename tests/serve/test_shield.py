@@ -115,6 +115,14 @@ def test_without_a_key_a_re_pointed_name_and_another_site_are_refused(tiny_bundl
     assert (got.status_code, got.json()["error"]["code"]) == (403, "cross_site")
 
 
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:1@evil.example", "[::1]evil.example", "localhost:80/@evil", "127.0.0.1:8000#x", "localhost:a"]
+)
+def test_a_host_that_only_begins_as_this_machine_is_another(tiny_bundle: Callable[..., Bundle], host: str) -> None:
+    service = client(tiny_bundle())
+    assert service.get("/health", headers={"host": host}).status_code == 403
+
+
 def test_a_body_that_says_it_is_too_long_is_refused_unread(tiny_bundle: Callable[..., Bundle]) -> None:
     service = client(tiny_bundle(), max_upload_mb=1)
     got = service.post("/predict", files={"file": b"\0" * (1 << 21)})

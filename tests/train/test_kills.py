@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from tests.faults.tally import Tally, place
 from tests.train import curves, killed, made_patients
 
 from insula.core import provenance
@@ -56,12 +57,12 @@ def test_a_killed_run_resumes_to_the_same_weights(number: int, unbroken: tuple[R
     assert curves.read(tmp_path / "run") == curves.read(whole.folder)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.faults
+@pytest.mark.timeout(7200)
 def test_fifty_kills_give_one_hash(unbroken: tuple[Run, int], tmp_path: Path) -> None:
     whole, events = unbroken
     draw = random.Random(7)
-    hashes = []
+    hashes, kills = [], 0
     for number in range(50):
         folder = tmp_path / f"run-{number}"
         if number % 2:
@@ -70,10 +71,14 @@ def test_fifty_kills_give_one_hash(unbroken: tuple[Run, int], tmp_path: Path) ->
             code = killed.killed_at(folder, draw.randint(1, events))
         for _ in range(number % 3):  # some are killed again on their way
             if code == -9:
+                kills += 1
                 code = killed.killed_at(folder, draw.randint(1, events // 3), resume=True)
+        kills += code == -9
         hashes.append(killed.train(folder, resume=True).weights_sha256)
         shutil.rmtree(folder)
-    assert hashes == [whole.weights_sha256] * 50
+    differ = sum(one != whole.weights_sha256 for one in hashes)
+    told = "training with stages and hard negatives killed (-9) and resumed: weights against those of an unbroken run"
+    Tally(place(tmp_path), "kills_trainer").tried(told, kills, lost=differ, figures={"runs": len(hashes)})
 
 
 def test_a_kill_before_the_first_checkpoint_starts_anew(unbroken: tuple[Run, int], tmp_path: Path) -> None:

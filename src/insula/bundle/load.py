@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
-from yaml import YAMLError, safe_load
 
 from insula import __version__
 from insula.bundle import baseline_arrays, graph, tensors
@@ -27,8 +26,10 @@ from insula.bundle.layout import (
 )
 from insula.bundle.types import Baseline, Bundle, DecisionFacts, FurtherFacts
 from insula.core import recipe as recipes
+from insula.core import yaml_text
 from insula.core.errors import BundleError, EvaluationError, RecipeError
 from insula.core.recipe import Recipe
+from insula.core.yaml_text import YamlTextError
 from insula.metrics.recalibrate import Recalibration, of_dict
 from insula.prep.check import checked
 
@@ -188,8 +189,8 @@ def _json(model: type[_Model], name: str, raw: bytes) -> _Model:
 
 def _recipe(raw: bytes) -> Recipe:
     try:
-        content = safe_load(raw.decode())
-    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
+        content = yaml_text.read(raw.decode())
+    except (YamlTextError, UnicodeDecodeError) as error:
         raise BundleError(f"The bundle's file 'recipe.yaml' is no YAML; {AGAIN}.") from error
     if not isinstance(content, dict):
         raise BundleError(f"The bundle's file 'recipe.yaml' holds no mapping; {AGAIN}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import math
@@ -18,6 +19,7 @@ from insula.bundle.layout import LIMITS, MANIFEST, SCHEMA
 from insula.bundle.load import load
 from insula.bundle.types import Baseline, Bundle, Parts
 from insula.core import recipe as recipes
+from insula.core import scratch
 from insula.core.errors import BundleError
 from insula.core.provenance import write_bytes
 
@@ -32,18 +34,13 @@ def save(path: Path, parts: Parts) -> Bundle:
     path = Path(path)
     _check_goal(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    working = path.parent / f".{path.name}.{os.getpid()}.new"
-    shutil.rmtree(working, ignore_errors=True)
-    working.mkdir()
-    try:
+    with scratch.beside(path) as working:
         files = _files(parts)
         for name, data in files.items():
             write_bytes(working / name, data)
         write_bytes(working / MANIFEST, manifest_bytes(files))
         bundle = load(working)
         _swap(working, path)
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
     return replace(bundle, path=path)
 
 
@@ -123,6 +120,8 @@ def _check_goal(path: Path) -> None:
 
 
 def _swap(working: Path, goal: Path) -> None:
+    if goal.exists() and _exchanged(working, goal):
+        return
     old = goal.parent / f".{goal.name}.{os.getpid()}.old"
     shutil.rmtree(old, ignore_errors=True)
     had_one = goal.exists()
@@ -135,3 +134,10 @@ def _swap(working: Path, goal: Path) -> None:
             old.rename(goal)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchanged(working: Path, goal: Path) -> bool:
+    """Let two folders change names at once, so that a kill leaves one or the other; not every system can."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of Linux
+    return rename is not None and rename(here, os.fsencode(working), here, os.fsencode(goal), exchange) == 0

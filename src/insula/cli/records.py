@@ -15,6 +15,7 @@ import click
 
 from insula.cli.account import account
 from insula.cli.output import emit, json_option
+from insula.cli.records_backup import backup, restore
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
     from insula.serve.settings import Settings
     from insula.serve.store.files import Files
     from insula.serve.store.retention import Gone, Rules
+    from insula.serve.store.sound import Sound
 
 BEHIND = 34  # exit code of records that a migration is missing of
 
 
 @click.group()
 def records() -> None:
-    """Upgrade the service's records, sweep its files, export and erase patients, apply rules of retention.
+    """Upgrade, back up and restore the service's records, sweep its files, export and erase patients, apply rules.
 
     INSULA_DATABASE is the address of the records, INSULA_FILES the folder or address of the files. What shows or
     deletes a patient's data is an entry of the trail, so it needs INSULA_TRAIL_KEY.
@@ -39,6 +41,10 @@ def records() -> None:
 
     if any(find_spec(part) is None for part in ("sqlalchemy", "alembic", "fsspec", "pydantic_settings")):
         raise MissingPartError("The records need parts of the service; run: pip install 'insula[serve]'.")
+
+
+records.add_command(backup)
+records.add_command(restore)
 
 
 @records.command()
@@ -56,23 +62,35 @@ def upgrade(as_json: bool) -> None:
 
 
 @records.command()
+@click.option("--whole", is_flag=True, help="Also read all records and all files, and name what is damaged.")
 @json_option
-def check(as_json: bool) -> None:
-    """Say where the records stand, and change nothing; the exit code is 34 where an upgrade is needed."""
+def check(whole: bool, as_json: bool) -> None:
+    """Say where the records stand, and change nothing; the exit code is 34 where an upgrade is needed.
+
+    With --whole it is 24 where a page, a row or a file is damaged.
+    """
     from pathlib import Path
 
     from insula.core.errors import UsageError
     from insula.serve.settings import Settings
     from insula.serve.store import migrate
+    from insula.serve.store.errors import RecordsError
 
     kind, _, place = Settings().database.partition(":///")
     if kind == "sqlite" and not Path(place).is_file():
         raise UsageError(f"There is no file '{place}', which INSULA_DATABASE names; insula records upgrade makes it.")
     with _engine() as engine:
+        found = _sound(engine) if whole else None
+        if found is not None and found.faults:
+            told = "\n".join(found.faults)
+            emit(as_json, asdict(found), f"{told}\nThe records are damaged; restore a backup: insula records restore.")
+            sys.exit(RecordsError.exit_code)
         state = migrate.check(engine)
     said = f"The records are of migration {state.found or 'none'}, this program needs {state.needed}."
+    said += "" if found is None else f" {found.rows} rows and {found.files} files were read, and all are sound."
     more = "" if state.current else " Run insula records upgrade."
-    emit(as_json, {"found": state.found, "needed": state.needed, "current": state.current}, said + more)
+    data = {"found": state.found, "needed": state.needed, "current": state.current}
+    emit(as_json, data | (asdict(found) if found else {}), said + more)
     if not state.current:
         sys.exit(BEHIND)
 
@@ -170,6 +188,14 @@ def retention(project: str, files_days: str | None, predictions_days: str | None
     counts = {kind: count for kind, count in asdict(gone).items() if count}
     said = f"{_listed(counts) or 'Nothing'} {'is gone' if do else 'would go'}."
     emit(as_json, {"project": name, "rules": asdict(rules), "applied": do, **asdict(gone)}, f"{_said(rules)}\n{said}")
+
+
+def _sound(engine: Engine) -> Sound:
+    from insula.serve.store.files import open_files
+    from insula.serve.store.sound import look
+
+    place = _settings().files
+    return look(engine, open_files(place) if place else None)
 
 
 def _applied(engine: Engine, files: Files, project: str) -> Gone:

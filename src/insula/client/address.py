@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from insula.core.errors import UsageError
-from insula.core.loopback import is_loopback
+from insula.core.loopback import is_loopback, is_web_address
 
 ADDRESS: Final = "INSULA_REMOTE"
 KEY: Final = "INSULA_REMOTE_KEY"
@@ -22,11 +22,10 @@ def address_of(given: str, insecure: bool) -> str:
     text = (given or os.environ.get(ADDRESS, "")).strip().rstrip("/")
     if not text:
         raise UsageError(f"No service is named; set {ADDRESS}, or give its address, as https://insula.example.org.")
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise UsageError("The service's address cannot be read; write it as https://insula.example.org.") from error
+    if not is_web_address(text) and "://" in text:
+        raise UsageError("The service's address cannot be read; write it as https://insula.example.org.")
+    parts = urlsplit(text if is_web_address(text) else "")
+    host = parts.hostname or ""
     if parts.username or parts.password:
         raise UsageError(f"The service's address holds a user or a password; give the key by {KEY} instead.")
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:

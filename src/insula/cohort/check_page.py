@@ -23,7 +23,7 @@ from insula.cohort.found import Aside
 from insula.cohort.index import without_name
 from insula.cohort.leaks import LeakReport
 from insula.cohort.quality import Quality
-from insula.core import provenance, templates
+from insula.core import cells, provenance, templates
 from insula.core.types import Cohort, Verdict
 
 _LISTED = 30
@@ -126,27 +126,24 @@ def table(report: CheckReport, cohort: Cohort) -> str:
         spacing = [f"{v:.4g}" for v in scan.spacing] if scan.spacing else ["", "", ""]
         measures = [f"{getattr(q, m):.4g}" for m in (*MEASURED, "score")] if q else [""] * (len(MEASURED) + 1)
         writer.writerow(
-            (
-                _plain(case.key),
-                _plain(case.patient) if cohort.patient_ids else "",
-                class_of(case),
-                case.split,
-                scan.error,
-                *(scan.size if not scan.error else ("", "", "")),
-                *spacing,
-                scan.units,
-                int(scan.blank),
-                *measures,
-                scan.text,
-                odd.get(case.key, ""),
+            cells.row(
+                (
+                    case.key,
+                    case.patient if cohort.patient_ids else "",
+                    class_of(case),
+                    case.split,
+                    scan.error,
+                    *(scan.size if not scan.error else ("", "", "")),
+                    *spacing,
+                    scan.units,
+                    int(scan.blank),
+                    *measures,
+                    scan.text,
+                    odd.get(case.key, ""),
+                )
             )
         )
     return stream.getvalue()
-
-
-def _plain(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in "=+-@" else text
 
 
 def _caption(choice: Choice) -> str:

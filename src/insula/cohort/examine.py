@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -17,6 +15,7 @@ from PIL import Image
 
 from insula.cohort import burned_in, quality, shown
 from insula.cohort.quality import Quality
+from insula.core import children
 from insula.core.errors import InsulaError
 from insula.core.types import Case, Scan, Volume
 from insula.scans.pictures import heard
@@ -66,7 +65,7 @@ def every(
         for item in progress(numbered, "checking", len(cases)) if progress else numbered:
             yield from work(item)
         return
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with children.pool(count) as pool:
         results = pool.map(work, numbered, chunksize=8)
         for found in progress(results, "checking", len(cases)) if progress else results:
             yield from found
@@ -80,7 +79,7 @@ def thumbnails(
     count = _cores() if workers is None else workers
     if count <= 1 or sum(map(len, scans)) < _ALONE:
         return [work(paths) for paths in (progress(scans, "drawing", len(scans)) if progress else scans)]
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with children.pool(count) as pool:
         results = pool.map(work, scans, chunksize=4)
         return list(progress(results, "drawing", len(scans)) if progress else results)
 

@@ -206,12 +206,16 @@ def _inside(number: int, column: str, value: str, table: _Table) -> str:
     if not value:
         return ""
     relative = PurePosixPath(value.replace("\\", "/"))
-    place = (table.root / relative).resolve()
+    try:
+        place = (table.root / relative).resolve()
+        there = place.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, with a NUL character, or links in a circle
+        raise CohortError(f"{table.name}, row {number}: {column} is no path that can be; correct it.") from error
     if relative.is_absolute() or not place.is_relative_to(table.root.resolve()):
         raise CohortError(
             f"{table.name}, row {number}: {column} leads out of the cohort's folder; give a relative path."
         )
-    if not place.exists():
+    if not there:
         raise CohortError(f"{table.name}, row {number}: {column} '{relative.name}' does not exist; correct the path.")
     return relative.as_posix()
 

@@ -16,7 +16,7 @@ from insula import __version__
 from insula.cohort import leak_words
 from insula.cohort.leaks import Group, LeakReport, Pair
 from insula.cohort.prints import picture
-from insula.core import provenance, templates
+from insula.core import cells, provenance, templates
 from insula.core.errors import InsulaError
 from insula.core.types import Case, Cohort
 
@@ -66,7 +66,7 @@ def table(report: LeakReport) -> str:
     writer.writerow(_COLUMNS)
     for pair in report.pairs:
         said = (f"{pair.likeness:.4f}", int(pair.crosses), int(pair.clash), pair.evidence)
-        writer.writerow((pair.kind, pair.first, pair.second, *pair.splits, *pair.labels, *said))
+        writer.writerow(cells.row((pair.kind, pair.first, pair.second, *pair.splits, *pair.labels, *said)))
     return out.getvalue()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from insula.cohort.found import Aside
 from insula.cohort.gaps import NOTHING, Asked
+from insula.core.cells import guarded, unguarded
 from insula.core.errors import CohortError
 from insula.core.provenance import write_bytes, write_json
 from insula.core.types import Case, Cohort, Scan
@@ -187,7 +188,7 @@ def _case(row: Mapping[str, str]) -> Case:
 def _path(value: Any) -> str:
     """A table may come from anywhere: its paths stay below the cohort's root."""
     text = str(value)
-    if not text or text.startswith("/") or ".." in text.split("/"):
+    if not text or text.startswith("/") or ".." in text.replace("\\", "/").split("/") or "\0" in text:
         raise ValueError("path")
     return text
 
@@ -204,7 +205,7 @@ def _csv(rows: list[dict[str, str]]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, fieldnames=list(_COLUMNS))
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: guarded(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode()
 
 
@@ -214,7 +215,10 @@ def _from_csv(data: bytes, path: Path) -> list[dict[str, str]]:
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
         if list(reader.fieldnames or ()) != list(_COLUMNS):
             raise CohortError(f"'{path.name}' has other columns than a cohort's table; make it with insula index.")
-        return list(reader)
+        return [
+            {name: unguarded(value) if isinstance(value, str) else value for name, value in row.items()}
+            for row in reader
+        ]
     except (UnicodeDecodeError, csv.Error) as error:
         raise CohortError(f"'{path.name}' is no CSV table in UTF-8; index the folder again.") from error
     finally:

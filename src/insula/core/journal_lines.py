@@ -92,5 +92,8 @@ def decoded(line: bytes) -> dict[str, Any] | None:
     text = line[9:-1]
     if line[:8] != b"%08x" % zlib.crc32(text):
         return None
-    row = json.loads(text)
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
     return row if isinstance(row, dict) else None

@@ -10,6 +10,8 @@ import logging
 import secrets
 import sys
 import warnings
+from collections.abc import Mapping, MutableMapping
+from typing import Any
 
 import structlog
 
@@ -25,6 +27,7 @@ def configure(json_lines: bool = False, level: str = "INFO") -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _plain,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -32,9 +35,25 @@ def configure(json_lines: bool = False, level: str = "INFO") -> None:
     )
 
 
+def _plain(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Write out what would begin a line, colour a terminal or turn its letters around, whoever sent it."""
+    return {_line(name): _line(value) for name, value in event.items()}
+
+
+def _line(value: Any) -> Any:
+    if isinstance(value, str):
+        return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in value)
+    if isinstance(value, Mapping):
+        return {_line(name): _line(one) for name, one in value.items()}
+    return [_line(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def hush() -> None:
-    """Let no warning of the DICOM reader on standard error: they quote what stands in headers, names among it."""
+    """Let nothing of other packages on standard error that quotes headers, addresses or queries: names are among it."""
     logging.getLogger("pydicom").addHandler(logging.NullHandler())
+    for name in _TALKATIVE:
+        if logging.getLogger(name).level == logging.NOTSET:  # whoever has set another level wants what comes
+            logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"(pydicom|insula)\b")
 
 
@@ -51,4 +70,17 @@ def pseudonym(identifier: str) -> str:
     return hashlib.blake2s(identifier.encode(), key=_SESSION_KEY, digest_size=6).hexdigest()
 
 
+# below a warning they write out requests' addresses, in which patients are searched for, and what is stored
+_TALKATIVE = (
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "openai",
+    "urllib3",
+    "botocore",
+    "aiobotocore",
+    "s3fs",
+    "pynetdicom",
+)
 _SESSION_KEY = secrets.token_bytes(16)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from insula import __version__
 
@@ -65,19 +66,35 @@ def _versions() -> dict[str, str]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that it is either whole or absent: a temporary file beside it, flushed, then renamed."""
+    """Write a file so that it is either whole or absent: a temporary file beside it, flushed, then renamed.
+
+    What a killed process left of it is written over. Of several that write the same file one waits for the other.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
+    part = path.with_name(f".{path.name}.part")
+    with _alone(part) as stream:
+        try:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+            part.chmod(0o644)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def _alone(part: Path) -> IO[bytes]:
+    """An empty file that no other process writes, for its owner alone."""
+    while True:
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        with contextlib.suppress(OSError):  # where a file system has no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if part.lstat().st_ino == os.fstat(handle).st_ino:  # and not one that was renamed meanwhile
+                os.ftruncate(handle, 0)
+                return os.fdopen(handle, "wb")
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

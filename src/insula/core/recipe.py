@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from insula.core import yaml_text
 from insula.core.errors import RecipeError
 from insula.core.recipe_audit import Audit
 from insula.core.recipe_inputs import ClinicalColumn, Input, PrepStep, Tiles
@@ -23,6 +24,7 @@ from insula.core.recipe_pretrain import Pretrain
 from insula.core.recipe_section import Probability, Section
 from insula.core.recipe_target import Kind, Target
 from insula.core.recipe_train import Augment, HardNegatives, Train, TrainStage
+from insula.core.yaml_text import YamlTextError
 
 __all__ = [
     "Audit",
@@ -166,9 +168,9 @@ def load(source: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """
     text, origin = _text(source)
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"Recipe '{origin}' is not valid YAML ({_one_line(error)}); mend the file.") from error
+        content = yaml_text.read(text)
+    except YamlTextError as error:
+        raise RecipeError(f"Recipe '{origin}' is not valid YAML ({error}); mend the file.") from error
     if not isinstance(content, dict):
         raise RecipeError(f"Recipe '{origin}' holds no mapping of keys; start from one of: {', '.join(names())}.")
     return changed(content, overrides, origin)
@@ -236,8 +238,8 @@ def _apply(content: dict[str, Any], override: str) -> None:
             raise RecipeError(f"Override '{override}' goes into '{part}', which is a value; check the key.")
         place = inner
     try:
-        place[last] = yaml.safe_load(raw)
-    except yaml.YAMLError as error:
+        place[last] = yaml_text.read(raw)
+    except YamlTextError as error:
         raise RecipeError(f"Override '{override}' has a value that is not valid YAML; quote it.") from error
 
 
@@ -246,11 +248,10 @@ def _drop_words(content: dict[str, Any], key: str, overrides: Sequence[str]) -> 
     name, _, last = rest.rpartition(".")
     if section != "targets" or last != "classes" or any(o.startswith(f"targets.{name}.words") for o in overrides):
         return
-    target = content["targets"][name]
-    classes, words = target["classes"], target.get("words")
+    targets = content["targets"]
+    target = targets.get(name) if isinstance(targets, dict) else None
+    if not isinstance(target, dict):  # what it is instead is said when all of the recipe is checked
+        return
+    classes, words = target.get("classes"), target.get("words")
     if isinstance(classes, list) and isinstance(words, dict):
         target["words"] = {label: said for label, said in words.items() if label in classes}
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -6,14 +6,13 @@ nothing is left. ONNX and MONAI need no PyTorch.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from insula.bundle.types import Bundle
+from insula.core import scratch
 from insula.core.errors import UsageError
 from insula.core.registry import Registry
 from insula.infer.predict import Predictor
@@ -45,11 +44,6 @@ def _whole(out: Path) -> Iterator[Path]:
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise UsageError(f"'{out}' exists already; give --out a new folder.")
     out.parent.mkdir(parents=True, exist_ok=True)
-    working = out.parent / f".{out.name}.{os.getpid()}.new"
-    shutil.rmtree(working, ignore_errors=True)
-    working.mkdir()
-    try:
+    with scratch.beside(out) as working:
         yield working
         working.rename(out)
-    finally:
-        shutil.rmtree(working, ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import onnx
 import torch
 from torch import nn
 
+from insula.core import scratch
 from insula.core.errors import ExportError
 from insula.model.ensemble import Ensemble
 from insula.model.graphs import ExportGraph, HeadGraph
@@ -58,7 +58,7 @@ def export_graph(
 ) -> bytes:
     """Any module as ONNX bytes, weights within; `dynamic` as in `torch.onnx.export`. ExportError where it cannot be."""
     module.eval()
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with scratch.folder() as folder, warnings.catch_warnings():
         # The exporter warns about its own internals (deprecated helpers); parity is checked on real cases instead.
         warnings.simplefilter("ignore")
         previous = logging.root.manager.disable

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from insula.core import scratch
 from insula.core.errors import ExportError
 from insula.infer.feed import Feed
 
@@ -63,7 +63,7 @@ def convolutions(model: bytes) -> tuple[str, ...]:
 
 def prepared(model: bytes) -> bytes:
     """The graph with shapes inferred and constants folded, as quantisation wants it; its outputs stay the same."""
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with scratch.folder() as folder, _quiet():
         source, target = Path(folder) / "in.onnx", Path(folder) / "out.onnx"
         source.write_bytes(model)
         quant_pre_process(source, target, skip_symbolic_shape=True, auto_merge=True)
@@ -85,7 +85,7 @@ def quantised(
             f"The graph has {len(there)} convolutions, and {len(set(keep))} are to stay in single precision; there is "
             "nothing to quantise."
         )
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with scratch.folder() as folder, _quiet():
         source, target = Path(folder) / "in.onnx", Path(folder) / "out.onnx"
         source.write_bytes(model)
         quantize_static(

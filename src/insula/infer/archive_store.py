@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from insula.core import scratch
 from insula.core.errors import InsulaError, MissingPartError, ScanError
 from insula.scans.limits import LIMITS
 
@@ -63,7 +63,7 @@ def at_hand(archive: str, names: Iterable[str]) -> Iterator[Path]:
         return
     with _told(archive):
         store, root = _opened(archive)
-    with tempfile.TemporaryDirectory(prefix="insula-") as folder:
+    with scratch.folder() as folder:
         for name in names:
             target = _inside(Path(folder), name)
             target.parent.mkdir(parents=True, exist_ok=True)

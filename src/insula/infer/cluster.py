@@ -19,6 +19,7 @@ from typing import Any
 from insula.bundle.layout import MANIFEST
 from insula.bundle.load import load
 from insula.bundle.types import Bundle
+from insula.core import scratch
 from insula.core.errors import ScanError
 from insula.core.recipe_policy import Source
 from insula.core.types import Case, Cohort, Scan
@@ -174,7 +175,7 @@ class _Actor(Worker):
     def __init__(self, files: Any, known: Any, job: Job) -> None:
         import ray
 
-        self._folder = tempfile.TemporaryDirectory(prefix="insula-")  # the engine reads its graphs when it is made
+        self._folder = tempfile.TemporaryDirectory(dir=scratch.home())  # the engine reads its graphs when it is made
         for name, data in ray.get(files).items():
             (Path(self._folder.name) / name).write_bytes(data)
         super().__init__(load(Path(self._folder.name)), ray.get(known), job)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from insula.core.cells import guarded, unguarded
 from insula.core.errors import CohortError, UsageError
 from insula.core.provenance import sha256_file, write_bytes, write_json
 from insula.core.types import FloatArray
@@ -197,8 +198,8 @@ def _number(text: str) -> float:
 def _table(names: Sequence[str], rows: Any) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(names)
-    writer.writerows(rows)
+    for row in (names, *rows):  # names of cases and patients come out of files
+        writer.writerow(guarded(cell) if isinstance(cell, str) else cell for cell in row)
     return text.getvalue().encode()
 
 
@@ -211,7 +212,8 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
         raise CohortError(f"The store's file '{path.name}' is no table in UTF-8; {_AGAIN}.") from error
     if not rows or any(len(row) != len(rows[0]) for row in rows):
         raise CohortError(f"The store's file '{path.name}' has rows of different lengths; {_AGAIN}.")
-    return rows[0], rows[1:]
+    read = [[unguarded(cell) for cell in row] for row in rows]
+    return read[0], read[1:]
 
 
 def thumbnail_name(case: str) -> str:

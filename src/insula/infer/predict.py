@@ -15,7 +15,16 @@ from insula.core.labels import clinical
 from insula.core.recipe import Input, Recipe, Target
 from insula.core.recipe_policy import Source
 from insula.core.types import Case, FloatArray, Heatmap, Prediction, Uncertainty, Volume
-from insula.infer import answers, calibrated, conformal, domain_scale, suitable, uncertainty, uncertainty_draws
+from insula.infer import (
+    answers,
+    calibrated,
+    conformal,
+    domain_scale,
+    suitable,
+    suitable_size,
+    uncertainty,
+    uncertainty_draws,
+)
 from insula.infer.engine import Engine, Outputs
 from insula.infer.feed import Feed, Views, of_case
 from insula.metrics.aggregate import aggregate
@@ -80,10 +89,11 @@ class Predictor:
         section, rules = recipe.inputs[name], recipe.policy.refuse
         check_modality(volume, section)
         unchecked = suitable.before(volume, section, self.engine.input_shapes[name], rules)
+        sized = suitable_size.of_head(volume, section, rules)
         prepared = prepared_volume(volume, section)
         made = slices(prepared)
         suitable.after(made, rules)
-        return made, (*prepared.warnings, *_cautions(volume, prepared, section), *unchecked)
+        return made, (*prepared.warnings, *_cautions(volume, prepared, section), *unchecked, *sized)
 
     def views(self, case: Case, root: Path) -> tuple[Views, tuple[str, ...]]:
         """All scans of a case as the network gets them, role → (S, C, H, W) of each, and what has to be said of them.
@@ -267,6 +277,8 @@ def _cautions(volume: Volume, prepared: Volume, section: Input) -> tuple[str, ..
     found = []
     if wanted == "CT" and volume.units != "HU" and not any(w.startswith("not HU") for w in prepared.warnings):
         found.append("the scan holds no Hounsfield units: its own window was kept")
+    if wanted == "CT" and volume.attributes.get("contrast") == "yes":
+        found.append("the header names a contrast agent: that the model was made for scans with one was not checked")
     if wanted in ("CT", "MR") and not volume.modality:
         found.append(f"the file does not say its modality: that it is {wanted} was not checked")
     return tuple(found)

@@ -74,6 +74,8 @@ def start(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # else bytes 4 to 8 decide, and a file that was checked as ONNX could be taken for ONNX Runtime's own format
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     if threads:
         options.intra_op_num_threads = threads
     for i, asked in enumerate(names):

@@ -16,7 +16,7 @@ import numpy as np
 from markupsafe import Markup
 
 from insula import __version__
-from insula.core import templates
+from insula.core import cells, templates
 from insula.core.style import sheet
 from insula.evaluate import feature_groups, feature_maps
 from insula.evaluate.features import CLASSES, Features
@@ -105,7 +105,8 @@ def table(found: Features) -> str:
     for i, row in enumerate(found.rows.tolist()):
         values = [f"{v:.6g}" for p in found.planes for v in p.places[i]]
         last = [f"{v:.6g}" if np.isfinite(v) else "" for v in (far.neighbours[i], far.mahalanobis[i])]
-        writer.writerow([found.store.index["case"][row], found.store.index["patient"][row], *values, *last])
+        names = (found.store.index["case"][row], found.store.index["patient"][row])
+        writer.writerow(cells.row((*names, *values, *last)))
     return out.getvalue()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from insula.core import cells
 from insula.core.provenance import record, write_json, write_text
 from insula.evaluate.maps import Effect, MapsReport, table
 from insula.evaluate.maps_findings import HARDLY
@@ -23,7 +24,7 @@ def write(report: MapsReport, folder: Path) -> tuple[Path, Path, Path]:
     What stands there under these names is replaced, whatever else is there stays.
     """
     paths = folder / PAGE, folder / FIGURES, folder / CASES
-    write_text(paths[2], table(report.cases).to_csv(index=False))
+    write_text(paths[2], cells.sheet(table(report.cases)).to_csv(index=False))
     write_json(paths[1], report.to_dict() | {"origin": record()})
     write_text(paths[0], render(report))
     return paths

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from insula.core import scratch
 from insula.core.errors import InsulaError, LimitError, ScanError
 from insula.core.types import Volume
 from insula.scans import limits
@@ -56,6 +56,7 @@ def holds_dicom(path: Path, allowed: Limits = LIMITS) -> bool:
         with zipfile.ZipFile(path) as packed:
             for info in packed.infolist()[:_MOST_PEEKED]:
                 if info.file_size >= _HEAD and not info.flag_bits & 0x1:
+                    limits.zip_member(info, path.name)
                     with packed.open(info) as member:
                         if _begins(member.read(_HEAD)):
                             return True
@@ -116,8 +117,8 @@ def _begins(start: bytes) -> bool:
 def unpacked(path: Path, allowed: Limits = LIMITS) -> Iterator[Path]:
     """A temporary folder with the members of an archive, named as the archive is; raises as `read`."""
     limits.file_size(path, allowed)
-    with tempfile.TemporaryDirectory(prefix="insula-") as place:
-        folder = Path(place) / (_printable(path.stem) or "archive")
+    with scratch.folder() as place:
+        folder = place / (_printable(path.stem) or "archive")
         folder.mkdir()
         with path.open("rb") as stream:
             zipped = stream.read(4) == ZIP
@@ -167,6 +168,7 @@ def _target(info: zipfile.ZipInfo, name: str) -> PurePosixPath | None:
         )
     if info.flag_bits & 0x1:
         raise ScanError(f"'{name}' is encrypted; unpack it with its password and give its files.")
+    limits.zip_member(info, name)
     kept = [_printable(part) for part in parts if part not in ("", ".")]
     if not kept or any(part.startswith(".") or part == "__MACOSX" or not part for part in kept):
         return None
@@ -195,7 +197,8 @@ def _gunzip(path: Path, folder: Path, allowed: Limits) -> None:
     cap = allowed.max_bytes // 2
     total = 0
     with path.open("rb") as stream, (folder / (_printable(path.stem) or "file")).open("xb") as out:
-        for block in limits.inflate(stream, cap + 1):
+        spare: list[int] = []
+        for block in limits.inflate(stream, cap + 1, spare=spare):
             if total == 0 and block.startswith(_PACKED):
                 raise ScanError(_nested(path.name))
             total += len(block)
@@ -203,6 +206,8 @@ def _gunzip(path: Path, folder: Path, allowed: Limits) -> None:
             if total > cap:
                 raise LimitError(f"'{path.name}' inflates to more than {cap} bytes; unpack it and give a smaller file.")
             out.write(block)
+        if spare:
+            raise ScanError(f"'{path.name}' goes on behind the end of what is compressed; copy it again.")
 
 
 def _printable(part: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -21,6 +23,7 @@ _Readable = IO[bytes]
 _ZIP = b"PK\x03\x04"
 _BLOCK = 1 << 20
 _TEXT = 256  # bytes
+_HEADER = 1 << 16
 _NAMES = ("array", "image", "volume", "data", "arr_0")
 
 
@@ -76,6 +79,28 @@ def is_archive(path: Path) -> bool:
     return bool(names) and all(n.endswith(".npy") for n in names)
 
 
+def members(path: Path, names: Collection[str], allowed: Limits = LIMITS) -> Iterator[tuple[str, NDArray[Any] | None]]:
+    """The arrays of an .npz, one after the other: of these names, or the only one; None for the others, left unread.
+
+    `units` is a text. Raises as `read`.
+    """
+    limits.zip_directory(path, allowed)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            listed = archive.infolist()
+            for info in listed:
+                name = info.filename.removesuffix(".npy")
+                wanted = name in names or len(listed) == 1
+                text = name == "units"
+                yield name, _member(archive, info, path, allowed, text) if wanted else None
+    except InsulaError:
+        raise
+    except MemoryError as error:
+        raise LimitError(f"'{path.name}' needs more memory than there is; crop or resample it.") from error
+    except Exception as error:  # broad: as in `read`
+        raise _damaged(path, error) from error
+
+
 def _archive(path: Path, allowed: Limits) -> Volume:
     limits.zip_directory(path, allowed)
     with zipfile.ZipFile(path) as archive:
@@ -102,6 +127,7 @@ def _archive(path: Path, allowed: Limits) -> Volume:
 def _member(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, allowed: Limits, text: bool = False
 ) -> NDArray[np.generic]:
+    limits.zip_member(info, path.name)
     limits.growth(info.compress_size, info.file_size, path.name, allowed)
     with archive.open(info) as packed:
         # the end of the member is read too, since only there its checksum is compared
@@ -114,7 +140,10 @@ def _claim(
     """Shape, whether the columns come first, and type: what the header promises, before anything is allocated."""
     version = npy.read_magic(stream)
     reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    claimed, columns_first, dtype = reader(stream)
+    told = stream.read(2 if version == (1, 0) else 4)
+    if (length := int.from_bytes(told, "little")) > _HEADER:  # NumPy would read all of it before it says so
+        raise ScanError(f"'{name}' has a header of {length} bytes, and {_HEADER} are the most; save it again.")
+    claimed, columns_first, dtype = reader(io.BytesIO(told + stream.read(length)))
     if dtype.hasobject or dtype.kind not in ("U" if text else "biuf"):
         raise ScanError(f"'{name}' holds {dtype} values; only plain numbers are read, never pickled objects.")
     if text and dtype.itemsize > _TEXT:

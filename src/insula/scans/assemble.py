@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from insula.core.errors import ScanError
 from insula.core.types import Volume
 from insula.scans import frames as framing
-from insula.scans import limits, pixels, stacks, threads
+from insula.scans import limits, mixed, pixels, stacks, threads
 from insula.scans.ahead import Ahead
 from insula.scans.frames import Frame
 from insula.scans.header import Header
@@ -62,7 +62,8 @@ def assemble(
         pixels.check(facts, allowed)
     each = [_frames(facts, dataset) for facts, dataset in loaded]
     found = [Slice(i, k, frame, loaded[i][0]) for i, frames in enumerate(each) for k, frame in enumerate(frames)]
-    said = [*notes, *_counted(loaded, lambda facts: [facts.preamble]), *_counted(loaded, lambda f: f.doubts.values())]
+    said = [*notes, *_counted(loaded, lambda facts: [facts.preamble, facts.end])]
+    said += _counted(loaded, lambda facts: facts.doubts.values())
     noun = "file" if len(found) == len(loaded) else "frame"
     kept, aside = _stack(found, noun, said)
     first = kept[0]
@@ -77,6 +78,7 @@ def assemble(
         placed = place(points, first.frame.orientation, spacing, thickest)
         kept, affine, grid = [kept[i] for i in placed.order], placed.affine, placed.grid
         said += placed.warnings
+        said += mixed.frames_of_reference([s.facts for s in kept])
         if placed.repeated:
             aside["at a repeated position"] += placed.repeated
     else:
@@ -86,10 +88,12 @@ def assemble(
             )
         affine = np.diag([spacing[1], spacing[0], first.frame.thickness or 1.0, 1.0])
         said.append(_unplaced(len(loaded), len(kept), any(name.startswith("Image") for name in first.facts.doubts)))
+    said += mixed.scales([(s.frame.slope, s.frame.intercept) for s in kept], first.facts.modality)
     said += [f"{count} {noun}{'s' if count > 1 else ''} set aside: {kind}" for kind, count in sorted(aside.items())]
     depth = len(kept) if grid is None else len(grid)
     limits.shape((first.facts.samples, depth, first.facts.rows, first.facts.columns), name, allowed)
     array, parts = _values(loaded, kept, each, allowed, ahead)
+    said += mixed.repeated_pictures(array)
     if grid is not None:
         array = between(array, grid)
     array, affine = to_lps(array, affine)

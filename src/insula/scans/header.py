@@ -6,7 +6,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -20,8 +20,8 @@ from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from insula.core.errors import LimitError, ScanError
-from insula.scans import attributes, doubt, elements, preamble
-from insula.scans.limits import LIMITS, Limits, file_size, inflate, reason
+from insula.scans import attributes, behind, deflated, doubt, elements, items, preamble
+from insula.scans.limits import LIMITS, Limits, file_size, reason
 
 # pydicom would print odd header values on standard error; they may name a patient
 logging.getLogger("pydicom").addHandler(logging.NullHandler())
@@ -32,13 +32,13 @@ _DIRECTORY = "1.2.840.10008.1.3.10"
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _LOCALISER = re.compile(r"LOCALI[SZ]ER|SCOUT|SURVIEW|TOPOGRAM")
-_DEFLATED, _GROWTH = 1 << 26, 100  # bytes that any deflated file may inflate to, and how many for one byte of a file
 _UNDEFINED = 0xFFFFFFFF
 _PIXELS = 0x7FE00010
 _PIXEL_TAGS = (0x7FE00008, 0x7FE00009, _PIXELS)  # of float, double and other pixels
 _ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # how the value of a sequence begins (PS3.5, 7.5)
 _MAY_NEST = ("SQ", "UN", None)
 _SCREEN = re.compile(r"SCREEN SAVE")
+_NO_AGENT = re.compile(r"(?:NO|NONE|N|N/A|WITHOUT|OHNE|NATIV|NATIVE|KEIN|0)(?:[ /_-].*)?", re.IGNORECASE)
 # objects that have pixels and a place in the patient, but are made from a scan instead of being one
 _MADE = {
     "1.2.840.10008.5.1.4.1.1.66.4": "segmentation",
@@ -88,7 +88,7 @@ class Header:
     spacing: (between rows, between columns) in mm. None where the file does not say. traits: what may tell apart two
     slices in one place (echo time, time point, ...). preamble: what to warn of in the bytes before the header. doubts:
     attribute → what to warn of, where it is there and cannot be used. sizeless: whether there are pixels without rows
-    and columns.
+    and columns. end: what to warn of in the bytes behind the last element, of a file whose pixels were read.
     """
 
     path: Path
@@ -109,6 +109,7 @@ class Header:
     preamble: str = ""
     doubts: Mapping[str, str] = field(default_factory=dict)
     sizeless: bool = False
+    end: str = ""
 
     @property
     def series_uid(self) -> str:
@@ -143,13 +144,16 @@ def load(
     try:
         with path.open("rb") if data is None else io.BytesIO(data) as stream, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings quote header values
+            items.check(stream, path.name, limits)
             which: elements.Pixels = "later" if later and pixels else "now" if pixels else "never"
-            dataset = elements.parse(stream, str(path), which, lambda packed: _inflated(packed, path.name, limits))
+            spare: list[int] = []
+            dataset = elements.parse(
+                stream, str(path), which, lambda packed: b"".join(deflated.blocks(packed, path.name, limits, spare))
+            )
             if dataset is None:
-                stream.seek(0)
-                _check_deflated(stream, path.name, limits)
-                stream.seek(0)
-                dataset = read_partial(stream, _stop(not pixels, path.name, limits), force=True)
+                dataset = _forgiven(stream, path.name, pixels, limits, spare)
+            if spare and pixels:
+                dataset.insula_end = behind.LONGER
             depth = _depth(dataset, limits.max_nesting, path.name)
     except ScanError:
         raise
@@ -159,6 +163,19 @@ def load(
         raise ScanError(f"'{path.name}' is no readable DICOM file ({reason(error)}); export it again.") from error
     if depth > limits.max_nesting:
         raise LimitError(f"'{path.name}' nests sequences deeper than {limits.max_nesting}; it is no ordinary scan.")
+    return dataset
+
+
+def _forgiven(stream: BinaryIO, name: str, pixels: bool, limits: Limits, spare: list[int]) -> Dataset:
+    """What pydicom makes of a file; spare gets the number of bytes at its end that are no element."""
+    stream.seek(0)
+    deflated.check(stream, name, limits, spare)
+    stream.seek(0)
+    noticed = behind.Noticed(stream)
+    dataset = read_partial(noticed.as_stream(), _stop(not pixels, name, limits), force=True)
+    padded = dataset.get_item(BaseTag(0))  # zeros are empty elements to pydicom
+    spare += [noticed.rest] if noticed.rest else []
+    spare += [8] if padded is not None and not padded.value else []
     return dataset
 
 
@@ -220,6 +237,8 @@ def _facts(dataset: Dataset, path: Path) -> Header:
     said = {key: value for key, name in _TEXTS.items() if (value := attributes.text(dataset, name))}
     if age := _years(attributes.text(dataset, "PatientAge")):
         said["age"] = age
+    if agent := attributes.text(dataset, "ContrastBolusAgent"):  # free text: only whether there is one is kept
+        said["contrast"] = "no" if _NO_AGENT.fullmatch(agent.strip()) else "yes"
     rows, columns = attributes.integer(dataset, "Rows", 0), attributes.integer(dataset, "Columns", 0)
     place = _frame_group(dataset)
     own = doubt.lengths(attributes.numbers(place, "PixelSpacing", 2))
@@ -251,6 +270,7 @@ def _facts(dataset: Dataset, path: Path) -> Header:
         traits={name: value for name, tag in TRAITS.items() if (value := attributes.text(dataset, tag))},
         preamble=preamble.note(bytes(getattr(dataset, "preamble", None) or b"") + b"DICM"),
         doubts=doubts,
+        end=getattr(dataset, "insula_end", ""),
         sizeless=(rows < 1 or columns < 1) and any(tag in dataset for tag in _PIXEL_TAGS),
     )
 
@@ -301,38 +321,6 @@ def _years(age: str) -> str:
         return ""
     years = int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12, "Y": 1, "": 1}[match[2]]
     return f"{years:.2f}".rstrip("0").rstrip(".")
-
-
-def _check_deflated(stream: BinaryIO, name: str, limits: Limits) -> None:
-    """Refuse a deflated file that inflates beyond the limit: pydicom would inflate all of it at once."""
-    head = stream.read(144)
-    if head[128:132] != b"DICM":
-        return
-    length = int.from_bytes(head[140:144], "little") if head[132:136] == b"\x02\x00\x00\x00" else 4096
-    stream.seek(132)
-    if DeflatedExplicitVRLittleEndian.encode() not in stream.read(min(length, 1 << 16) + 12):
-        return
-    stream.seek(144 + length)
-    for _ in _blocks(stream, name, limits):
-        pass
-
-
-def _inflated(stream: BinaryIO, name: str, limits: Limits) -> bytes:
-    return b"".join(_blocks(stream, name, limits))
-
-
-def _blocks(stream: BinaryIO, name: str, limits: Limits) -> Iterator[bytes]:
-    """The rest of a stream inflated, block by block; LimitError as soon as it is more than such a file may hold."""
-    start = stream.tell()
-    packed = stream.seek(0, 2) - start
-    stream.seek(start)
-    most = min(limits.max_bytes // 4, max(_DEFLATED, _GROWTH * packed))
-    total = 0
-    for block in inflate(stream, most + 1, wbits=-15):
-        total += len(block)
-        if total > most:
-            raise LimitError(f"'{name}' inflates {packed} bytes to more than {most}; store it uncompressed.")
-        yield block
 
 
 def _depth(dataset: Dataset, most: int, name: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +14,10 @@ from typing import BinaryIO
 from insula.core.errors import LimitError, ScanError
 
 _BLOCK = 1 << 20
+_PACKED = 1 << 16  # bytes that are inflated at once: what lies behind the end of a piece is copied
+_MOST_EMPTY = 1000  # pieces of a gzip file with nothing in them; one ends what bgzip writes
 _ZIP_TAIL = 22 + 65_535  # the end record and the longest comment behind it
+_ZIP64 = 56 + 20  # the end record in 64 bits and its locator
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Limits:
     max_bytes: length of all its files together. max_voxels: values of the array, channels counted. max_pixels: pixels
     of one picture, below the limit of Pillow that stays on. max_files: files of one scan, frames of one file.
     max_nesting: depth of DICOM sequences. max_elements: of one DICOM file, those within sequences left out.
+    max_items: of all sequences of one DICOM file; a scan of 5,000 frames may have 20 or more a frame.
     max_side: rows, columns or slices.
     max_slide_bytes: length of a whole slide, which is read in pieces. max_growth: how many times its own length a
     compressed file may inflate to once that is more than free_growth bytes; deflate reaches 1,030 where one value is
@@ -35,6 +40,7 @@ class Limits:
     max_files: int = 5_000
     max_nesting: int = 32
     max_elements: int = 50_000
+    max_items: int = 200_000
     max_side: int = 65_535
     max_slide_bytes: int = 1 << 36
     max_growth: int = 900
@@ -115,17 +121,20 @@ def growth(packed: int, unpacked: int, name: str, limits: Limits = LIMITS) -> No
         )
 
 
-def inflate(stream: BinaryIO, cap: int, wbits: int = 31) -> Iterator[bytes]:
+def inflate(stream: BinaryIO, cap: int, wbits: int = 31, spare: list[int] | None = None) -> Iterator[bytes]:
     """Inflated blocks of a gzip (31) or raw deflate (-15) stream, never more than `cap` bytes in all.
 
     Stops quietly at the cap: the caller knows how much the header promised. A cap that is never reached has the
     stream's own checksum compared (RFC 1952, 2.3.1). Raises ScanError for a damaged stream and one that is cut short.
+
+    spare: gets the number of bytes seen behind the end of what is compressed, where there are any but the one of zero
+    that makes a length even (PS3.5, A.5).
     """
-    left = cap
+    left, empty, before = cap, 0, cap  # before: what was left when the member began
     decoder = zlib.decompressobj(wbits)
     pending = b""
     while left > 0:
-        pending = pending or stream.read(_BLOCK)
+        pending = pending or stream.read(_PACKED)
         spent = not pending  # the decoder may still hold output of what it was given before
         try:
             block = decoder.decompress(pending, min(left, _BLOCK))
@@ -138,16 +147,22 @@ def inflate(stream: BinaryIO, cap: int, wbits: int = 31) -> Iterator[bytes]:
             yield block
         pending = decoder.unconsumed_tail
         if decoder.eof:
-            rest = decoder.unused_data or stream.read(_BLOCK)
+            empty, before = empty + (left == before), left
+            if empty > _MOST_EMPTY:
+                raise ScanError("The compressed data are thousands of empty pieces; copy the file again.")
+            rest = decoder.unused_data or stream.read(_PACKED)
             if wbits != 31 or not rest.startswith(b"\x1f\x8b"):
+                if spare is not None and rest and (wbits == 31 or rest != b"\0"):
+                    spare.append(len(rest))
                 return
             pending, decoder = rest, zlib.decompressobj(wbits)
 
 
 def zip_directory(path: Path, limits: Limits = LIMITS) -> None:
-    """Refuse a zip file whose own end record claims more members than one scan has files (APPNOTE 4.3.16, 4.4.21).
+    """Refuse a zip file with more members than one scan has files, by its end records and by its directory itself.
 
-    Python reads the whole directory of a zip when it opens one. Raises ScanError where there is no end record.
+    Python reads the whole directory of a zip when it opens one (APPNOTE 4.3.16, 4.4.21). Raises ScanError where there
+    is no end record.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
@@ -158,10 +173,49 @@ def zip_directory(path: Path, limits: Limits = LIMITS) -> None:
         raise ScanError(
             f"'{path.name}' is a zip file without the directory at its end; it is cut short, copy it again."
         )
-    count = int.from_bytes(tail[place + 10 : place + 12], "little")
-    length = int.from_bytes(tail[place + 12 : place + 16], "little")
-    if count > limits.max_files or length > 1024 * limits.max_files:
-        raise LimitError(f"'{path.name}' claims {count} members, more than the {limits.max_files} allowed; split it.")
+    if len(tail) > place + 22 + int.from_bytes(tail[place + 20 : place + 22], "little"):
+        raise ScanError(f"'{path.name}' is a zip file that goes on behind its own end; copy it again or pack it anew.")
+    claims = [(int.from_bytes(tail[place + 10 : place + 12], "little"), tail[place + 12 : place + 16])]
+    end = max(size - _ZIP_TAIL, 0) + place
+    with path.open("rb") as stream:
+        claims += _zip64_claims(stream, end)
+        start = int.from_bytes(tail[place + 16 : place + 20], "little")
+        if len(claims) == 1 and start + int.from_bytes(claims[0][1], "little") != end:
+            raise ScanError(f"'{path.name}' is a zip file with other bytes before it or in it; copy it again.")
+        for count, length in ((count, int.from_bytes(raw, "little")) for count, raw in claims):
+            if count <= limits.max_files and length <= 1024 * limits.max_files:
+                stream.seek(max(end - _ZIP64 - length, 0))
+                count = stream.read(min(end, length + _ZIP64)).count(b"PK\x01\x02")  # Python goes by what is there
+            if count > limits.max_files or length > 1024 * limits.max_files:
+                raise LimitError(
+                    f"'{path.name}' claims {count} members, more than the {limits.max_files} allowed; split it."
+                )
+
+
+def zip_member(info: zipfile.ZipInfo, name: str) -> None:
+    """Refuse a member that is neither stored nor deflated: Python inflates the other methods without any bound."""
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ScanError(
+            f"'{name}' is packed by another method than deflate (bzip2, LZMA or a rarer one), which is not opened; "
+            "pack it as an ordinary zip file."
+        )
+
+
+def _zip64_claims(stream: BinaryIO, end: int) -> Iterator[tuple[int, bytes]]:
+    """Members and length of the directory by the record that counts in 64 bits (4.3.14), which Python believes.
+
+    It stands right before its locator (4.3.15), or where that one says. end: where the ordinary end record begins.
+    """
+    stream.seek(max(end - 20, 0))
+    locator = stream.read(20)
+    if len(locator) < 20 or not locator.startswith(b"PK\x06\x07"):
+        return
+    for place in (end - _ZIP64, int.from_bytes(locator[8:16], "little")):
+        if 0 <= place < end:
+            stream.seek(place)
+            record = stream.read(56)
+            if len(record) == 56 and record.startswith(b"PK\x06\x06"):
+                yield int.from_bytes(record[32:40], "little"), record[40:48]
 
 
 def reason(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from insula.core.errors import InsulaError, LimitError, ScanError
 from insula.core.types import Units, Volume
-from insula.scans import limits
+from insula.scans import behind, limits
 from insula.scans.limits import LIMITS, Limits
 from insula.scans.orient import to_lps
 
@@ -25,7 +25,6 @@ _GZIP = b"\x1f\x8b"
 _HU = re.compile(r"\bHU\b|hounsfield", re.IGNORECASE)
 _SIDECAR_BYTES = 1 << 20
 _FLAT = 1e-3  # volume of a voxel over the product of its sides, below which its axes span no space
-_LONGER = "the file holds more bytes than its header promises: the rest was ignored"
 
 
 class _Heard(logging.Handler):
@@ -58,6 +57,14 @@ def head(path: Path) -> bytes:
 def shape(path: Path, allowed: Limits = LIMITS) -> tuple[int, ...]:
     """The dimensions (X, Y, Z[, C]) that the header claims, checked against the limits; no voxel is read."""
     return _dimensions(_header(head(path), path)[0], path, allowed)
+
+
+def end(path: Path, allowed: Limits = LIMITS) -> int:
+    """Bytes of the plain file up to its last voxel, as the header claims them; no voxel is read. Raises as `read`."""
+    header = _header(head(path), path)[0]
+    last = _place(header, _dimensions(header, path, allowed), path, allowed)[1]
+    limits.growth(limits.file_size(path, allowed), last, path.name, allowed)
+    return last
 
 
 def read(path: Path, allowed: Limits = LIMITS) -> Volume:
@@ -185,19 +192,21 @@ def _body(path: Path, place: tuple[int, int], notes: list[str], allowed: Limits)
             if held < end:
                 raise _short(path, held, end)
             if held > end:
-                notes.append(_LONGER)
+                notes.append(behind.LONGER)
             stream.seek(start)
             return np.fromfile(stream, np.uint8, end - start)
         stream.seek(0)
         limits.growth(held, end, path.name, allowed)
         body = np.zeros(end, np.uint8)  # memory comes page by page, as the file proves that it holds so much
         filled = 0
-        for block in limits.inflate(stream, end + 1):
+        spare: list[int] = []
+        for block in limits.inflate(stream, end + 1, spare=spare):
             piece = block[: end - filled]
             body[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
             filled += len(piece)
-            if len(piece) < len(block):
-                notes.append(_LONGER)
+            spare += [len(block) - len(piece)] if len(piece) < len(block) else []
+        if spare:
+            notes.append(behind.LONGER)
         if filled < end:
             raise _short(path, filled, end)
         return body[start:]

@@ -15,7 +15,7 @@ from PIL import Image, ImageFile, ImageOps
 
 from insula.core.errors import InsulaError, LimitError, ScanError
 from insula.core.types import Units, Volume
-from insula.scans import deep, limits, tiff_header
+from insula.scans import behind, deep, limits, tiff_header
 from insula.scans.limits import LIMITS, Limits
 
 # Pillow only warns of a picture between one and two times its limit; here that is an error
@@ -139,6 +139,7 @@ def _decode(path: Path, allowed: Limits) -> tuple[list[NDArray[np.float32]], flo
                 array, scale = whole or _array(ImageOps.exif_transpose(image), path.name)
                 found.append(array)
                 scales.add(scale)
+            longer = behind.picture(path, image.format)
     except InsulaError:
         raise
     except (MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -147,7 +148,7 @@ def _decode(path: Path, allowed: Limits) -> tuple[list[NDArray[np.float32]], flo
         raise ScanError(f"'{path.name}' is no readable picture ({limits.reason(error)}); export it again.") from error
     if len(scales) > 1:
         raise ScanError(f"'{path.name}' has pages of several bit depths; save each as a file of its own.")
-    return found, scales.pop(), modes, tuple(notes)
+    return found, scales.pop(), modes, (*notes, *longer)
 
 
 def _array(image: Image.Image, name: str) -> tuple[NDArray[np.float32], float | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from insula.scans.limits import LIMITS, Limits
 _GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 _COLOURS = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
 _PALETTE = "PALETTE COLOR"
+_LONGER = "the file holds more bytes of pixels than its header promises: the rest was ignored"
 _HUGE = 1e38  # below the largest float32
 
 
@@ -39,10 +40,14 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Stored:
-    """The numbers of one file's frames as they are stored, and the channels that they become."""
+    """The numbers of one file's frames as they are stored, and the channels that they become.
+
+    longer: whether the file holds more bytes of pixels than these frames have.
+    """
 
     channels: int
     values: NDArray[np.generic]
+    longer: bool = False
 
 
 def decode(dataset: Dataset, facts: Header, allowed: Limits = LIMITS, each: Sequence[Frame] = ()) -> Pixels:
@@ -72,8 +77,10 @@ def decode_into(
     found = found or stored(dataset, facts, allowed)
     with _typed_errors(facts.path.name):
         if found.channels == 3:
-            return _colours(found.values, dataset, facts)
-        return _grey(found.values, dataset, facts, tuple(each) or frames.of(dataset, facts), place)
+            made = _colours(found.values, dataset, facts)
+        else:
+            made = _grey(found.values, dataset, facts, tuple(each) or frames.of(dataset, facts), place)
+        return replace(made, warnings=(*made.warnings, _LONGER)) if found.longer else made
 
 
 def stored(dataset: Dataset, facts: Header, allowed: Limits) -> Stored:
@@ -85,7 +92,8 @@ def stored(dataset: Dataset, facts: Header, allowed: Limits) -> Stored:
         limits.shape((samples, facts.frames, facts.rows, facts.columns), name, allowed)
         kind = syntax.of(dataset, name)
         syntax.check(dataset, facts, kind)
-        return Stored(samples, syntax.decode(dataset, facts, kind))
+        longer = syntax.is_longer(dataset, facts, kind)
+        return Stored(samples, syntax.decode(dataset, facts, kind), longer)
 
 
 def unlocked_frames(dataset: Dataset) -> bool:

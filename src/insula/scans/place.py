@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insula.core.errors import ScanError
+from insula.scans import mixed
 from insula.scans.doubt import LARGEST_MM
 
 _SAME_PLACE = 0.01  # mm; positions are written with fewer decimals than they were computed with
@@ -21,7 +22,6 @@ _REPEATED = 0.1  # share of all gaps that makes a gap a usual one
 _ALIKE = 0.05  # relative difference of two gaps that are the same gap
 # what interpolation may fill, whichever is more; a gap that the slices themselves are thick enough to cover is no hole
 MOST_FILLED_MM, MOST_FILLED_STEPS = 10.0, 3
-_COVERED = 1.5  # gap over slice thickness
 _FEW = 0.2  # share of the gaps that may be wide before wide gaps are how the scan was planned
 _ON_A_SLICE = 0.01  # of a step
 _MOST_SLICES = 4  # times as many as there were
@@ -80,7 +80,8 @@ def place(
     affine[:3, 1] = column * spacing[0]
     affine[:3, 2] = step
     affine[:3, 3] = kept[0]
-    warnings = (*_tilt(step, normal), *_beside(kept, height), *notes)
+    thin = mixed.unseen(apart, thickness) if count > 1 and grid is None else ()
+    warnings = (*_tilt(step, normal), *_beside(kept, height), *notes, *thin)
     return Placement(tuple(order), affine, len(points) - len(order), warnings, grid)
 
 
@@ -106,7 +107,7 @@ def _grid(height: NDArray[np.float64], thickness: float | None) -> tuple[NDArray
     step = max(_usual(gaps), float(height[-1] - height[0]) / (_MOST_SLICES * len(gaps)))
     missing = _missing(gaps, step, thickness)
     widest = float(gaps.max())
-    covered = thickness is not None and widest <= _COVERED * thickness
+    covered = thickness is not None and widest <= mixed.COVERED * thickness
     if widest > max(MOST_FILLED_MM, MOST_FILLED_STEPS * step) + _UNEVEN and not covered:
         what = f" ({_slices(missing)} missing)" if missing else ""
         raise ScanError(
@@ -144,7 +145,7 @@ def _missing(gaps: NDArray[np.float64], step: float, thickness: float | None) ->
     wide = whole > 1
     if np.abs(steps - whole).max() > 2 * _ALIKE or wide.sum() > max(1.0, _FEW * len(gaps)):
         return 0
-    if thickness is not None and step * whole.max() <= _COVERED * thickness:
+    if thickness is not None and step * whole.max() <= mixed.COVERED * thickness:
         return 0
     return int((whole - 1).sum())
 

@@ -22,7 +22,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -34,6 +33,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from insula.core import scratch
 from insula.core.errors import InsulaError, LimitError, ScanError
 from insula.core.types import Volume
 from insula.scans import worker
@@ -47,17 +47,20 @@ SECONDS = 120.0
 _START_SECONDS = 120.0
 _MOST_TASKS = 1000  # then a worker is replaced, whatever its decoders have leaked
 _MOST_JSON = 64 << 20
-_CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from insula.scans.worker import main; main({}, {})"
+_CODE = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from insula.scans.worker import main; main({}, {}, {})"
+)
 
 
 class DecoderError(Exception):
     """Why a worker gave no typed answer; the cause behind the error that is raised. kind: crash, hang, memory,
-    untyped.
+    untyped. killed: somebody killed it, such as a system that had no memory left, so that another try may do.
     """
 
-    def __init__(self, kind: str, detail: str) -> None:
+    def __init__(self, kind: str, detail: str, killed: bool = False) -> None:
         super().__init__(detail)
         self.kind = kind
+        self.killed = killed
 
 
 @dataclass(frozen=True)
@@ -116,14 +119,20 @@ class Sandbox:
 
         seconds: for this task, instead of the pool's.
 
-        Raises the InsulaError that the task raised, ScanError for a crash or an exception that is none of ours,
-        LimitError for too much memory or time.
+        A worker that somebody killed is replaced and asked once more. Raises the InsulaError that the task raised,
+        ScanError for a crash or an exception that is none of ours, LimitError for too much memory or time.
         """
         with contextlib.suppress(OSError):  # a folder that was removed has no name
             facts = {"folder": str(Path.cwd()), **facts}
         most = self.seconds if seconds is None else seconds
         request = {"folder": "", **facts, "task": task, "seconds": most}
-        with self._borrowed() as mine:
+        try:
+            with self._borrowed() as mine:
+                return mine.ask(request, about, most)
+        except InsulaError as error:
+            if not was_killed(error):
+                raise
+        with self._borrowed() as mine:  # whom a system kills for want of memory is no proof of what this scan needs
             return mine.ask(request, about, most)
 
     def close(self) -> None:
@@ -179,17 +188,19 @@ class _Worker:
         self._broken = False
         self._tasks = 0
         number = theirs.fileno()
-        self._place = tempfile.mkdtemp(prefix="insula-")  # what a killed worker had unpacked goes with it
+        self._place = scratch.new()  # what a killed worker had unpacked goes with it
+        ends, alive = os.pipe()
+        self._alive = os.fdopen(alive, "wb")  # closed with this process, whatever ends it; then the worker ends
         quiet = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        with theirs:
+        with theirs, os.fdopen(ends, "rb"):
             self._process = subprocess.Popen(
                 # -P and our own path: nothing that lies in the working folder is imported
-                [sys.executable, "-P", "-c", _CODE.format(number, memory), json.dumps(sys.path)],
-                pass_fds=(number,),
+                [sys.executable, "-P", "-c", _CODE.format(number, memory, ends), json.dumps(sys.path)],
+                pass_fds=(number, ends),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # decoders print what they dislike, and headers name patients
-                env=os.environ | quiet | {"TMPDIR": self._place},
+                env=os.environ | quiet | {"TMPDIR": str(self._place)},
             )
 
     @property
@@ -233,6 +244,7 @@ class _Worker:
         self._process.kill()
         self._process.wait()
         self._line.close()
+        self._alive.close()
         shutil.rmtree(self._place, ignore_errors=True)
 
     def _wake(self) -> None:
@@ -242,10 +254,12 @@ class _Worker:
             self._hear(monotonic() + _START_SECONDS)
         except (OSError, ValueError) as error:
             self.end()
+            code = self._process.returncode
+            fault = DecoderError("crash", f"exit code {code}, {error}", killed=code == -signal.SIGKILL)
             raise InsulaError(
-                f"The decoding process did not start (exit code {self._process.returncode}); run `insula info` to see "
-                "what is installed here, and check the free memory."
-            ) from error
+                f"The decoding process did not start (exit code {code}); run `insula info` to see what is installed "
+                "here, and check the free memory."
+            ) from fault
         self._ready = True
 
     def _hear(self, deadline: float) -> tuple[dict[str, Any], int | None]:
@@ -286,7 +300,7 @@ class _Worker:
         if code == -signal.SIGXCPU:
             raise LimitError(f"'{about}' took too long to decode; it may be damaged.") from DecoderError("hang", "CPU")
         if code == -signal.SIGKILL:
-            raise LimitError(self._too_much(about)) from DecoderError("memory", "killed by the system")
+            raise LimitError(self._too_much(about)) from DecoderError("memory", "killed by the system", killed=True)
         what = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}, {error}"
         raise ScanError(
             f"'{about}' made its decoder fail ({what}); the file is damaged, export it again from its source."
@@ -294,6 +308,11 @@ class _Worker:
 
     def _too_much(self, about: str) -> str:
         return f"'{about}' needs more than the {self._memory >> 20} MB that one scan may take; crop or resample it."
+
+
+def was_killed(error: BaseException) -> bool:
+    """Whether an error is that of a worker which somebody killed."""
+    return isinstance(error.__cause__, DecoderError) and error.__cause__.killed
 
 
 def _mapped(shapes: list[Any], handle: int | None) -> tuple[NDArray[Any], ...]:

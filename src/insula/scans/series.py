@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from insula.core.errors import ScanError
 from insula.core.types import Volume
-from insula.scans import dicom, header, limits, stacks, threads
+from insula.scans import dicom, header, limits, mixed, stacks, threads
 from insula.scans.ahead import Ahead
 from insula.scans.assemble import assemble
 from insula.scans.header import Header
@@ -31,8 +31,8 @@ def read(paths: Sequence[Path], allowed: Limits = LIMITS) -> Volume:
     array (C, Z, Y, X) float32, LPS. Localisers, screen captures, slices of another orientation or size, of another
     stack (echo, time point), and at a repeated position are set aside with a warning. Uneven gaps are resampled to an
     even grid (`place`), a tilted gantry stays as a sheared affine (`regrid.untilt`); both are said. Raises ScanError
-    when nothing is left, a wide gap cannot be filled or the files belong to several series, LimitError when they ask
-    for too much.
+    when nothing is left, a wide gap cannot be filled or the files belong to several series, studies or patients,
+    LimitError when they ask for too much.
     """
     if not paths:
         raise ScanError("No files were given; give the files of one series.")
@@ -50,6 +50,7 @@ def read(paths: Sequence[Path], allowed: Limits = LIMITS) -> Volume:
             loaded.append((facts, dataset))
             if facts.series_uid != loaded[0][0].series_uid:  # said before the files of many studies are held at once
                 raise _several([header.read(p, allowed) for p in paths])
+            mixed.check(loaded[0][0], facts)
             ahead.begin(len(loaded) - 1, facts, dataset)
         if not loaded:
             listed = ", ".join(f"{kind}: {count}" for kind, count in sorted(aside.items()))

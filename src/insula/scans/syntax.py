@@ -120,15 +120,29 @@ def check(dataset: Dataset, facts: Header, syntax: UID) -> None:
         if count < facts.frames:
             raise ScanError(f"'{name}' promises {facts.frames} frames and holds {count}; copy it again.")
         return
-    values = facts.rows * facts.columns * facts.samples * facts.frames
-    if str(attributes.value(dataset, "PhotometricInterpretation")) == "YBR_FULL_422":
-        values = values // 3 * 2
-    needed = (values * bits + 7) // 8
+    needed = _needed(dataset, facts, bits)
     if held < needed:
         raise ScanError(
             f"'{name}' holds {held} bytes of pixels and its header promises {needed}; "
             "the file is cut short, copy it again."
         )
+
+
+def is_longer(dataset: Dataset, facts: Header, syntax: UID) -> bool:
+    """Whether a file holds more bytes of uncompressed pixels than its header promises, after `check`."""
+    bits = attributes.value(dataset, "BitsAllocated")
+    if syntax in CODECS or not bits or not attributes.present(dataset, "PixelData"):
+        return False
+    needed = _needed(dataset, facts, int(bits))
+    return _length(dataset) > needed + needed % 2  # a length is even (PS3.5, 7.1.1)
+
+
+def _needed(dataset: Dataset, facts: Header, bits: int) -> int:
+    """Bytes of uncompressed pixels that a header promises."""
+    values = facts.rows * facts.columns * facts.samples * facts.frames
+    if str(attributes.value(dataset, "PhotometricInterpretation")) == "YBR_FULL_422":
+        values = values // 3 * 2
+    return (values * bits + 7) // 8
 
 
 def decode(dataset: Dataset, facts: Header, syntax: UID) -> NDArray[np.generic]:

@@ -16,7 +16,6 @@ from insula.core.errors import LimitError, ScanError
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DIRECTORIES = 16  # a pyramid shows itself in the first few
 _ENTRIES = 4096
-_FARTHEST = 1 << 62  # beyond it `seek` itself fails; there is no file as long, so nothing is read there
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}
 _WIDTH, _HEIGHT, _SUBFILE, _DESCRIPTION, _TILE_WIDTH, _SUB_IFDS, _NDPI = 256, 257, 254, 270, 322, 330, 65420
 
@@ -92,7 +91,7 @@ def _chain(stream: BinaryIO, order: str, offset: int, big: bool) -> tuple[Direct
 
 def _tags(stream: BinaryIO, order: str, offset: int, big: bool) -> tuple[dict[int, tuple[int, int]], int]:
     """Tag → (count, value, or the place where the values lie), and the offset of the next directory."""
-    stream.seek(min(offset, _FARTHEST))
+    _go_to(stream, offset)
     count = _number(stream.read(8 if big else 2), order + ("Q" if big else "H"), 0)
     size = 20 if big else 12
     block = stream.read(count * size + (8 if big else 4)) if count <= _ENTRIES else b""
@@ -113,8 +112,13 @@ def _tags(stream: BinaryIO, order: str, offset: int, big: bool) -> tuple[dict[in
 def _text(stream: BinaryIO, entry: tuple[int, int]) -> bytes:
     if entry[0] <= 8:
         return b""
-    stream.seek(min(entry[1], _FARTHEST))
+    _go_to(stream, entry[1])
     return stream.read(min(entry[0], 64))
+
+
+def _go_to(stream: BinaryIO, offset: int) -> None:
+    """To a place in the file, or to its end for one behind it: far behind it `seek` fails, depending on the disk."""
+    stream.seek(min(offset, stream.seek(0, 2)))
 
 
 def _number(data: bytes, code: str, at: int) -> int:
@@ -142,6 +146,6 @@ def pages(path: Path, most: int) -> int:
                 raise LimitError(f"'{path.name}' has more than the {most} pages allowed; split it.")
             stream.seek(offset)
             count = _number(stream.read(8 if big else 2), order + ("Q" if big else "H"), 0)
-            stream.seek(offset + (8 + 20 * count if big else 2 + 12 * count))
+            _go_to(stream, offset + (8 + 20 * count if big else 2 + 12 * count))
             offset = _number(stream.read(8 if big else 4), order + ("Q" if big else "I"), 0)
     return max(len(seen), 1)

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from insula.core import children
 from insula.core.errors import InsulaError
 from insula.core.types import Volume
 from insula.scans import threads
@@ -37,8 +38,12 @@ _CORES = max(4, threads.COUNT)  # seconds of processor time that one second of a
 _READERS = ("insula.scans.read", "insula.scans.series", "insula.scans.pictures")
 
 
-def main(number: int, memory: int) -> None:
-    """Answer requests on the socket with this descriptor number; memory: bytes of address space that may be used."""
+def main(number: int, memory: int, ends: int) -> None:
+    """Answer requests on the socket with this descriptor number; memory: bytes of address space that may be used.
+
+    ends: a descriptor that is at its end once the parent is gone.
+    """
+    children.end_with(ends)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; the end of the socket ends us
     for kind, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CORE, 0)):
         with contextlib.suppress(ValueError, OSError):  # some systems do not limit the address space

@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 
 from insula import __version__
 from insula.core.errors import InsulaError
-from insula.serve import faults, pages, plain
+from insula.core.log import get
+from insula.serve import faults, pages, plain, trouble
 from insula.serve.answers import INTENDED_USE
 from insula.serve.api import problem
 from insula.serve.model import line_of, needed, pool_of
@@ -23,7 +24,7 @@ from insula.serve.models.line import Line
 from insula.serve.models.loaded import Loaded
 from insula.serve.settings import Settings, check
 from insula.serve.shield import Shield
-from insula.serve.upload import MOST_FILES, files_of, flag, form_of
+from insula.serve.upload import MOST_FILES, files_of, flag, form_of, tidy
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -38,6 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
         from insula.serve.service import check_records
 
         check_records(settings)
+    tidy()
     pool, line = pool_of(settings), line_of(settings)
     limit = ClientLimit(settings.per_minute, settings.burst)
     stack = ExitStack()
@@ -57,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url="/openapi.json",
         lifespan=lifespan,
     )
+    app.state.with_records = bool(settings.database)
     app.add_middleware(Shield, settings=settings)
     _add_handlers(app)
     if settings.database:
@@ -73,10 +76,10 @@ def _add_plain(app: FastAPI, settings: Settings, model: Loaded | None, line: Lin
     def guard(_: str) -> dict[str, Any]:
         return {}
 
-    def tell(request: Request, bundle_id: str, scans: int) -> None:
-        """Nobody is told where nothing is kept."""
+    async def only() -> Loaded | None:
+        return model
 
-    app.router.routes.extend(plain.routes(settings, lambda: model, line, limit, guard, tell).routes)
+    app.router.routes.extend(plain.routes(settings, only, line, limit, guard, None, only).routes)
 
     @app.get("/", include_in_schema=False)
     async def start_page() -> HTMLResponse:
@@ -144,6 +147,18 @@ def _add_handlers(app: FastAPI) -> None:
         said = f"The request's '{place}' is refused: {str(first['msg'])[:200]}; see /openapi.json."
         return await refused(request, 422, "invalid", said, None)
 
+    async def stored(request: Request, error: Exception) -> Response:
+        known = trouble.of(error)
+        if known is None:  # the shield has the last word
+            raise error
+        get("serve").error("trouble", code=known.fault_code, kind=type(error).__name__)
+        return await ours(request, known)
+
     app.add_exception_handler(InsulaError, ours)
+    app.add_exception_handler(OSError, stored)
+    if app.state.with_records:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        app.add_exception_handler(SQLAlchemyError, stored)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -6,6 +6,7 @@ Several replicas may do them at once: each is safe to do twice.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
@@ -30,6 +31,7 @@ from insula.serve.trail.keep import keep_head_if_due
 EVERY: Final = 60.0  # seconds
 _MODELS: Final = timedelta(minutes=15)  # between two looks at drift and accuracy, which read thousands of rows
 _SELDOM: Final = timedelta(hours=24)
+_STEADY: Final = timedelta(minutes=5)  # by which a clock may differ in a minute: more than any that is kept right does
 _REPEATS: Final = timedelta(hours=24)  # for which the answers of repeated requests are kept
 _ENDED: Final = timedelta(days=30)  # for which a work item is shown after its end
 _UNNAMED: Final = timedelta(hours=24)  # after which a stored file that no record names is nobody's
@@ -44,11 +46,29 @@ class Chores:
         self._seldom: datetime | None = None
         self._holds = True
         self._models: datetime | None = None
+        self._before: tuple[datetime, float] | None = None
+        self._jumped: float | None = None
 
     def run(self, stop: threading.Event) -> None:
         """A round every minute until told to stop; one that fails is told to the log, and the next one comes."""
         while not stop.wait(EVERY):
-            self.round(now())
+            at = now()
+            self.look_at_clock(at, time.monotonic())
+            self.round(at)
+
+    def look_at_clock(self, at: datetime, steady: float) -> None:
+        """Notice a clock that was put forward or back since the last round; steady: seconds of a clock that never is.
+
+        Until a day without that has passed nothing is deleted for its age, which the clock might say wrongly.
+        """
+        if self._before is not None:
+            passed = (at - self._before[0]).total_seconds()
+            if abs(passed - (steady - self._before[1])) > _STEADY.total_seconds():
+                get("serve").error("clock jumped", seconds=round(passed - (steady - self._before[1])))
+                self._jumped = steady
+            elif self._jumped is not None and steady - self._jumped >= _SELDOM.total_seconds():
+                self._jumped = None
+        self._before = (at, steady)
 
     def round(self, at: datetime) -> None:
         """Do everything that is due."""
@@ -79,7 +99,7 @@ class Chores:
         found = [rules.error_rate(recent, settings), rules.queue_full(recent), rules.trail_broken(self._holds)]
         with reading(service.records) as connection:
             found.append(rules.jobs_failed(connection, settings, at))
-            if self._models is None or at - self._models >= _MODELS:
+            if self._models is None or not timedelta(0) <= at - self._models < _MODELS:
                 self._models = at
                 for one, alarms in self._of_models(connection):
                     looked += [("drift", one), ("accuracy", one)]
@@ -112,7 +132,7 @@ class Chores:
 
     def seldom(self, at: datetime) -> None:
         """Once a day: what is too old goes, and stored files that no record names."""
-        if self._seldom is not None and at - self._seldom < _SELDOM:
+        if self._jumped is not None or (self._seldom is not None and timedelta(0) <= at - self._seldom < _SELDOM):
             return
         self._seldom = at
         service = self.service

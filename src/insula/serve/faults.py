@@ -51,7 +51,8 @@ def too_large(limit: int) -> RequestError:
     return RequestError(
         413,
         "too_large",
-        f"The request is larger than {limit >> 20} MB; send fewer or smaller files, or raise INSULA_MAX_UPLOAD_MB.",
+        f"The request is larger than the {limit >> 20} MB of this address; send fewer or smaller files, and those as a "
+        "form, or raise INSULA_MAX_UPLOAD_MB.",
         {"Connection": "close"},
     )
 

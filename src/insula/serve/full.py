@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import Depends, FastAPI, Request
+from starlette.concurrency import run_in_threadpool
 
 from insula.serve import plain
 from insula.serve.api import (
@@ -32,6 +34,7 @@ from insula.serve.api import training as training_api
 from insula.serve.api.guard import OPEN, Act, admits, check_routes, extra
 from insula.serve.api.openapi import describe
 from insula.serve.dicomweb import routes as dicomweb
+from insula.serve.health import Look
 from insula.serve.models import choose
 from insula.serve.models.loaded import Loaded
 from insula.serve.models.registered import take_in
@@ -91,12 +94,15 @@ def add_records(app: FastAPI, service: Service, stack: ExitStack) -> None:
 
 
 def _with(inner: Any, stack: ExitStack, service: Service) -> Any:
-    def lifespan(app: FastAPI) -> Any:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         stack.callback(service.records.dispose)
         if traces.start():
             stack.callback(traces.stop)
         stack.enter_context(at_work(service, service.settings.jobs))
-        return inner(app)
+        async with inner(app):
+            yield
+            await service.uploads.close()
 
     return lifespan
 
@@ -114,7 +120,11 @@ def _plain(service: Service) -> Any:
         with act.write("prediction.plain", bundle_id[:64], scans=scans):
             pass
 
-    return plain.routes(service.settings, lambda: _in_charge(service), service.line, service.limit, guard, tell)
+    async def in_charge() -> Loaded | None:
+        return await run_in_threadpool(_in_charge, service)  # the loop never waits for the records
+
+    look = Look(lambda: _in_charge(service))
+    return plain.routes(service.settings, in_charge, service.line, service.limit, guard, tell, look.answer)
 
 
 def _in_charge(service: Service) -> Loaded | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 
 from starlette.datastructures import UploadFile
 
+from insula.core import scratch
 from insula.core.errors import InsulaError, ScanError
 from insula.core.types import Volume
 from insula.scans import archive, catalogue, header, sandbox
@@ -67,8 +67,7 @@ def taken(parts: Mapping[str, Sequence[UploadFile]]) -> Iterator[Intake]:
     Raises RequestError for empty and unknown files, ScanError and LimitError for what cannot be read; where one file is
     to blame, it is named as its sender names it (`blame`).
     """
-    with tempfile.TemporaryDirectory(prefix="insula-") as name:
-        home = Path(name)
+    with scratch.folder() as home:
         try:
             files: list[Taken] = []
             facts: dict[str, Any] = {}
@@ -84,7 +83,8 @@ def taken(parts: Mapping[str, Sequence[UploadFile]]) -> Iterator[Intake]:
                     raise blame.of_file(error, role, sent) from error
             patient = _one_patient([one.path for one in files])
         except InsulaError as error:
-            raise mend(error, home) from error
+            mend(error, home)
+            raise
         yield Intake(tuple(files), facts, patient)
 
 

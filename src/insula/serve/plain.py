@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -16,10 +16,11 @@ from insula.serve.settings import Settings
 from insula.serve.upload import MOST_FILES, files_of, flag, form_of
 
 FAULTS: dict[int | str, dict[str, Any]] = {
-    status: {"model": FaultBody} for status in (400, 401, 403, 413, 415, 422, 429, 503, 504)
+    status: {"model": FaultBody} for status in (400, 401, 403, 413, 415, 422, 429, 503, 504, 507)
 }
 Guard = Callable[[str], dict[str, Any]]
-Tell = Callable[[Request, str, int], None]
+Tell = Callable[[Request, str, int], None] | None
+Model = Callable[[], Awaitable[Loaded | None]]
 
 
 def admit(request: Request, line: Line, limit: ClientLimit) -> None:
@@ -29,24 +30,25 @@ def admit(request: Request, line: Line, limit: ClientLimit) -> None:
 
 
 def routes(
-    settings: Settings, model: Callable[[], Loaded | None], line: Line, limit: ClientLimit, guard: Guard, tell: Tell
+    settings: Settings, model: Model, line: Line, limit: ClientLimit, guard: Guard, tell: Tell, health_of: Model
 ) -> APIRouter:
     """`/health`, `/model_info`, `/predict`, `/batch_predict`.
 
     guard: what a route needs before its handler runs, by permission ("open" for anybody), as arguments of the router.
-    tell: called with the number of scans before an answer leaves.
+    tell: called with the number of scans before an answer leaves; None where nothing is kept. health_of: as `model`,
+    and never slow.
     """
     made = APIRouter(tags=["plain"])
 
     @made.get("/health", **guard("open"))
     async def health() -> Health:
-        """Whether the service is up and has a model; needs no key."""
-        return Health(status="ok", model_loaded=model() is not None)
+        """Whether the service is up, with its records, and has a model; needs no key."""
+        return Health(status="ok", model_loaded=await health_of() is not None)
 
     @made.get("/model_info", responses=FAULTS, **guard("model.read"))
     async def model_info() -> ModelInfo:
         """What is loaded."""
-        return needed(model()).info()
+        return needed(await model()).info()
 
     @made.post(
         "/predict",
@@ -57,12 +59,13 @@ def routes(
     )
     async def predict(request: Request) -> Any:
         """Predict one scan: a file, or the files of one series under the repeated field `file`."""
-        served = needed(model())
+        served = needed(await model())
         admit(request, line, limit)
         async with form_of(request, MOST_FILES) as form:
             files, wanted = files_of(form, "file"), flag(request, form, "uncertainty")
             result = await line.run_for(request, served.run, files, wanted)
-            await line.run_for(request, tell, request, served.bundle.id, 1)
+            if tell is not None:
+                await line.run_for(request, tell, request, served.bundle.id, 1)
         return served.answer(result, wanted)
 
     @made.post(
@@ -74,12 +77,13 @@ def routes(
     )
     async def batch_predict(request: Request) -> Any:
         """Predict several scans, one file each; a file that fails gets its error and the others their answers."""
-        served = needed(model())
+        served = needed(await model())
         admit(request, line, limit)
         async with form_of(request, settings.max_batch) as form:
             files, wanted = files_of(form, "files"), flag(request, form, "uncertainty")
             items = [await line.run_for(request, served.batch_item, file, wanted) for file in files]
-            await line.run_for(request, tell, request, served.bundle.id, len(items))
+            if tell is not None:
+                await line.run_for(request, tell, request, served.bundle.id, len(items))
         return BatchAnswer(results=items)
 
     return made

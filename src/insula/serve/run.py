@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Final
 
 import uvicorn
 
 from insula.core.errors import UsageError
+from insula.serve import connections
 from insula.serve.app import create_app
 from insula.serve.settings import Settings
 
+_SWITCH: Final = 0.001  # seconds after which a busy thread lets the loop go on, which answers everybody; 0.005 is usual
 # what the first scan needs and the start does not: imported while nobody waits for it
 _SOON: Final = ("scipy.special", "scipy.sparse")
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it is ready."""
+    """A server that says when it is ready, and closes connections whose clients are too slow."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._swept = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then say so."""
@@ -32,6 +39,14 @@ class _Server(uvicorn.Server):
             self._ready()
             threading.Thread(target=lambda: [import_module(name) for name in _SOON], daemon=True).start()
 
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second, where there is not too much to do; look at the connections each second."""
+        now = asyncio.get_running_loop().time()
+        if now - self._swept >= 1.0:
+            self._swept = now
+            connections.sweep(self.server_state.connections, now)
+        return await super().on_tick(counter)
+
 
 def listen(settings: Settings, say: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM; requests at work are finished first. `say` gets the address once it answers.
@@ -39,6 +54,8 @@ def listen(settings: Settings, say: Callable[[str], None]) -> None:
     Raises UsageError when the address cannot be had, and what `create_app` raises.
     """
     app = create_app(settings)
+    sys.setswitchinterval(_SWITCH)
+    connections.allow_handles()
     place = socket_on(settings.host, settings.port)
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{shown}:{place.getsockname()[1]}"
@@ -48,17 +65,31 @@ def listen(settings: Settings, say: Callable[[str], None]) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=128,
+        http=connections.Connection,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=30,
         ws="none",
     )
     try:
-        _Server(config, lambda: say(address)).run(sockets=[place])
+        with _ended_in_order():
+            _Server(config, lambda: say(address)).run(sockets=[place])
     except KeyboardInterrupt:
         say("nothing any more: it was asked to end")
     finally:
         place.close()
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM, which uvicorn raises once more when it is done, end nothing: decoders are yet to be put away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def socket_on(host: str, port: int) -> socket.socket:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from fastapi import Request
 from sqlalchemy import Connection, Engine
 
 from insula.core.errors import UsageError
 from insula.serve.models.limit import ClientLimit
-from insula.serve.models.line import Line
+from insula.serve.models.line import Line, Seconds
 from insula.serve.models.pool import Pool
 from insula.serve.monitor.metrics import Meter, meter
 from insula.serve.monitor.settings import MonitorSettings, read_monitor_settings
@@ -30,12 +30,15 @@ from insula.serve.store.schema import now
 from insula.serve.trail.append import append, check_key
 from insula.serve.trail.keys import trail_key
 
+_UPLOAD_SECONDS: Final = 3600.0  # of many series in one request, each of which has its own limit
+
 
 @dataclass(frozen=True, eq=False)
 class Service:
     """Everything that a running service holds on to. key: the secret of the trail. endpoint: of a language model.
 
-    pacs: the other machines of the hospital, as far as this process is told of them.
+    pacs: the other machines of the hospital, as far as this process is told of them. uploads: the queue before the
+    reading of what is uploaded, so that it leaves threads for everything else.
     """
 
     settings: Settings
@@ -51,6 +54,7 @@ class Service:
     meter: Meter
     pacs: PacsSettings
     endpoint: Endpoint | None = None
+    uploads: Line = field(default_factory=lambda: Line(0, 32))
 
     def tell(
         self,
@@ -117,4 +121,5 @@ def open_service(settings: Settings, pool: Pool, line: Line, limit: ClientLimit)
         meter(()),
         read_pacs_settings(),
         endpoint_of(settings),
+        Line(settings.workers, settings.queue, Seconds(settings.wait_seconds, _UPLOAD_SECONDS)),
     )

@@ -7,6 +7,7 @@ anybody thinking of it.
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 import time
 import traceback
@@ -16,11 +17,18 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from insula.core.log import get
+from insula.serve import trouble
 from insula.serve.api import problem
+from insula.serve.burden import Body, Burden
 from insula.serve.faults import RequestError, too_large
 from insula.serve.settings import Settings, is_loopback
 
 OPEN_PATHS = frozenset({"/health"})
+# where files come in; any other body is a few kilobytes of JSON, and what is read before it is known who sends it
+FILE_PATHS = re.compile(r"/|/predict|/batch_predict|/api/v1/studies(/[0-9a-f]+/files)?|/dicom-web/studies(/[0-9.]+)?")
+SMALL = 2 << 20
+_DIGITS = 18  # of a length; Python takes no number of thousands of them
+_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:/?#@\\\s]+)(:[0-9]{0,5})?")
 _POLICY = "Content-Security-Policy"
 _CACHE = "Cache-Control"
 _KEPT = "/assets/"  # scripts and style of the pages, which tell of nobody
@@ -45,6 +53,7 @@ class Shield:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.settings = settings
+        self.burden = Burden(settings.max_bytes)
         self.log = get("serve")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +81,13 @@ class Shield:
 
         try:
             self._admit(scope)
-            await self.app(scope, self._measured(scope, receive), armed)
+            if scope["path"] in OPEN_PATHS:  # whoever watches over the service is always answered
+                await self.app(scope, self._measured(scope, receive, Body(self.burden)), armed)
+            else:
+                with self.burden.request() as body:
+                    if not _has_body(scope):
+                        body.whole()
+                    await self.app(scope, self._measured(scope, receive, body), armed)
         except RequestError as error:
             scope.setdefault("state", {})["fault"] = error.fault_code
             await problem.of_path(scope["path"], error)(scope, receive, armed)
@@ -81,6 +96,11 @@ class Shield:
             self.log.error("fault", mark=mark, kind=type(error).__name__, at=_places(error))
             if status:
                 raise
+            known = trouble.of(error)
+            if known is not None:
+                scope.setdefault("state", {})["fault"] = known.fault_code
+                await problem.of_path(scope["path"], known)(scope, receive, armed)
+                return
             said = f"The service failed on this request; its log has the place under the mark {mark}."
             await problem.at(scope["path"], 500, "internal", said)(scope, receive, armed)
         finally:
@@ -92,6 +112,10 @@ class Shield:
         headers = Headers(scope=scope)
         if "\0" in scope["path"] or b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
             raise RequestError(400, "bad_text", "The address holds a NUL character, which no name has.")
+        if "transfer-encoding" in headers and "content-length" in headers:
+            # a proxy may have gone by the other one, and taken the rest for a request of somebody else (RFC 9112, 6.3)
+            said = "The request has a Content-Length and a Transfer-Encoding; send one of them."
+            raise RequestError(400, "two_lengths", said, {"Connection": "close"})
         if headers.get("sec-fetch-site") == "cross-site" and scope["method"] not in ("GET", "HEAD"):
             raise RequestError(403, "cross_site", "A page of another site sent this request; send it from here.")
         if self.settings.database:
@@ -117,22 +141,29 @@ class Shield:
             return
         raise RequestError(403, "host", "The service does not answer under this name; see INSULA_HOSTS.")
 
-    def _measured(self, scope: Scope, receive: Receive) -> Receive:
-        limit = self.settings.max_bytes
+    def _measured(self, scope: Scope, receive: Receive, body: Body) -> Receive:
+        files = FILE_PATHS.fullmatch(scope["path"]) and _kind(scope).startswith("multipart/")
+        limit = self.settings.max_bytes if files else min(SMALL, self.settings.max_bytes)
         claimed = Headers(scope=scope).get("content-length", "")
-        if claimed and (not claimed.isdecimal() or int(claimed) > limit):
+        if claimed and (not claimed.isdecimal() or len(claimed) > _DIGITS or int(claimed) > limit):
             raise too_large(limit)
-        taken = 0
+        counting = scope["path"] not in OPEN_PATHS
 
         async def counted() -> Message:
-            nonlocal taken
             message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > limit:
+            body.add(len(message.get("body", b"")))
+            if body.bytes > limit:
                 raise too_large(limit)
+            if counting and message["type"] == "http.request" and not message.get("more_body", False):
+                body.whole()
             return message
 
         return counted
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 def _shows_key(headers: Headers, key: str) -> bool:
@@ -141,8 +172,14 @@ def _shows_key(headers: Headers, key: str) -> bool:
     return hmac.compare_digest(shown.encode("latin-1", "replace"), key.encode())
 
 
+def _kind(scope: Scope) -> str:
+    return Headers(scope=scope).get("content-type", "").strip().lower()
+
+
 def _host_name(host: str) -> str:
-    return host.partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    """The name in a Host header without its port, "" for what is none, as `127.0.0.1:1@elsewhere` (RFC 9110, 7.2)."""
+    found = _HOST.fullmatch(host)
+    return found[1] if found else ""
 
 
 def _places(error: BaseException) -> list[str]:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path, PureWindowsPath
 from typing import Final
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
 
+from insula.core import scratch
 from insula.core.errors import InsulaError, ScanError
 from insula.scans import read as scans
 from insula.serve.faults import RequestError
+from insula.serve.models.ticket import gone
 
 MOST_FILES = 2000
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it, for this user alone
 _SMALL: Final = 32 << 20
+_TAIL: Final = 1024  # bytes in which the last boundary stands, with what senders put behind it
 _ROOM: Final = 8  # times that must be free, for requests at the same time
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off", ""})
 
@@ -28,7 +33,7 @@ _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", 
 async def form_of(request: Request, most_files: int) -> AsyncIterator[FormData]:
     """The multipart form of a request, its files closed at the end.
 
-    Raises RequestError when the body is no such form or holds too many parts.
+    Raises RequestError when the body is no such form or holds too many parts, and 499 where its sender goes away.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
@@ -36,15 +41,32 @@ async def form_of(request: Request, most_files: int) -> AsyncIterator[FormData]:
             415, "not_multipart", f"The request's body is '{kind[:60]}', not multipart/form-data; send files as a form."
         )
     try:
-        form = await request.form(max_files=most_files, max_fields=16, max_part_size=1 << 16)
+        whole = _Whole(request.scope, request.receive)
+        form = await whole.form(max_files=most_files, max_fields=16, max_part_size=1 << 16)
     except HTTPException as error:
         raise RequestError(
             400, "bad_form", f"The form cannot be read ({str(error.detail)[:120]}); send at most {most_files} files."
         ) from error
+    except ClientDisconnect as error:
+        raise gone() from error
     try:
         yield form
     finally:
         await form.close()
+
+
+class _Whole(Request):
+    """A request whose form has to end as it should: Starlette takes one that is cut short for one of fewer files."""
+
+    async def stream(self) -> AsyncGenerator[bytes]:
+        """The body, and MultiPartException where it ends before its last boundary (RFC 2046, section 5.1.1)."""
+        boundary = parse_options_header(self.headers.get("content-type", ""))[1].get(b"boundary", b"")
+        tail = b""
+        async for block in super().stream():
+            tail = (tail + block)[-_TAIL:]
+            yield block
+        if b"--" + boundary + b"--" not in tail:
+            raise MultiPartException("it ends before its last boundary")
 
 
 def files_of(form: FormData, name: str) -> list[UploadFile]:
@@ -65,7 +87,7 @@ def flag(request: Request, form: FormData, name: str) -> bool:
     return text in _TRUE
 
 
-def scratch(files: Sequence[UploadFile]) -> Path | None:
+def roomy(files: Sequence[UploadFile]) -> Path | None:
     """Where the files of a request are put down: in memory where they are small and Linux has room there.
 
     On a disk a folder that is made and removed for each request costs some milliseconds of its journal's time; and what
@@ -75,6 +97,11 @@ def scratch(files: Sequence[UploadFile]) -> Path | None:
     if size > _SMALL or not os.access(_MEMORY, os.W_OK | os.X_OK):
         return None
     return _MEMORY if shutil.disk_usage(_MEMORY).free > _ROOM * _SMALL else None
+
+
+def tidy() -> None:
+    """Remove what services that were killed left in memory; on the disk the decoding processes' start does."""
+    scratch.tidy(_MEMORY)
 
 
 def put_down(files: Sequence[UploadFile], folder: Path) -> list[Path]:

@@ -7,7 +7,6 @@ that it is never another study's; whether somebody may see it is asked before.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -19,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from insula.core import scratch
 from insula.core.errors import InsulaError, ScanError
 from insula.serve import intake, view
 from insula.serve import shown as shown_scans
@@ -111,7 +111,7 @@ def volume_of(files: Files, scan: Scan) -> Shown:
     """
 
     def read() -> Shown:
-        with _turn(), tempfile.TemporaryDirectory(prefix="insula-") as name:
+        with _turn(), scratch.folder() as name:
             paths = _fetched(files, scan.files, Path(name))
             try:
                 return shown_scans.of_volume(intake.read_scan(Path(name), paths, scan.series))
@@ -189,7 +189,7 @@ def _scan(role: str, hashes: tuple[str, ...], known: Mapping[str, Any], several:
 
 def _described(files: Files, hashes: Sequence[str]) -> Mapping[str, Any]:
     """What the files are, as plain data; of those that cannot be read why, as `fault`: they will not get better."""
-    with _turn(), tempfile.TemporaryDirectory(prefix="insula-") as name:
+    with _turn(), scratch.folder() as name:
         paths = _fetched(files, hashes, Path(name))
         try:
             return intake.describe(Path(name), paths)

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from insula.core.log import get
+from insula.serve import trouble
 from insula.serve.api.guard import OPEN, Act, is_quiet, permission_of
 from insula.serve.monitor import metrics, traces
 from insula.serve.monitor.metrics import Meter
@@ -60,8 +61,8 @@ class Watch:
 
     def _refused(self, scope: Scope, status: int) -> None:
         state = scope["state"]
-        if state.get("told"):  # a log-in that failed tells of itself
-            return
+        if state.get("told") or state.get("fault") in trouble.CODES:
+            return  # a log-in that failed tells of itself; records that do not answer cannot be told, and would keep us
         act: Act | None = state.get("act")
         actor = act.caller.name if act else "anonymous"
         detail: dict[str, object] = {"status": status, "code": state.get("fault", "http"), "method": scope["method"]}

@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from pydantic import SecretStr
 
 from insula.bundle.load import load
 from insula.bundle.types import Bundle
+from insula.core import scratch
 from insula.core.errors import InsulaError
 from insula.core.provenance import write_json
 from insula.serve.app import create_app
@@ -60,7 +60,7 @@ def records_of_demo(demo: Path, recipe: str, bundle: Path, port: int, say: Calla
     """The records of a finished demo, under its folder `service`, with the figures of its evaluation."""
     beside = bundle.with_name(f"{bundle.name}.report.json")  # where the service looks for an evaluation
     shutil.copyfile(demo / "report.json", beside)
-    with tempfile.TemporaryDirectory(prefix="insula-") as work:
+    with scratch.folder() as work:
         return records(demo / "service", load(bundle), port, lambda: scans_of(demo, recipe, Path(work)), say, demo)
 
 

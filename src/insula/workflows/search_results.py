@@ -15,7 +15,7 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from insula.core import provenance
+from insula.core import cells, provenance
 from insula.core import recipe as recipes
 from insula.core.recipe import Recipe
 from insula.workflows.search_metric import Metric
@@ -129,7 +129,7 @@ def table(search: Search) -> str:
         values = [_plain(t.values[key]) if key in t.values else "" for key in search.space]
         score = "" if t.score is None else repr(t.score)
         took = "" if t.seconds is None else f"{t.seconds:.1f}"
-        writer.writerow((t.number, t.state, score, took, *values, len(t.steps), _plain(t.reason)))
+        writer.writerow(cells.row((t.number, t.state, score, took, *values, len(t.steps), _plain(t.reason))))
     return stream.getvalue()
 
 

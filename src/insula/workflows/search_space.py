@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import optuna
-import yaml
 from pydantic import ValidationError
 
 from insula.core import recipe as recipes
+from insula.core import yaml_text
 from insula.core.errors import RecipeError, TrainingError
 from insula.core.recipe import Recipe
+from insula.core.yaml_text import YamlTextError
 from insula.prep.check import checked
 
 _TRIED = 200  # combinations that are tried before it is said that none can be loaded
@@ -92,9 +93,11 @@ def load(path: Path) -> dict[str, Range | Choices]:
     Raises RecipeError that names the key, the value and the rule.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"Search space '{path}' is not valid YAML ({' '.join(str(error).split())}).") from error
+        content = yaml_text.read(path.read_text(encoding="utf-8"))
+    except (YamlTextError, UnicodeDecodeError) as error:
+        raise RecipeError(
+            f"Search space '{path}' is not valid YAML ({' '.join(str(error).split())}); mend the file."
+        ) from error
     if not isinstance(content, dict) or not content:
         raise RecipeError(f"Search space '{path}' holds no keys; write e.g. 'train.lr: {{low: 1e-5, high: 1e-2}}'.")
     for key in content:

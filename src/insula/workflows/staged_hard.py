@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from insula.core import cells
 from insula.core.provenance import write_text
 from insula.core.types import Case, Cohort
 from insula.prep.cache import Prepared
@@ -60,7 +61,8 @@ def _look(found: Hard, rows: Sequence[Sample], cases: Mapping[str, Case], prepar
     for rank, (row, score) in enumerate(zip(found.rows.tolist(), found.scores.tolist(), strict=True), start=1):
         one, case = rows[row], cases[rows[row].case]
         files = [_place(scan.paths) for role in one.places for scan in case.scans_of(role)]
-        table.writerow((rank, one.case, one.patient, _slice(one, case, prepared), f"{score:.4f}", "; ".join(files)))
+        place = _slice(one, case, prepared)
+        table.writerow(cells.row((rank, one.case, one.patient, place, f"{score:.4f}", "; ".join(files))))
     return text.getvalue()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from insula.core import cells
 from insula.core.provenance import write_bytes, write_text
 from insula.report.record import parquet
 from insula.workflows.staged_rule import Answered
@@ -35,7 +36,7 @@ def table(
 
 def write(found: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
     """Write `patients.csv` and `patients.parquet`; their paths."""
-    write_text(folder / CSV, found.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    write_text(folder / CSV, cells.sheet(found).to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     write_bytes(folder / PARQUET, parquet(found))
     return folder / CSV, folder / PARQUET
 

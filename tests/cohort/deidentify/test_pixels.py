@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
@@ -15,7 +16,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import ExplicitVRLittleEndian, UltrasoundMultiFrameImageStorage
 from tests.scans.made_dicom import dataset, write
 
-from insula.cohort.deidentify import find_text, one
+from insula.cohort.deidentify import codestream, find_text, one
 from insula.cohort.deidentify.keys import Key
 from insula.cohort.deidentify.one import Outcome, Policy
 from insula.scans.read import read_files
@@ -106,6 +107,35 @@ def test_bits_above_the_stored_ones_and_bytes_behind_are_cleared(tmp_path: Path)
     got, made = copy(path, tmp_path)
     assert made.PixelData == values.tobytes()
     assert b"CNBEHIND" not in (got.data or b"")
+
+
+@pytest.mark.parametrize("behind", [b"CNBEHIND", b"CNBEHIND\xff\xd9", b"\0\0CNBEHIND\xff\xd9\0\0"])
+@pytest.mark.parametrize(
+    "name",
+    ["MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "SC_rgb_jpeg_dcmtk.dcm"],
+)
+def test_bytes_behind_the_end_of_a_frame_are_not_copied(name: str, behind: bytes, tmp_path: Path) -> None:
+    image = pydicom.dcmread(str(get_testdata_file(name)))
+    (frame,) = generate_frames(image.PixelData, number_of_frames=1)
+    image.PixelData = encapsulate([frame + behind])
+    image.save_as(tmp_path / "old.dcm")
+    got, made = copy(tmp_path / "old.dcm", tmp_path)
+    assert b"CNBEHIND" not in (got.data or b"")
+    np.testing.assert_array_equal(made.pixel_array, pydicom.dcmread(str(get_testdata_file(name))).pixel_array)
+
+
+def test_comments_in_the_head_of_a_tile_are_not_copied() -> None:
+    image = pydicom.dcmread(str(get_testdata_file("MR_small_jp2klossless.dcm")))
+    (frame,) = generate_frames(image.PixelData, number_of_frames=1)
+    at = frame.find(b"\xff\x90")
+    said = b"\xff\x64" + (2 + 2 + 8).to_bytes(2, "big") + b"\0\1CNINSIDE"
+    length = int.from_bytes(frame[at + 6 : at + 10], "big") + len(said)
+    hidden = frame[: at + 6] + length.to_bytes(4, "big") + frame[at + 10 : at + 12] + said + frame[at + 12 :]
+    image.PixelData = encapsulate([hidden])
+    codestream.strip_frames(image)
+    (clean,) = generate_frames(image.PixelData, number_of_frames=1)
+    assert b"CNINSIDE" not in clean
+    np.testing.assert_array_equal(imagecodecs.jpeg2k_decode(clean), imagecodecs.jpeg2k_decode(frame))
 
 
 def test_negative_values_stay_negative(tmp_path: Path) -> None:

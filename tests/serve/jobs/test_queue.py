@@ -203,3 +203,33 @@ def test_the_back_off_doubles_up_to_a_longest_and_spreads_by_chance() -> None:
     assert seconds == [1.0, 2.0, 4.0, 256.0, 300.0, 300.0]
     assert queue.back_off(3, 0.999).total_seconds() == pytest.approx(8.0, rel=1e-3)
     assert queue.back_off(3, 0.5).total_seconds() == 6.0
+
+
+def test_a_clock_that_was_put_back_holds_no_job(records: Engine) -> None:
+    ahead = 86400.0 * 365
+    with writing(records) as connection:
+        job = queue.put(connection, Wanted("predict", {}), at(ahead))
+        assert claimed(connection, ahead).id == job.id
+        assert claimed(connection, 0).id == job.id  # its lease ends in a year, which no lease does
+        assert queue.give_back(connection, claimed(connection, 100), at(ahead))
+        assert claimed(connection, 10).id == job.id  # it waits for a year, which no job does
+
+
+def test_waits_and_leases_as_they_are_given_hold(records: Engine) -> None:
+    with writing(records) as connection:
+        queue.put(connection, Wanted("predict", {}), T, wait=queue.LONGEST_WAIT)
+        assert queue.claim(connection, "w", ["predict"], T, LEASE) is None
+        claimed(connection, 600)
+        assert queue.claim(connection, "w", ["predict"], at(600), LEASE) is None
+
+
+def test_a_job_that_is_put_off_uses_no_attempt_up(records: Engine) -> None:
+    with writing(records) as connection:
+        queue.put(connection, Wanted("predict", {}, most_attempts=2), T)
+        for round_ in range(20):
+            job = claimed(connection, 100 * round_)
+            assert queue.put_off(connection, job, {"code": "no_space"}, at(100 * round_))
+            assert queue.claim(connection, "w", ["predict"], at(100 * round_ + 14), LEASE) is None
+        found = queue.get(connection, job.id, None)
+        assert (found.state, found.attempts, found.error) == ("waiting", 0, {"code": "no_space"})
+        assert not queue.put_off(connection, job, {}, T)  # it is nobody's now

@@ -13,7 +13,8 @@ import structlog
 from sqlalchemy import Connection, Engine, delete, insert, select, text
 from tests.serve.store.made_records import project
 
-from insula.core.errors import ScanError
+from insula.core.errors import LimitError, ScanError
+from insula.scans.sandbox import DecoderError
 from insula.serve.faults import RequestError
 from insula.serve.jobs import queue
 from insula.serve.jobs.queue import Job, Wanted
@@ -96,6 +97,12 @@ def raises(error: Exception) -> Handler:
     return handler
 
 
+def killed_decoder() -> LimitError:
+    error = LimitError("m")
+    error.__cause__ = DecoderError("memory", "killed by the system", killed=True)
+    return error
+
+
 NO_SCAN, BUG = "'a' is no scan; send another.", "The job met an error of the program (ValueError)."
 
 
@@ -104,6 +111,8 @@ NO_SCAN, BUG = "'a' is no scan; send another.", "The job met an error of the pro
     [
         (ScanError(NO_SCAN), "failed", {"code": "unreadable_scan", "message": NO_SCAN}),
         (RequestError(503, "busy", "m"), "waiting", {"code": "busy", "message": "m"}),
+        (LimitError("m"), "failed", {"code": "limit_exceeded", "message": "m"}),
+        (killed_decoder(), "waiting", {"code": "limit_exceeded", "message": "m"}),
         (ValueError("Ayşe 007"), "waiting", {"code": "internal", "message": BUG}),
     ],
 )

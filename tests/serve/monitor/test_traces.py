@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests.faults import made_servers as servers
 
 from insula import __version__
 from insula.core.errors import MissingPartError
@@ -81,3 +82,9 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(MissingPartError, match=r"insula\[traces\]"):
         traces.start()
+
+
+def test_a_collector_that_answers_without_end_fills_no_memory() -> None:
+    with servers.serving(servers.endless) as server:
+        answer = traces._session().post(server.url, data=b"spans", timeout=10, allow_redirects=False)
+    assert (answer.status_code, answer.content) == (200, b"")

@@ -11,6 +11,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from tests.faults import made_servers as servers
 from tests.serve.monitor.made_records import START
 
 from insula.core.errors import UsageError
@@ -142,6 +143,13 @@ def test_the_connection_goes_to_the_address_that_was_looked_at(receiver: Receive
         "::ffff:10.0.0.5",
         "0.0.0.0",
         "224.0.0.1",
+        "64:ff9b::a9fe:a9fe",  # IPv4 addresses in IPv6 ones, behind a gateway
+        "64:ff9b:1::7f00:1",
+        "2002:a00:5::1",
+        "::ffff:0:7f00:1",
+        "::7f00:1",
+        "fec0::1",
+        "192.0.0.8",
     ],
 )
 def test_a_name_that_stands_for_a_private_address_is_refused(address: str) -> None:
@@ -203,3 +211,9 @@ def test_a_host_that_is_not_allowed_gets_nothing_and_no_receiver_is_no_error(rec
         send(ALERT, settings(f"http://127.0.0.1:{receiver.port}/", "hooks.example.org"), START)
     assert receiver.got == []
     send(ALERT, MonitorSettings(), START)
+
+
+def test_a_receiver_that_drips_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "SECONDS", 0.5)
+    with servers.serving(servers.drip_head) as server, pytest.raises(AlertError, match="did not reach"):
+        send(ALERT, settings(f"http://127.0.0.1:{server.port}/"), START)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import socket
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -215,3 +216,19 @@ def test_without_the_package_a_model_is_a_missing_part_and_a_template_is_not(mon
         model.endpoint_of(settings(summary_url="https://host/v1", summary_model="m"))
     with pytest.raises(MissingPartError):
         summarise(RECORD, "en", model.Endpoint("https://host/v1", "m"))
+
+
+def test_a_name_that_is_looked_up_for_ever_holds_no_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def resolver(*asked: Any, **more: Any) -> list[Any]:
+        over.wait(60)
+        raise socket.gaierror("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    try:
+        told = summarise(RECORD, "en", model.Endpoint("http://slow.example/v1", "m", "", 0.2))
+        assert (told.source, told.reason) == ("template", "timeout")
+        assert not over.is_set()
+    finally:
+        over.set()

@@ -253,3 +253,12 @@ def test_every_error_of_a_peer_has_an_exit_code_of_its_own() -> None:
     kinds = [one for one in vars(peer_errors).values() if isinstance(one, type) and issubclass(one, InsulaError)]
     codes = [one.exit_code for one in kinds if one is not InsulaError]
     assert len(set(codes)) == len(codes) == 4
+
+
+def test_an_archive_that_answers_a_search_too_slowly_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dimse, "_TO_FIND", -1.0)  # as if its answers had come for two minutes
+    with archive() as made:
+        made.answers = [found(1), found(2)]
+        known = settings(made.address)
+        with pytest.raises(PeerAnswerError, match="too slowly"):
+            dimse.find(known, known.peer["archive"], Query())

@@ -127,6 +127,8 @@ def test_a_work_item_is_ours_by_its_station_or_its_code(stations: list[str], wor
         ("20261126090000+0200", True),
         ("nonsense", True),
         ("", True),
+        ("00010101000000+1400", True),  # in UTC that is before the first year
+        ("99991231235959-1200", True),
     ],
 )
 def test_a_work_item_is_due_at_its_start(start: str, whether: bool) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tests.faults import made_servers as servers
 from tests.serve.pacs.made_peers import STUDY, Answer, Said, folder_of, scan, settings, web
 
 from insula.core.errors import UsageError
@@ -350,3 +351,17 @@ def test_a_server_that_does_not_say_what_it_took(body: bytes, tmp_path: Path) ->
 def test_a_server_that_takes_nothing(status: int, tmp_path: Path) -> None:
     with pytest.raises(PeerRefusedError):
         stow(lambda all_: Answer(status), objects(tmp_path, 1))
+
+
+@pytest.mark.parametrize("behaviour", ["drips its head", "drips its body", "drips chunks", "says continue for ever"])
+def test_an_archive_that_drips_its_answer_is_given_up(behaviour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_SECONDS", 0.25)
+    monkeypatch.setattr(web_client, "PATIENCE", 1.0)
+    with servers.serving(servers.BEHAVIOURS[behaviour]) as server:
+        known = settings(f"{server.url}/dicom-web")
+        for ask in (
+            lambda: web_client.find(known, known.peer["archive"], Query()),
+            lambda: web_client.get(known, known.peer["archive"], "1.2.3", lambda data: None),
+        ):
+            with pytest.raises((PeerAnswerError, PeerUnreachableError)):
+                ask()

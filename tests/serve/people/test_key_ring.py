@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import gzip
-from concurrent.futures import ThreadPoolExecutor
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import timedelta
+from itertools import islice
 
 import pytest
+from tests.faults import made_servers as servers
 from tests.serve.people.issuer import LocalIssuer, rsa_key
 from tests.serve.people.made import MINUTE, NOW
 
 from insula.serve.faults import RequestError
+from insula.serve.people import fetch, key_ring
 from insula.serve.people.fetch import LARGEST, fetch_json
 from insula.serve.people.key_ring import KeyRing
 
@@ -98,3 +103,55 @@ def test_many_threads_ask_once(issuer: LocalIssuer) -> None:
         found = list(pool.map(lambda _: keys.key("rsa", "RS256", NOW), range(16)))
     assert all(found)
     assert issuer.asked["/keys"] == 1
+
+
+@pytest.mark.parametrize("behaviour", ["drips its head", "drips its body", "drips chunks"])
+def test_an_issuer_that_drips_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch, behaviour: str) -> None:
+    monkeypatch.setattr(fetch, "SECONDS_IN_ALL", 0.5)
+    with servers.serving(servers.BEHAVIOURS[behaviour]) as server, pytest.raises(RequestError) as got:
+        fetch_json(f"{server.url}/keys")
+    assert (got.value.status, got.value.fault_code) == (503, "issuer_unreachable")
+
+
+def test_an_issuer_that_hangs_holds_few_threads_and_no_known_key(
+    issuer: LocalIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, asking, go_on = ring(issuer), threading.Event(), threading.Event()
+    assert keys.key("rsa", "RS256", NOW)
+
+    def hangs(address: str) -> dict[str, object]:
+        asking.set()
+        assert go_on.wait(60)
+        return fetch_json(address)
+
+    monkeypatch.setattr(key_ring, "fetch_json", hangs)
+    with ThreadPoolExecutor(64) as pool:
+        first = pool.submit(keys.key, "unknown", "RS256", NOW + MINUTE)
+        assert asking.wait(60)
+        assert keys.key("rsa", "RS256", NOW + MINUTE), "a key that is known waits for nobody"
+        others = [pool.submit(keys.key, "unknown", "RS256", NOW + MINUTE) for _ in range(2 * key_ring.WAITING)]
+        busy = list(islice(as_completed(others, 60), key_ring.WAITING))  # the rest waits for the first
+        go_on.set()
+        assert first.result(60) is None
+        assert {getattr(one.exception(), "fault_code", "") for one in busy} == {"issuer_busy"}
+        assert all(one.result(60) is None for one in others if one not in busy)
+
+
+def test_log_ins_wait_for_a_slow_issuer_in_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "SECONDS", 60.0)
+    monkeypatch.setattr(fetch, "SECONDS_IN_ALL", 60.0)
+    go_on = threading.Event()
+    monkeypatch.setattr(fetch, "_AT_ONCE", threading.BoundedSemaphore(1))
+
+    def waits(line: socket.socket, over: threading.Event) -> None:
+        go_on.wait(60)
+
+    with servers.serving(waits) as server, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(fetch_json, f"{server.url}/keys")
+        while server.came == 0:
+            assert not first.done()
+        with pytest.raises(RequestError) as got:
+            fetch_json(f"{server.url}/keys")
+        assert (got.value.status, got.value.fault_code) == (503, "issuer_busy")
+        go_on.set()
+        assert isinstance(first.exception(60), RequestError)

@@ -155,3 +155,14 @@ def test_who_is_logged_in_confirms_the_own_password_and_failures_count(records: 
         assert [g.reason for g in got if g] == ["wrong_password"] * 5 + ["locked"]
         assert refusal(connection, "ann", PASSWORD) == "locked"
         assert log_in.confirm(connection, ann.id, PASSWORD, NOW + MINUTE, SETTINGS) is None
+
+
+def test_a_lock_of_a_clock_that_was_put_back_is_lifted_and_the_failures_still_count(records: Engine) -> None:
+    with writing(records) as connection:
+        person(connection)
+        year = timedelta(days=365)
+        for _ in range(SETTINGS.lock_after):
+            assert refusal(connection, "ann", "wrong", year) == "wrong_password"
+        assert refusal(connection, "ann", PASSWORD, year) == "locked"
+        assert refusal(connection, "ann", "wrong") == "wrong_password"
+        assert refusal(connection, "ann", PASSWORD) == "locked"  # by the failure just now

@@ -194,3 +194,24 @@ def test_a_person_without_an_account_or_role_gets_no_session(records: Engine, is
         assert (got.value.status, got.value.fault_code) == (403, code)
     with reading(records) as connection:
         assert user.page(connection) == []
+
+
+@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint"])
+def test_an_issuer_elsewhere_sends_nobody_to_a_program_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    good = {
+        "issuer": "https://id.example",
+        "authorization_endpoint": "https://id.example/authorize",
+        "token_endpoint": "https://tokens.example/token",
+    }
+    said = dict(good)
+    monkeypatch.setattr(oidc, "fetch_json", lambda address: said)
+    settings = Issuer(
+        name="x", issuer="https://id.example", audience="a", keys="https://id.example/k", roles={"a": "reader"}
+    )
+    assert oidc.discover(settings).token == "https://tokens.example/token"
+    said[name] = "http://127.0.0.1:8042/tools/execute-script"
+    with pytest.raises(RequestError) as got:
+        oidc.discover(settings)
+    assert (got.value.status, got.value.fault_code) == (503, "issuer_unfit")

@@ -119,3 +119,11 @@ def test_all_cookies_of_a_name_are_seen() -> None:
 @given(st.lists(st.text(max_size=40), max_size=3))
 def test_no_cookie_header_breaks_the_reading(headers: list[str]) -> None:
     assert all(isinstance(value, str) for value in cookies_named("insula", headers))
+
+
+def test_a_session_of_a_clock_that_was_put_back_does_not_count(records: Engine) -> None:
+    with writing(records) as connection:
+        ahead = sessions.start(connection, person(connection).id, NOW + timedelta(days=365), SETTINGS)
+        assert sessions.find(connection, ahead.secret, NOW + timedelta(days=365), SETTINGS)
+        assert sessions.find(connection, ahead.secret, NOW, SETTINGS) is None
+        assert sessions.find(connection, ahead.secret, NOW + timedelta(days=365) - sessions.AHEAD, SETTINGS)

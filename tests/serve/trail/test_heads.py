@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -161,3 +164,36 @@ def test_a_store_of_an_unknown_kind_is_told_without_its_address() -> None:
         read_heads("nosuch://user:secret@host/heads", PUBLIC)
     assert "nosuch://" in str(error.value)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_a_full_disk_leaves_no_half_of_a_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    place = tmp_path / "heads.jsonl"
+    add_head(str(place), head(1))
+    before = place.read_bytes()
+
+    class Full(io.FileIO):
+        """Takes ten bytes, and then no more."""
+
+        taken = 0
+
+        def write(self, data: Any) -> int:
+            if self.taken:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            self.taken = super().write(bytes(data)[:10])
+            return self.taken
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        if call == "write":
+            patched.setattr(Path, "open", lambda path, *_, **__: Full(path, "a+"))
+        else:
+            patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            add_head(str(place), head(2))
+    assert place.read_bytes() == before
+    add_head(str(place), head(2))
+    found = read_heads(str(place), PUBLIC)
+    assert (found.count, found.spoilt) == (2, 0)

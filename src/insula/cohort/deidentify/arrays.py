@@ -31,16 +31,12 @@ def clean(path: Path, tally: Tally) -> bytes:
         np.save(stream, array, allow_pickle=False)
         return stream.getvalue()
     kept: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {}
-    with np.load(path, allow_pickle=False) as archive:
-        single = len(archive.files) == 1
-        for name in archive.files:
-            array = archive[name]
-            plain = array.dtype.names is None and array.dtype.kind in "biuf"
-            if name == "units" and str(array) in _UNITS:
-                kept[name] = np.asarray(str(array))
-            elif plain and (name in _NAMES or single):
-                kept[name if name in _NAMES else "array"] = array
-            else:
-                tally.removed["member of the archive"] += 1
+    for name, found in arrays.members(path, _NAMES):
+        if found is not None and name == "units" and str(found) in _UNITS:
+            kept[name] = np.asarray(str(found))
+        elif found is not None and found.dtype.kind in "biuf":
+            kept[name if name in _NAMES else "array"] = found
+        else:
+            tally.removed["member of the archive"] += 1
     np.savez_compressed(stream, allow_pickle=False, **kept)
     return stream.getvalue()

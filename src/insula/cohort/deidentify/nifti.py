@@ -12,7 +12,6 @@ import numpy as np
 from insula.cohort.deidentify.tally import Tally
 from insula.core.errors import ScanError
 from insula.scans import limits, nifti
-from insula.scans.limits import LIMITS
 
 _GZIP = b"\x1f\x8b"
 _HU = re.compile(rb"\bHU\b|hounsfield", re.IGNORECASE)
@@ -38,12 +37,12 @@ def clean(path: Path, tally: Tally) -> bytes:
     after the last voxel are dropped, and the gzip header carries no name and no time. Raises ScanError and LimitError
     as the reader.
     """
-    nifti.shape(path)
+    end = nifti.end(path)
     raw = path.read_bytes()
     packed = raw.startswith(_GZIP)
     if packed:
         with path.open("rb") as stream:
-            raw = b"".join(limits.inflate(stream, LIMITS.max_bytes))
+            raw = b"".join(limits.inflate(stream, end + 1))  # a byte more tells that there are more
     second = raw[4:8] == b"n+2\0"
     length, fields = (540, _TWO) if second else (348, _ONE)
     import nibabel

@@ -17,12 +17,15 @@ from insula.cohort.deidentify.find_text import Box, Grey
 from insula.cohort.deidentify.tally import Tally
 from insula.core.errors import ScanError
 from insula.scans import pictures as reading
+from insula.scans.limits import LIMITS
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"sRGB", b"sBIT", b"pHYs", b"bKGD"})
 _ORIENTATION = 274
 _TILED = 322
 _SPARE = 2  # pixels around a box
+_BLOCK = 1 << 20
+_MOST_INFLATED = 9 * LIMITS.max_pixels  # the largest picture that is read, four channels of 16 bits, and its filters
 _METADATA = {
     b"eXIf": "Exif",
     b"tEXt": "text chunk",
@@ -105,9 +108,7 @@ def _png(data: bytes, orientation: int, tally: Tally) -> bytes:
             if place < len(data):
                 tally.removed["bytes after the picture"] += 1
             whole = b"".join(pixels)
-            decoder = zlib.decompressobj()
-            decoder.decompress(whole)
-            end = len(whole) - len(decoder.unused_data)
+            end = _end_of(whole)
             if orientation != 1:
                 out.append((b"eXIf", jpeg.exif(orientation)))
             chunks = [*out, (b"IDAT", whole[:end]), (b"IEND", b"")]
@@ -120,6 +121,24 @@ def _png(data: bytes, orientation: int, tally: Tally) -> bytes:
         else:
             tally.removed[_METADATA.get(name, "other chunk")] += 1
     raise ScanError("The PNG ends too early; copy it again.")
+
+
+def _end_of(packed: bytes) -> int:
+    """Where a deflated stream ends (RFC 1950): what follows is not shown, and is left out.
+
+    Inflated in pieces that are let go of. Raises ScanError for one that is damaged, cut short, or swells beyond any
+    picture.
+    """
+    decoder, rest, left = zlib.decompressobj(), packed, _MOST_INFLATED
+    try:
+        while not decoder.eof:
+            block = decoder.decompress(rest, _BLOCK)
+            rest, left = decoder.unconsumed_tail, left - len(block)
+            if left < 0 or not (block or rest or decoder.eof):
+                raise ScanError("The PNG's pixels are cut short or swell beyond any picture; export it again.")
+    except zlib.error as error:
+        raise ScanError("The PNG's pixels are damaged; export it again.") from error
+    return len(packed) - len(decoder.unused_data)
 
 
 def _tiff(path: Path, tally: Tally, boxes: Sequence[Box]) -> bytes:

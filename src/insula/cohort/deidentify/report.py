@@ -14,6 +14,7 @@ from insula.cohort.deidentify.journal import Row
 from insula.cohort.deidentify.labels import Table
 from insula.cohort.deidentify.profile import BASIC, CLEAN_PIXELS, OPTIONS
 from insula.cohort.deidentify.tally import KINDS
+from insula.core import cells
 from insula.core.provenance import write_json, write_text
 
 _DATES = ("full-dates", "shifted-dates")
@@ -171,7 +172,7 @@ class Report:
             boxes = ";".join("x".join(map(str, box)) for box in row.boxes)
             done = [_counted(dict(row.attributes.get(kind, {}))) for kind in KINDS]
             place = (row.number, row.file, row.kind, row.status, row.reason, row.pixels, boxes, row.on_head)
-            writer.writerow((*place, *done, ";".join(row.notes)))
+            writer.writerow(cells.row((*place, *done, ";".join(row.notes))))
         return out.getvalue()
 
     def _page(self) -> str:

@@ -26,7 +26,7 @@ _DUMMIES: dict[str, Any] = {
     "DS": "0",
     "IS": "0",
 }
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|\s*")
+_NUMBER = re.compile(r"\s*([+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*)?")  # in time that grows as the text does
 _CODE = re.compile(r"[A-Za-z0-9_ .\-/+*:#^()]{0,16}")
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from insula.cohort.phantom.order import TRUTH as TOLD
 from insula.cohort.phantom.order import Options, Order, check
 from insula.cohort.phantom.patients import Row
 from insula.cohort.phantom.plants import Plants
+from insula.core import children
 from insula.core.errors import UsageError
 from insula.core.provenance import write_json, write_text
 
@@ -199,7 +198,7 @@ def _each(order: Order, folder: Path, progress: Progress | None) -> Iterator[lis
     if order.count <= _ALONE or workers == 1:
         yield from map(work, progress(numbers) if progress else numbers)
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with children.pool(workers) as pool:
         results = pool.map(work, numbers, chunksize=4)
         for _ in progress(numbers) if progress else numbers:
             yield next(results)

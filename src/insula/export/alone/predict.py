@@ -11,12 +11,15 @@ here; `predict` below takes them. Research use only; not a medical device.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # or it tells its maker of each model that is loaded
 import onnxruntime
 
 HERE = Path(__file__).parent

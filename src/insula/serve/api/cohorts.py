@@ -49,7 +49,8 @@ def routes(service: Service) -> APIRouter:
         """The cohort that a job made, as a zip file."""
         with acting.read("cohort.read", job_id) as connection:
             job = queue.get(connection, job_id, jobs_of(acting.caller))
-        if job.kind != export_cohort.KIND or job.created_by != acting.caller.user_id:
+        mine = job.kind == export_cohort.KIND and job.created_by == acting.caller.user_id
+        if not mine or not acting.caller.projects.issuperset(job.payload["projects"]):  # who left one may not take it
             raise RequestError(404, "not_found", f"You made no cohort '{job_id}'; make one by POST /api/v1/cohorts.")
         if job.state != "done" or job.result is None:
             raise RequestError(409, "not_done", f"The job is {job.state}; wait until it is done.")

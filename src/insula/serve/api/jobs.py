@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Annotated, Final, Literal
 
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Query, Request
 from sqlalchemy import ColumnElement, and_, or_
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from insula.serve.api.cursor import MOST, After, Limit, Page, cursor, seen
 from insula.serve.api.guard import Act, Acting, Routes
@@ -25,8 +27,27 @@ from insula.serve.store.schema import jobs as table
 from insula.serve.store.schema import now
 
 _EVERY: Final = 0.25  # seconds between two looks at a job
+_SELDOM: Final = 1.0  # the same, where nothing has changed for a while
+_MOST_STREAMS: Final = 16  # of one person
 _LONGEST: Final = 600.0  # seconds of one stream; a client connects again
 _ASKED_AGAIN: Final = 30.0  # seconds after which a stream asks anew who it is for
+
+
+class _Stream(StreamingResponse):
+    """Events that are counted to a person from when they are promised until they end."""
+
+    def __init__(self, streams: Counter[str], person: str, events: AsyncIterator[str]) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._streams, self._person = streams, person
+        streams[person] += 1
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell what happens until the end, or until the client goes."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams[self._person] -= 1
+            self._streams += Counter()  # without those who follow nothing
 
 
 def jobs_of(caller: Caller) -> ColumnElement[bool]:
@@ -38,6 +59,7 @@ def jobs_of(caller: Caller) -> ColumnElement[bool]:
 def routes(service: Service) -> APIRouter:
     """`/jobs`."""
     made = Routes(service, "/api/v1/jobs", "jobs")
+    streams: Counter[str] = Counter()
 
     @made.get("", "job.read", quiet=True)
     def listed(
@@ -67,7 +89,10 @@ def routes(service: Service) -> APIRouter:
         It breaks off within a minute once the caller may no longer see the job; connecting again says why.
         """
         await run_in_threadpool(look, acting, job_id)  # 404 before the stream begins
-        return StreamingResponse(_events(request, acting, job_id), media_type="text/event-stream")
+        if streams[acting.caller.user_id] >= _MOST_STREAMS:
+            said = f"You follow {_MOST_STREAMS} jobs at a time already; close a page, or ask for the job instead."
+            raise RequestError(429, "too_many_streams", said, {"Retry-After": "10"})
+        return _Stream(streams, acting.caller.user_id, _events(request, acting, job_id))
 
     @made.delete("/{job_id}", "job.cancel")
     def cancel(acting: Acting, job_id: Id) -> Job:
@@ -120,7 +145,7 @@ def _ask_again(request: Request, acting: Act) -> None:
 
 async def _events(request: Request, acting: Act, job_id: str) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
-    until, asked, told, quiet = loop.time() + _LONGEST, loop.time(), "", 0.0
+    until, asked, told, quiet, pause = loop.time() + _LONGEST, loop.time(), "", 0.0, _EVERY
     while loop.time() < until and not await request.is_disconnected():
         try:
             if loop.time() - asked >= _ASKED_AGAIN:
@@ -135,9 +160,10 @@ async def _events(request: Request, acting: Act, job_id: str) -> AsyncIterator[s
             return
         if text != told:
             yield f"event: progress\ndata: {text}\n\n"
-            told, quiet = text, 0.0
+            told, quiet, pause = text, 0.0, _EVERY
         elif quiet >= 15.0:
             yield ": still at work\n\n"
             quiet = 0.0
-        await asyncio.sleep(_EVERY)
-        quiet += _EVERY
+        await asyncio.sleep(pause)
+        quiet += pause
+        pause = min(1.2 * pause, _SELDOM)  # of a job that waits for long there is no news

@@ -14,6 +14,7 @@ from insula.serve.api.shapes import Model, ModelState, NewModel
 from insula.serve.faults import RequestError
 from insula.serve.models import choose
 from insula.serve.models.compare import compare
+from insula.serve.models.trial import tried
 from insula.serve.service import Service
 
 HEX = r"^[0-9a-f]{1,64}$"
@@ -48,6 +49,7 @@ def routes(service: Service) -> APIRouter:
                 404, "not_found", f"There is no bundle '{asked.name}' below INSULA_MODELS; copy it there."
             )
         try:
+            tried(path)
             loaded = service.pool.add(path)
         except BundleError as error:
             raise RequestError(422, "bundle", str(error).replace(str(home), "INSULA_MODELS")) from error

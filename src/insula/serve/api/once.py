@@ -1,5 +1,7 @@
 """Repeats of a request: an `Idempotency-Key` makes a second sending give the first one's answer.
 
+Whoever may no longer see what the answer tells of is refused before: handlers ask for that first, then here.
+
 As the Internet-Draft "The Idempotency-Key HTTP Header Field" proposes: the key belongs to its caller, and with another
 request it is refused.
 """
@@ -32,8 +34,9 @@ def key_of(request: Request) -> str:
 
 
 def hash_of(request: Request, content: Any) -> str:
-    """SHA-256 of what is asked for: method, path and content as plain data."""
-    text = json.dumps([request.method, request.url.path, content], sort_keys=True, ensure_ascii=True)
+    """SHA-256 of what is asked for: method, path, query where there is one, and content as plain data."""
+    asked = [request.method, request.url.path, content, *sorted(request.query_params.multi_items())]
+    text = json.dumps(asked, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -48,12 +48,12 @@ def routes(service: Service) -> APIRouter:
         """Send a prediction to a peer, also one that it was sent to before: a job of the PACS node."""
         key, request_hash = once.key_of(request), once.hash_of(request, asked.model_dump(mode="json"))
         with acting.write("pacs.ask", prediction_id, peer=asked.peer) as connection:
+            stored = visible_prediction(connection, acting.caller, prediction_id)
+            require_project(acting.caller, stored.project_id)
             earlier = once.before(connection, acting.caller, key, request_hash)
             if earlier is not None:
                 acting.told(replay=True)
                 return earlier
-            stored = visible_prediction(connection, acting.caller, prediction_id)
-            require_project(acting.caller, stored.project_id)
             check_peer(service, asked.peer)
             review = newest_review(connection, acting.caller, stored) if asked.review else None
             wanted = outbox.asked_for(

@@ -146,12 +146,12 @@ def _put(
 ) -> Job | JSONResponse:
     request_hash = once.hash_of(request, asked.model_dump(mode="json"))
     with acting.write("prediction.ask", study_id) as connection:
+        study = studies.get(connection, study_id, studies_of(acting.caller))
+        require_project(acting.caller, study.project_id)
         earlier = once.before(connection, acting.caller, key, request_hash)
         if earlier is not None:
             acting.told(replay=True)
             return earlier
-        study = studies.get(connection, study_id, studies_of(acting.caller))
-        require_project(acting.caller, study.project_id)
         arms = arms_for(connection, asked.model, study.patient_id, service.key)
         content: dict[str, Any] = predict_study.payload(arms, asked.series, asked.attributes, asked.uncertainty)
         wanted = Wanted(

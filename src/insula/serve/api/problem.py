@@ -73,5 +73,5 @@ def responses(*statuses: int) -> dict[int | str, dict[str, object]]:
     """What a route's description says of its refusals; those that any route may give are always there."""
     return {
         status: {"model": Problem, "description": HTTPStatus(status).phrase, "content": {MEDIA: {}}}
-        for status in sorted({400, 401, 403, 404, 422, 429, 503, *statuses})
+        for status in sorted({400, 401, 403, 404, 422, 429, 503, 507, *statuses})
     }

@@ -37,12 +37,12 @@ def routes(service: Service) -> APIRouter:
         """
         key, request_hash = once.key_of(request), once.hash_of(request, asked.model_dump(mode="json"))
         with acting.write("review.write", study_id, target=asked.target) as connection:
+            study = studies.get(connection, study_id, studies_of(acting.caller))
+            require_project(acting.caller, study.project_id)
             earlier = once.before(connection, acting.caller, key, request_hash)
             if earlier is not None:
                 acting.told(replay=True)
                 return earlier
-            study = studies.get(connection, study_id, studies_of(acting.caller))
-            require_project(acting.caller, study.project_id)
             bundle_id = None
             if asked.prediction is not None:
                 of = visible_prediction(connection, acting.caller, asked.prediction)

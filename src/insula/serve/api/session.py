@@ -12,9 +12,16 @@ from insula.serve.api.guard import SELF, Acting, Routes
 from insula.serve.api.shapes_people import LogIn, Me, NewPassword, Session
 from insula.serve.faults import RequestError
 from insula.serve.models.limit import ClientLimit
-from insula.serve.people import log_in, oidc, sessions, user, users
+from insula.serve.people import known, log_in, oidc, sessions, user, users
 from insula.serve.people.caller import Caller
-from insula.serve.people.cookies import cookie_name, cookies_named, ended_cookie, passing_cookie, session_cookie
+from insula.serve.people.cookies import (
+    cookie_name,
+    cookies_named,
+    ended_cookie,
+    known_cookie,
+    passing_cookie,
+    session_cookie,
+)
 from insula.serve.people.log_in import Refused
 from insula.serve.people.projects import ids_of
 from insula.serve.people.roles import PERMISSIONS
@@ -45,8 +52,9 @@ def routes(service: Service) -> APIRouter:
         with reading(service.records) as connection:
             attempt = log_in.begin(connection, asked.name)
         attempt = attempt.check(asked.password)
+        mark = known.mark_of(service.key, attempt.user_id, _shown(request, service, known.KIND))
         with writing(service.records) as connection:
-            found = log_in.finish(connection, attempt, now(), service.people, _shown(request, service))
+            found = log_in.finish(connection, attempt, now(), service.people, _shown(request, service), mark)
             if isinstance(found, Refused):
                 detail = {"reason": found.reason, "user": found.user_id}
                 service.tell(connection, "anonymous", "session.start", "", detail, "refused")
@@ -80,7 +88,8 @@ def routes(service: Service) -> APIRouter:
         if acting.caller.how != "session":
             raise RequestError(403, "forbidden", "A password is changed in a session; log in first.")
         with acting.write("user.password", acting.caller.user_id) as connection:
-            refused = log_in.confirm(connection, acting.caller.user_id, asked.old, now(), service.people)
+            me = acting.caller
+            refused = log_in.confirm(connection, me.user_id, asked.old, now(), service.people, me.session_id)
             if refused is None:
                 users.set_password(connection, acting.caller.user_id, asked.new, now(), acting.caller.session_id)
             else:
@@ -137,9 +146,11 @@ def _begun(service: Service, started: Started) -> Response:
         projects = ids_of(connection, who.id)
     caller = Caller(who.id, who.name, who.role, projects, "session", session_id=started.id)
     body = Session(**{**_me(caller).model_dump(), "csrf": started.csrf, "ends_at": started.ends_at})
-    return JSONResponse(
-        body.model_dump(mode="json"), headers={"Set-Cookie": session_cookie(started.secret, service.people)}
-    )
+    response = JSONResponse(body.model_dump(mode="json"))
+    response.headers.append("Set-Cookie", session_cookie(started.secret, service.people))
+    again = known.cookie_for(service.key, who.id)
+    response.headers.append("Set-Cookie", known_cookie(known.KIND, again, known.SECONDS, service.people))
+    return response
 
 
 def _me(caller: Caller) -> Me:
@@ -168,6 +179,6 @@ def _wanted(request: Request, service: Service) -> str:
         return "/"
 
 
-def _shown(request: Request, service: Service) -> str:
-    found = cookies_named(cookie_name(service.people), request.headers.getlist("cookie"))
+def _shown(request: Request, service: Service, kind: str = "insula") -> str:
+    found = cookies_named(cookie_name(service.people, kind), request.headers.getlist("cookie"))
     return found[0] if len(found) == 1 else ""

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
+import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
 from starlette.background import BackgroundTask
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
+from insula.core import scratch
 from insula.serve import intake, one_patient
 from insula.serve.api import once
 from insula.serve.api.cursor import After, Limit, Page, cursor, seen
@@ -82,11 +80,14 @@ def routes(service: Service) -> APIRouter:
         than those of the patient's earlier studies are refused, unless `same_patient` says that it is one person.
         """
         key = once.key_of(request)
+        service.uploads.check()  # before the body is read
         async with form_of(request, MOST_FILES) as form:
             fields, parts = _fields(form), _parts(form)
             if not parts:
                 raise RequestError(400, "no_file", "The form has no file; send the scan in the field 'files'.")
-            return await run_in_threadpool(_create, service, acting, request, key, fields, parts, same_patient)
+            return await service.uploads.run_for(
+                request, _create, service, acting, request, key, fields, parts, same_patient
+            )
 
     @made.get("", "study.read")
     def listed(acting: Acting, limit: Limit = 50, after: After = None, patient: Id | None = None) -> Page[Study]:
@@ -152,11 +153,12 @@ def routes(service: Service) -> APIRouter:
     )
     async def add(request: Request, acting: Acting, study_id: Id, same_patient: Same = False) -> Response:
         """Add scans to a study, as further modalities of the case."""
+        service.uploads.check()
         async with form_of(request, MOST_FILES) as form:
             parts = _parts(form)
             if not parts:
                 raise RequestError(400, "no_file", "The form has no file; send the scan in the field 'files'.")
-            return await run_in_threadpool(_add, service, acting, study_id, parts, same_patient)
+            return await service.uploads.run_for(request, _add, service, acting, study_id, parts, same_patient)
 
     @made.get("/{study_id}/files/{file_id}", "study.read", response_class=Response)
     def file(acting: Acting, study_id: Id, file_id: Id) -> Response:
@@ -183,18 +185,16 @@ def patient_routes(service: Service) -> APIRouter:
     @made.get("/{patient_id}/export", "patient.export", response_class=FileResponse, responses=_ZIP)
     def export(acting: Acting, patient_id: Id) -> Response:
         """All that is kept of a patient, as a zip file: `record.json` and the files."""
-        handle, name = tempfile.mkstemp(prefix="insula-", suffix=".zip")
-        os.close(handle)
+        name = scratch.new() / "patient.zip"
         try:
             with acting.read("patient.export", patient_id) as connection:
                 found = patients.get(connection, patient_id, patients_of(acting.caller))
                 require_project(acting.caller, found.project_id)
-                Path(name).unlink()
-                acting.told(rows=sum(export_patient(connection, service.files, patient_id, Path(name)).values()))
+                acting.told(rows=sum(export_patient(connection, service.files, patient_id, name).values()))
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            shutil.rmtree(name.parent)
             raise
-        gone = BackgroundTask(Path(name).unlink, missing_ok=True)
+        gone = BackgroundTask(shutil.rmtree, name.parent)
         return FileResponse(name, media_type="application/zip", filename="patient.zip", background=gone)
 
     @made.delete("/{patient_id}", "study.erase")

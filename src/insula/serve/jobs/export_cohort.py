@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from insula.core import scratch
 from insula.serve.jobs.queue import Job
 from insula.serve.jobs.worker import Cancelled, Handler, Progress, Write
 from insula.serve.people import user
@@ -30,7 +30,7 @@ def handler(service: Service) -> Handler:
         recipe = service.pool.get(job.payload["bundle"]).bundle.recipe
         projects = frozenset(job.payload["projects"])
         reader = job.payload.get("reader", job.created_by)  # one put by an older version names none
-        with tempfile.TemporaryDirectory(prefix="insula-") as name:
+        with scratch.folder() as name:
             folder, archive = Path(name, "cohort"), Path(name, "cohort.zip")
             report(0.1, "laying the studies out")
             with reading(service.records) as connection:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from insula.core import scratch
+from insula.core.errors import InsulaError
 from insula.infer import heatmap
 from insula.serve import similar, view
 from insula.serve.faults import RequestError
@@ -88,8 +89,7 @@ def handler(service: Service, load: Callable[[str], Loaded] | None = None) -> Ha
         if not named:
             raise RequestError(422, "no_scan", "The study has no files any more; send its scans again.")
         known = {**{k: str(v) for k, v in study.attributes.items()}, **job.payload["attributes"]}
-        with tempfile.TemporaryDirectory(prefix="insula-") as name:
-            home = Path(name)
+        with scratch.folder() as home:
             files = fetched(service.files, named, home)
             done = []
             for number, arm in enumerate(arms):
@@ -124,9 +124,8 @@ def _predicted(
         scans = scans_of(files.by_role, recipe, job.payload["series"])
         ask = (recipe.policy.refer.by,) if job.payload["uncertainty"] else ()
         result = loaded.study(scans, str(job.study_id), known, ask)
-    except Exception as error:
-        if hasattr(error, "exit_code"):
-            raise mend(error, home) from error  # type: ignore[arg-type]
+    except InsulaError as error:
+        mend(error, home)
         raise
     took = 1000 * (perf_counter() - started)
     kept = {}

@@ -23,6 +23,8 @@ from insula.serve.store.patients import insert_if_new, not_found
 State = Literal["waiting", "running", "done", "failed", "dead", "cancelled"]
 ENDED: Final[tuple[State, ...]] = ("done", "failed", "dead", "cancelled")
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=2), timedelta(minutes=10)
+PUT_OFF: Final = timedelta(seconds=15)
+LONGEST_LEASE: Final = timedelta(minutes=10)  # one that ends later was given before the clock was put back
 _CHANCE: Final = SystemRandom().random
 
 
@@ -162,6 +164,12 @@ def give_back(connection: Connection, job: Job, now: datetime) -> bool:
     return _mine(connection, job, _waiting(now) | {"attempts": job.attempts - 1})
 
 
+def put_off(connection: Connection, job: Job, error: Mapping[str, Any], now: datetime) -> bool:
+    """Let a job wait for a disk or database to come right, however long that takes: no attempt of it is used up."""
+    values = _waiting(now + PUT_OFF) | {"attempts": job.attempts - 1, "error": dict(error)}
+    return _mine(connection, job, values)
+
+
 def cancel(connection: Connection, job_id: str, now: datetime) -> State:
     """Cancel a job that waits or runs; the state it is in then, which is another where it had ended before.
 
@@ -238,11 +246,16 @@ def back_off(attempts: int, chance: float) -> timedelta:
     return wait / 2 + wait / 2 * chance
 
 
-def _claimable(now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Jobs whose worker is silent, and jobs that wait."""
+def _claimable(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Jobs whose worker is silent, and jobs that wait; then those whose instants are of a clock that was put back."""
     jobs = schema.jobs.c
-    silent = and_(jobs.state == "running", jobs.lease_until < now, jobs.attempts < jobs.most_attempts)
-    return silent, and_(jobs.state == "waiting", jobs.run_after <= now)
+    running = and_(jobs.state == "running", jobs.attempts < jobs.most_attempts)
+    return (
+        and_(running, jobs.lease_until < now),
+        and_(jobs.state == "waiting", jobs.run_after <= now),
+        and_(running, jobs.lease_until > now + LONGEST_LEASE),
+        and_(jobs.state == "waiting", jobs.run_after > now + LONGEST_WAIT),
+    )
 
 
 def _mine(connection: Connection, job: Job, values: Mapping[str, Any]) -> bool:

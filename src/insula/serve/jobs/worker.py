@@ -14,6 +14,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from insula.core.errors import InsulaError
+from insula.scans import sandbox
+from insula.serve import trouble
 from insula.serve.faults import status_of
 from insula.serve.jobs import queue
 from insula.serve.jobs.queue import Job, LeaseLostError
@@ -105,10 +107,16 @@ def _worked(engine: Engine, handler: Handler, job: Job, running: _Running) -> bo
             queue.give_back(connection, job, running.clock())
         return False
     except InsulaError as error:
-        mended_by_another_try = status_of(error) >= 500
+        mended_by_another_try = status_of(error) >= 500 or sandbox.was_killed(error)
         told = {"code": getattr(error, "fault_code", error.code), "message": str(error), **getattr(error, "more", {})}
         return _failed(engine, job, told, running, mended_by_another_try)
     except Exception as error:  # noqa: BLE001 - whatever a handler meets, the worker goes on
+        met = trouble.of(error)
+        if met is not None:
+            _log.warning("job put off", id=job.id, code=met.fault_code)
+            with writing(engine) as connection:
+                queue.put_off(connection, job, {"code": met.fault_code, "message": str(met)}, running.clock())
+            return False
         place = traceback.extract_tb(error.__traceback__)[-1]  # without the error's text, which may name a patient
         _log.error("job failed", id=job.id, error=type(error).__name__, place=f"{place.filename}:{place.lineno}")
         told = {"code": "internal", "message": f"The job met an error of the program ({type(error).__name__})."}

@@ -131,19 +131,25 @@ class Line:
         loop = asyncio.get_running_loop()
         late: asyncio.Future[Stage] = loop.create_future()
         timer = loop.call_soon(lambda: None)
+        due = math.inf  # when the next look is, on the line's clock
 
         def look() -> None:
             """Whether the present stage is over its limit; if not, look again when it would be."""
-            nonlocal timer
+            nonlocal timer, due
             timer.cancel()
             stage = ticket.stage
-            left = self.limits.of(stage) - (self._clock() - ticket.since)
-            if left > 0:
+            due = ticket.since + self.limits.of(stage)
+            left = due - self._clock()
+            if ticket.stage != stage:  # it changed meanwhile, and was held against the look before this one
+                timer = loop.call_soon(look)
+            elif left > 0:
                 timer = loop.call_later(left, look)
             elif not late.done():
                 late.set_result(stage)
 
         def stage_changed() -> None:
+            if ticket.since + self.limits.of(ticket.stage) >= due:
+                return  # the next look is early enough, and waking the loop up costs more than many a stage
             with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waited
                 loop.call_soon_threadsafe(lambda: None if late.done() else look())
 

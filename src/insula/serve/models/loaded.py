@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from starlette.datastructures import UploadFile
 
 from insula.bundle.load import load
 from insula.bundle.types import Bundle
+from insula.core import scratch
 from insula.core.errors import InsulaError
 from insula.core.recipe_policy import Source
 from insula.core.types import Case, Decision, Prediction, Scan, Volume
@@ -30,7 +29,7 @@ from insula.serve.faults import RequestError, fault
 from insula.serve.models import gain
 from insula.serve.models.batcher import Batcher
 from insula.serve.picture import Drawn, draw
-from insula.serve.upload import mend, put_down, scratch, shown_name
+from insula.serve.upload import mend, put_down, roomy, shown_name
 
 LIMITS = Limits(max_bytes=1 << 30, max_voxels=1 << 27, max_files=2000)
 
@@ -121,8 +120,7 @@ class Loaded:
 
     def run(self, files: Sequence[UploadFile], uncertainty: bool) -> Result:
         """Predict one scan of the first role from its uploaded files. Raises InsulaError without our paths in it."""
-        with tempfile.TemporaryDirectory(prefix=f"insula-{os.getpid()}-", dir=scratch(files)) as name:
-            folder = Path(name)
+        with scratch.folder(roomy(files)) as folder:
             try:
                 paths = put_down(files, folder)
             except InsulaError as error:

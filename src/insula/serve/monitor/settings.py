@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from insula.core.errors import UsageError
+from insula.core.loopback import is_web_address
 from insula.serve.settings import is_loopback
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -93,13 +94,9 @@ def check(settings: MonitorSettings) -> None:
     """Refuse an address for alerts that is not encrypted, not allowed, or would be sent to unsigned."""
     if not settings.url:
         return
-    parts = urlsplit(settings.url)
-    try:
-        port_known = parts.port is None or parts.port > 0
-    except ValueError:
-        port_known = False
-    if parts.scheme not in ("https", "http") or not settings.host or not port_known:
+    if not is_web_address(settings.url) or urlsplit(settings.url).scheme not in ("https", "http"):
         raise UsageError("INSULA_ALERT_URL is no web address; write https://HOST/PATH.")
+    parts = urlsplit(settings.url)
     if parts.username or parts.password:
         raise UsageError("INSULA_ALERT_URL holds a password, which logs could show; put what is secret into its path.")
     if parts.scheme == "http" and not is_loopback(settings.host):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,9 +37,27 @@ def start(exporter: Any = None) -> bool:
             f"{VARIABLE} is set and OpenTelemetry is missing; run: pip install 'insula[traces]'."
         ) from error
     provider = TracerProvider(resource=Resource.create({"service.name": "insula", "service.version": __version__}))
-    provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter(session=_session())))
     _state.update(provider=provider, tracer=provider.get_tracer("insula", __version__))
     return True
+
+
+def _session() -> Any:
+    """A session of requests that reads no body of an answer: the exporter would read one that never ends."""
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    class WithoutBody(HTTPAdapter):
+        def send(self, *args: Any, **given: Any) -> requests.Response:
+            answer = super().send(*args, **given)
+            answer.raw.close()
+            answer.raw = io.BytesIO()
+            return answer
+
+    made = requests.Session()
+    made.mount("http://", WithoutBody())
+    made.mount("https://", WithoutBody())
+    return made
 
 
 def stop() -> None:

@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import ipaddress
 import json
-import socket
 import ssl
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -22,9 +21,24 @@ import httpx
 from insula.core.errors import InsulaError
 from insula.serve.monitor.alerts import Alert
 from insula.serve.monitor.settings import MonitorSettings, check
+from insula.serve.outward import Bounded, addresses
 from insula.serve.store.schema import now
 
-SECONDS: Final = 10.0
+SECONDS: Final = 10.0  # for the whole of it
+# networks of IPv6 in which an IPv4 address stands, to which a connection leads, and the bit from which on it does
+_EMBEDDED: Final = (
+    (ipaddress.IPv6Network("64:ff9b::/96"), 96),  # NAT64 (RFC 6052)
+    (ipaddress.IPv6Network("2002::/16"), 16),  # 6to4 (RFC 3056)
+    (ipaddress.IPv6Network("::ffff:0:0:0/96"), 96),  # RFC 2765
+    (ipaddress.IPv6Network("::/96"), 96),  # RFC 4291, 2.5.5.1
+)
+_OWN: Final = (  # of one site or network, which Python 3.11 calls public
+    ipaddress.IPv6Network("fec0::/10"),  # RFC 3879
+    ipaddress.IPv6Network("64:ff9b:1::/48"),  # RFC 8215
+    ipaddress.IPv6Network("5f00::/16"),  # RFC 9602
+    ipaddress.IPv6Network("3fff::/20"),  # RFC 9637
+    ipaddress.IPv4Network("192.0.0.0/24"),  # RFC 6890
+)
 Resolve = Callable[[str, int], Sequence[str]]
 
 
@@ -33,11 +47,6 @@ class AlertError(InsulaError):
 
     exit_code = 10
     code = "alert_not_sent"
-
-
-def addresses(host: str, port: int) -> Sequence[str]:
-    """The addresses behind a host's name."""
-    return tuple(str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
 def send(alert: Alert, settings: MonitorSettings, at: datetime | None = None, resolve: Resolve = addresses) -> None:
@@ -57,9 +66,10 @@ def send(alert: Alert, settings: MonitorSettings, at: datetime | None = None, re
     content = body(alert)
     headers = {"Host": url.netloc.decode(), "Content-Type": "application/json", "User-Agent": "insula"}
     headers |= signed(content, _message_id(alert), at or now(), settings.signing_key)
+    trusted = ssl.create_default_context() if url.scheme == "https" else None
     try:
         with (
-            httpx.Client(verify=ssl.create_default_context(), trust_env=False, timeout=SECONDS) as client,
+            httpx.Client(transport=Bounded(SECONDS, trusted), trust_env=False) as client,
             client.stream(
                 "POST",
                 url.copy_with(host=address),
@@ -118,9 +128,9 @@ def _checked(host: str, port: int, settings: MonitorSettings, resolve: Resolve) 
     except OSError as error:
         raise AlertError(f"The name '{host}' stands for no address; see INSULA_ALERT_URL.") from error
     for address in found:
-        plain = getattr(address, "ipv4_mapped", None) or address
+        plain = _meant(address)
         listed = any(plain in network for network in settings.networks if network.version == plain.version)
-        if not listed and (not plain.is_global or plain.is_multicast):
+        if not listed and not _is_public(plain):
             raise AlertError(
                 f"'{host}' stands for {plain}, which is no public address; name it in INSULA_ALERT_HOSTS if alerts may "
                 "go there."
@@ -128,3 +138,20 @@ def _checked(host: str, port: int, settings: MonitorSettings, resolve: Resolve) 
     if not found:
         raise AlertError(f"The name '{host}' stands for no address; see INSULA_ALERT_URL.")
     return str(found[0])
+
+
+def _meant(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IPv4 address that stands in an IPv6 one, which is where a connection ends; else the address itself."""
+    if address.version == 4 or int(address) < 2:  # `::` and `::1` stand for themselves
+        return address
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    for network, bit in _EMBEDDED:
+        if address in network:
+            return ipaddress.IPv4Address((int(address) >> (96 - bit)) & 0xFFFFFFFF)
+    return address
+
+
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    own = any(address in network for network in _OWN if network.version == address.version)
+    return address.is_global and not address.is_multicast and not own

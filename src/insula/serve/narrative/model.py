@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from insula.core.errors import MissingPartError, UsageError
+from insula.core.loopback import is_web_address
 from insula.serve.settings import Settings, is_loopback
 
 T = TypeVar("T", bound=BaseModel)
@@ -57,10 +58,7 @@ def endpoint_of(settings: Settings) -> Endpoint | None:
         return None
     if not url or not model:
         raise UsageError("INSULA_SUMMARY_URL and INSULA_SUMMARY_MODEL go together; set both, or neither.")
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
+    parts = urlsplit(url if is_web_address(url) else "")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
         raise UsageError(
             "INSULA_SUMMARY_URL is no address such as https://HOST/v1; the key goes to INSULA_SUMMARY_KEY."
@@ -82,10 +80,14 @@ def ask(endpoint: Endpoint, rules: str, sent: Mapping[str, Any], shape: type[T])
     Raises MissingPartError without the package `openai`.
     """
     _package()
+    loop = asyncio.new_event_loop()  # `asyncio.run` would wait in the end for a name that is still being looked up
     try:
-        return asyncio.run(asyncio.wait_for(_climb(endpoint, rules, sent, shape), endpoint.timeout))
+        return loop.run_until_complete(asyncio.wait_for(_climb(endpoint, rules, sent, shape), endpoint.timeout))
     except TimeoutError:
         return Reply(None, failure="timeout")
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 class _TooLongError(Exception):

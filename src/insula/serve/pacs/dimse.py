@@ -44,6 +44,7 @@ FIND: Final = uid.UID("1.2.840.10008.5.1.4.1.2.2.1")
 MOVE: Final = uid.UID("1.2.840.10008.5.1.4.1.2.2.2")
 GET: Final = uid.UID("1.2.840.10008.5.1.4.1.2.2.3")
 _MOST_SERIES: Final = 2000
+_TO_FIND: Final = 120.0  # seconds for all answers to a question
 _ROOM: Final = 1 << 20  # bytes for what surrounds an object: commands, headers of its fragments, responses between
 _OF_STUDY: Final = (
     "StudyDate",
@@ -232,7 +233,10 @@ def _found(settings: PacsSettings, peer: Peer, asked: Dataset, most: int) -> tup
     found: list[Dataset] = []
     more = False
     with opened(settings, peer, [build_context(FIND, PLAIN)]) as here:
+        until = time.monotonic() + _TO_FIND
         for answer, identifier in here.association.send_c_find(asked, FIND):
+            if time.monotonic() > until:
+                raise PeerAnswerError(f"'{peer.name}' answers a C-FIND too slowly; ask for less, or see its log.")
             status = status_of(here, answer)
             if status in PENDING:
                 if identifier is None:

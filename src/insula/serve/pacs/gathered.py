@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from sqlalchemy import Connection
 
+from insula.core import scratch
 from insula.report.case.record import CaseReport, Summary
 from insula.scans.read import sniff
 from insula.serve import case, laid
@@ -96,7 +96,7 @@ def source_series(service: Service, gathered: Gathered) -> Iterator[tuple[Source
 
     Raises RequestError 409 where none came as DICOM.
     """
-    with tempfile.TemporaryDirectory(prefix="insula-") as name:
+    with scratch.folder() as name:
         here = fetched(service.files, gathered.files, Path(name))
         every = sources.sources(_by_scan(gathered, here)) if here.rows else ()
         found = tuple(one for one in every if one.study_uid)
@@ -112,7 +112,7 @@ def source_series(service: Service, gathered: Gathered) -> Iterator[tuple[Source
 
 def first_header(service: Service, gathered: Gathered) -> Dataset | None:
     """A header of the series that the prediction was made from, None where none of their files is DICOM."""
-    with tempfile.TemporaryDirectory(prefix="insula-") as name:
+    with scratch.folder() as name:
         for number, one in enumerate(gathered.files):
             path = Path(name, f"{number:05d}")
             service.files.fetch(one.sha256, path)

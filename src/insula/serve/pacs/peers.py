@@ -8,7 +8,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from insula.core.errors import UsageError
-from insula.core.loopback import is_loopback
+from insula.core.loopback import is_loopback, is_web_address
 
 Kind = Literal["dicom", "web", "hl7", "fhir"]
 _SCHEMES: Final[dict[str, tuple[Kind, bool, int]]] = {  # scheme → kind, whether encrypted, usual port
@@ -76,7 +76,10 @@ def _peer(name: str, address: str) -> Peer:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    if parts.scheme not in _SCHEMES or not parts.hostname or port == 0:
+    host = parts.hostname or ""
+    # what stands before a DICOM peer's host is an AE title, which may hold other characters
+    plain = f"dicom://{parts.netloc.rpartition('@')[2]}" if parts.scheme in ("dicom", "dicoms") else address
+    if parts.scheme not in _SCHEMES or not is_web_address(plain):
         raise UsageError(
             f"INSULA_PACS_PEERS gives '{name}' no address of a kind that is known; write dicom://AE@HOST:PORT, "
             "dicoms://…, https://HOST/PATH, mllp://HOST:PORT, mllps://… or fhir+https://HOST/PATH."
@@ -89,13 +92,11 @@ def _peer(name: str, address: str) -> Peer:
             f"goes into INSULA_PACS_LOGIN_{name.upper().replace('-', '_')}."
         )
     if kind == "dicom" and not is_ae_title(title):
+        raise UsageError(f"INSULA_PACS_PEERS gives '{name}' no AE title; write dicom://AE@{host}:{port or usual}.")
+    if kind != "dicom" and not encrypted and not is_loopback(host):
         raise UsageError(
-            f"INSULA_PACS_PEERS gives '{name}' no AE title; write dicom://AE@{parts.hostname}:{port or usual}."
-        )
-    if kind != "dicom" and not encrypted and not is_loopback(parts.hostname):
-        raise UsageError(
-            f"INSULA_PACS_PEERS sends to '{name}' at '{parts.hostname}' without encryption; write "
+            f"INSULA_PACS_PEERS sends to '{name}' at '{host}' without encryption; write "
             f"{parts.scheme}s, or a program on 127.0.0.1 that passes it on."
         )
     path = "" if kind in ("dicom", "hl7") else parts.path.rstrip("/")
-    return Peer(name, kind, encrypted, parts.hostname, port or usual, title, path)
+    return Peer(name, kind, encrypted, host, port or usual, title, path)

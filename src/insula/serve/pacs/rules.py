@@ -7,10 +7,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from insula.core import yaml_text
 from insula.core.errors import UsageError
+from insula.core.yaml_text import YamlTextError
 from insula.report.dicom.result import Object
 from insula.serve.pacs.settings import PacsSettings, find_peer
 
@@ -109,11 +110,11 @@ def read_rules(path: Path | None) -> Rules:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise UsageError(f"'{path}' is longer than a megabyte; a file of rules is short.")
-        found: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        found: Any = yaml_text.read(path.read_text(encoding="utf-8")) or {}
         return Rules.model_validate(found)
     except OSError as error:
         raise UsageError(f"The rules '{path}' cannot be read ({error.strerror}); set INSULA_PACS_RULES.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (YamlTextError, UnicodeDecodeError) as error:
         raise UsageError(f"The rules '{path}' are no YAML; see docs/pacs.md for an example.") from error
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]

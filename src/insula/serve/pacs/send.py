@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import pydicom
 from pydicom.uid import UID
 from sqlalchemy import Connection, insert
 
+from insula.core import scratch
 from insula.report.case.fhir import case_fhir
 from insula.report.case.hl7 import case_oru
 from insula.report.dicom.result import Object
@@ -98,7 +98,7 @@ def _objects(this: _Sending, report: Progress, cancelled: Cancelled) -> int:
 
     kept = objects_of(this.service, this.prediction, this.kinds, this.review_id)
     identity = _identity(this)
-    with tempfile.TemporaryDirectory(prefix="insula-") as name:
+    with scratch.folder() as name:
         files = [_put(this, one, Path(name, f"{number:03d}.dcm"), identity) for number, one in enumerate(kept)]
         report(0.5, "sending")
         store = dimse_store.store if this.peer.kind == "dicom" else web_client.store

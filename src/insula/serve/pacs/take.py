@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select, update
 
+from insula.core import scratch
 from insula.core.errors import InsulaError
 from insula.scans import catalogue
 from insula.scans.catalogue import Entry
@@ -103,8 +102,7 @@ def _read(
     known = {one.sha256 for one in kept}
     new = [(sha256, size) for sha256, size in mine.items() if sha256 not in known]
     shown = [f"{number:05d}.dcm" for number in range(len(kept) + 1, len(kept) + len(new) + 1)]
-    with tempfile.TemporaryDirectory(prefix="insula-") as place:
-        home = Path(place)
+    with scratch.folder() as home:
         paths = []
         for number, sha256 in enumerate([*(one.sha256 for one in kept), *(sha256 for sha256, _ in new)]):
             if cancelled():
@@ -116,7 +114,8 @@ def _read(
             facts = intake.describe(home, paths)
             entries = catalogue.entries(paths, "the study", LIMITS)
         except InsulaError as error:
-            raise mend(error, home) from error
+            mend(error, home)
+            raise
     stored = tuple((name, Stored(*one)) for name, one in zip(shown, new, strict=True))
     taken = intake.Intake((), {role: facts}, person.id)
     whole = one_patient.facts_with(taken, service.key, person.families, person.born)

@@ -68,9 +68,9 @@ def is_due(item: Item, at: datetime) -> bool:
 
     try:
         start = DT(text(item, "00404005", 26))
-    except (TypeError, ValueError):
+        return start is None or start.astimezone(UTC) <= at
+    except (TypeError, ValueError, OverflowError):  # the last of a time that there is not in UTC: year 1, or 9999
         return True
-    return start is None or start.astimezone(UTC) <= at
 
 
 def in_order(items: Iterable[Item]) -> list[Item]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import httpx
 
+from insula.serve.outward import Bounded
 from insula.serve.pacs.peer_errors import PeerAnswerError, PeerRefusedError, PeerUnreachableError
 from insula.serve.pacs.peers import Peer
 from insula.serve.pacs.settings import PacsSettings, login
@@ -17,7 +18,7 @@ from insula.serve.pacs.tls import client_context
 _TO_CONNECT: Final = 10.0
 _SECONDS: Final = 60.0  # between two pieces of an answer, and for the whole of a short one
 _MOST: Final = 32 << 20  # bytes of a short answer
-_BLOCK: Final = 1 << 16
+_RATE: Final = 10_000.0  # bytes a second at least, where there are more than fit into the time of a short answer
 
 
 @contextmanager
@@ -27,20 +28,22 @@ def calling(
     """A client of a peer. root: the address that paths are under, where it is not the peer's. patience: how many times
     the usual seconds to wait between two pieces of an answer.
 
-    Neither redirects nor proxies of the environment are followed.
+    Neither redirects nor proxies of the environment are followed. A request ends after twice that time and one second
+    for each 10,000 bytes that came or went.
     """
+    wait = patience * _SECONDS
     said = login(peer.name)
     name, mark, password = said.partition(":")
     with httpx.Client(
         base_url=root or peer.url,
-        verify=client_context(settings) if peer.encrypted else True,
+        transport=Bounded(2 * wait, client_context(settings) if peer.encrypted else None, _RATE),
         auth=httpx.BasicAuth(name, password) if mark else None,
         headers={
             "User-Agent": "insula",
             "Accept-Encoding": "identity",
             **({"Authorization": f"Bearer {said}"} if said and not mark else {}),
         },
-        timeout=httpx.Timeout(patience * _SECONDS, connect=_TO_CONNECT),
+        timeout=httpx.Timeout(wait, connect=_TO_CONNECT),
         follow_redirects=False,
         trust_env=False,
     ) as client:
@@ -84,7 +87,7 @@ def body(peer: Peer, answer: httpx.Response, most: int = _MOST) -> bytes:
     """The whole of an answer. Raises PeerAnswerError for one that is too large or too slow."""
     found = bytearray()
     until = time.monotonic() + max(_SECONDS, most / 1e6)
-    for block in answer.iter_raw(_BLOCK):
+    for block in answer.iter_raw():  # as they come: one that is waited for to be full could come in days
         found += block
         if len(found) > most or time.monotonic() > until:
             raise PeerAnswerError(f"'{peer.name}' sends more than {most} bytes, or too slowly; ask for less.")

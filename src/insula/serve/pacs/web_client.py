@@ -188,7 +188,7 @@ def _rows(
 
 def _objects(peer: Peer, answer: httpx.Response, most: int) -> Iterator[bytes]:
     kind = answer.headers.get("content-type", "")
-    blocks = answer.iter_raw(_BLOCK)
+    blocks = answer.iter_raw()
     if kind.partition(";")[0].strip().lower() == _DICOM:  # of a single object, as some servers do
         yield body(peer, answer, most)
         return

@@ -27,6 +27,11 @@ def passing_cookie(kind: str, value: str, seconds: int, settings: PeopleSettings
     return f"{cookie_name(settings, kind)}={value}{_attributes(settings, 'Lax')}; Max-Age={seconds}"
 
 
+def known_cookie(kind: str, value: str, seconds: int, settings: PeopleSettings) -> str:
+    """A cookie that stays when its session has ended, for the next log-in of the same browser (`people.known`)."""
+    return f"{cookie_name(settings, kind)}={value}{_attributes(settings, 'Strict')}; Max-Age={seconds}"
+
+
 def cookies_named(name: str, headers: Iterable[str]) -> tuple[str, ...]:
     """The values of all cookies of a name in Cookie headers; more than one where somebody has planted another."""
     pairs = (pair.strip().partition("=") for header in headers for pair in header.split(";"))

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
+from threading import BoundedSemaphore
 from typing import Any, Final
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from insula.core.log import get
 from insula.serve.faults import RequestError
+from insula.serve.outward import Bounded
 from insula.serve.settings import is_loopback
 
 SECONDS: Final = 5.0  # to connect, and between two pieces of the answer
 SECONDS_IN_ALL: Final = 15.0
 LARGEST: Final = 256 * 1024
+_AT_ONCE: Final = BoundedSemaphore(8)  # anybody may begin a log-in, and an issuer that is slow holds a thread for each
 
 
 def fetch_json(
@@ -26,13 +29,30 @@ def fetch_json(
 
     No redirect is followed, nothing is unpacked, and a proxy of the environment is used for other machines alone.
     Raises RequestError 503 where there is no answer of status 200 in time, or it is too large, or no JSON object; 401
-    where a form is answered by 400 or 401 (RFC 6749, section 5.2).
+    where a form is answered by 400 or 401 (RFC 6749, section 5.2); 503 too while others wait for an issuer already.
     """
-    host = urlsplit(address).hostname or ""
-    until = time.monotonic() + SECONDS_IN_ALL
+    if not _AT_ONCE.acquire(blocking=False):
+        raise RequestError(
+            503, "issuer_busy", "Other log-ins wait for the issuer; try again in a moment.", {"Retry-After": "5"}
+        )
+    try:
+        return _fetched(address, form, basic)
+    finally:
+        _AT_ONCE.release()
+
+
+def _fetched(address: str, form: Mapping[str, str] | None, basic: tuple[str, str] | None) -> dict[str, Any]:
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    proxy = "" if is_loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme, "")
+    trusted = httpx.create_ssl_context() if parts.scheme == "https" or proxy.startswith("https") else None
     try:
         with (
-            httpx.Client(timeout=SECONDS, trust_env=not is_loopback(host)) as client,
+            httpx.Client(
+                transport=Bounded(SECONDS_IN_ALL, trusted, proxy=proxy),
+                timeout=SECONDS,
+                trust_env=False,
+            ) as client,
             client.stream(
                 "GET" if form is None else "POST",
                 address,
@@ -46,10 +66,10 @@ def fetch_json(
             if answer.status_code != 200:
                 raise _unreachable(host, f"status {answer.status_code}")
             body = b""
-            for piece in answer.iter_raw(16 * 1024):
+            for piece in answer.iter_raw():
                 body += piece
-                if len(body) > LARGEST or time.monotonic() > until:
-                    raise _unreachable(host, "the answer is too large or too slow")
+                if len(body) > LARGEST:
+                    raise _unreachable(host, "the answer is too large")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise _unreachable(host, type(error).__name__) from error
     try:

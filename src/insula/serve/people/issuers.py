@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from insula.core.loopback import is_web_address
 from insula.serve.people.roles import Role
 from insula.serve.settings import is_loopback
 
@@ -21,6 +22,8 @@ def secure_address(text: str) -> str:
 
     Raises ValueError for any other.
     """
+    if not is_web_address(text):
+        raise ValueError("an address is written as https://HOST/PATH, with a name or an address for its host")
     parts = urlsplit(text)
     host = parts.hostname or ""
     if parts.username is not None or parts.fragment or not host:

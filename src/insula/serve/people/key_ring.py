@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -18,13 +18,18 @@ from insula.serve.people.issuers import Algorithm
 FRESH_FOR: Final = timedelta(hours=1)
 KEPT_FOR: Final = timedelta(hours=24)  # while the issuer does not answer
 NOT_SOONER: Final = timedelta(minutes=1)  # between two requests, whatever key ids tokens name
+WAITING: Final = 16  # threads of the service that wait for keys; it has others to answer
 SMALLEST_RSA: Final = 2048  # bits (NIST SP 800-131A)
 
+_PLACES: Final = BoundedSemaphore(WAITING)
 Keys = Mapping[tuple[str, Algorithm], PyJWK]
 
 
 class KeyRing:
-    """The keys of one issuer, safe to use from several threads; one of them asks while the others wait."""
+    """The keys of one issuer, safe to use from several threads.
+
+    One of them asks. Meanwhile those that want a known key have it, and of those that do not WAITING wait.
+    """
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -37,26 +42,46 @@ class KeyRing:
         """The key of an id for an algorithm, None where the issuer has none.
 
         Keys older than an hour, and an unknown id, are reasons to ask the issuer, at most once a minute. Raises
-        RequestError 503 where it does not answer and there are no keys of the last 24 hours.
+        RequestError 503 where it does not answer and there are no keys of the last 24 hours, and where too many wait.
         """
-        with self._lock:
-            age = None if self._fetched_at is None else now - self._fetched_at
-            wanted = age is None or age >= FRESH_FOR or (kid, algorithm) not in self._keys
-            if wanted and (self._asked_at is None or now - self._asked_at >= NOT_SOONER):
-                self._asked_at = now
-                try:
-                    self._keys, self._fetched_at, age = _usable(fetch_json(self._address)), now, timedelta()
-                except RequestError:
-                    if age is None or age >= KEPT_FOR:
-                        raise
-            if age is None or age >= KEPT_FOR:
+        if not self._lock.acquire(blocking=False):
+            known, fetched_at = self._keys.get((kid, algorithm)), self._fetched_at
+            if known is not None and fetched_at is not None and now - fetched_at < FRESH_FOR + NOT_SOONER:
+                return known
+            if not _PLACES.acquire(blocking=False):
                 raise RequestError(
                     503,
-                    "issuer_unreachable",
-                    "The issuer's keys could not be fetched a moment ago; try again in a minute.",
-                    {"Retry-After": "60"},
+                    "issuer_busy",
+                    "Others wait for the issuer's keys; try again in a moment.",
+                    {"Retry-After": "5"},
                 )
-            return self._keys.get((kid, algorithm))
+            try:
+                self._lock.acquire()
+            finally:
+                _PLACES.release()
+        try:
+            return self._asked(kid, algorithm, now)
+        finally:
+            self._lock.release()
+
+    def _asked(self, kid: str, algorithm: Algorithm, now: datetime) -> PyJWK | None:
+        age = None if self._fetched_at is None else now - self._fetched_at
+        wanted = age is None or age >= FRESH_FOR or (kid, algorithm) not in self._keys
+        if wanted and (self._asked_at is None or now - self._asked_at >= NOT_SOONER):
+            self._asked_at = now
+            try:
+                self._keys, self._fetched_at, age = _usable(fetch_json(self._address)), now, timedelta()
+            except RequestError:
+                if age is None or age >= KEPT_FOR:
+                    raise
+        if age is None or age >= KEPT_FOR:
+            raise RequestError(
+                503,
+                "issuer_unreachable",
+                "The issuer's keys could not be fetched a moment ago; try again in a minute.",
+                {"Retry-After": "60"},
+            )
+        return self._keys.get((kid, algorithm))
 
 
 def _usable(key_set: Mapping[str, Any]) -> Keys:

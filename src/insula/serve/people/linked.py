@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import Connection, delete, insert, update
 from sqlalchemy.exc import IntegrityError
 
 from insula.serve.faults import RequestError
-from insula.serve.people.issuers import MOST_LEEWAY
 from insula.serve.people.roles import Role
 from insula.serve.people.tokens import Claims, bad_token
 from insula.serve.people.user import User, full_name_of, known_as
 from insula.serve.people.users import create
 from insula.serve.store.schema import token_uses, users
+
+# a token is believed for the leeway of its issuer past its end, and longer where the clock was put forward and back
+_REMEMBERED: Final = timedelta(days=7)
 
 
 def has_to_write(connection: Connection, claims: Claims) -> bool:
@@ -56,8 +59,7 @@ def use_once(connection: Connection, claims: Claims, now: datetime) -> None:
     """Note that a token was shown, where its issuer's tokens count once. Raises RequestError 401 the second time."""
     if not claims.issuer.single_use:
         return
-    # a token is believed for the leeway of its issuer past its end
-    connection.execute(delete(token_uses).where(token_uses.c.ends_at < now - timedelta(seconds=MOST_LEEWAY)))
+    connection.execute(delete(token_uses).where(token_uses.c.ends_at < now - _REMEMBERED))
     try:
         with connection.begin_nested():
             connection.execute(insert(token_uses).values(digest=claims.digest, ends_at=claims.ends_at))

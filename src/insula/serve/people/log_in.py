@@ -7,13 +7,13 @@ the middle one needs no connection: `begin`, `Attempt.check`, `finish`. `log_in`
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import Connection, Row, select, update
 
 from insula.serve.faults import RequestError
-from insula.serve.people import sessions
+from insula.serve.people import known, sessions
 from insula.serve.people.passwords import verify
 from insula.serve.people.sessions import Started
 from insula.serve.people.settings import PeopleSettings
@@ -66,14 +66,21 @@ def begin(connection: Connection, name: str) -> Attempt:
 
 
 def finish(
-    connection: Connection, attempt: Attempt, now: datetime, settings: PeopleSettings, old_secret: str = ""
+    connection: Connection,
+    attempt: Attempt,
+    now: datetime,
+    settings: PeopleSettings,
+    old_secret: str = "",
+    mark: str = "",
 ) -> Started | Refused:
     """Count the attempt and, where all is well, start a session. old_secret: of the cookie shown; that session ends.
+
+    mark: of a browser in which this user has logged in before (`people.known`).
 
     The lock is looked at here, after the check: of many attempts at once, those after the last allowed failure learn
     nothing. To be committed whatever comes out, since a failure is counted.
     """
-    refused = _judged(connection, attempt, now, settings)
+    refused = _judged(connection, attempt, now, settings, mark)
     if refused is not None:
         return refused
     sessions.end_shown(connection, old_secret, now, settings)
@@ -88,29 +95,47 @@ def log_in(
 
 
 def confirm(
-    connection: Connection, user_id: str, password: str, now: datetime, settings: PeopleSettings
+    connection: Connection, user_id: str, password: str, now: datetime, settings: PeopleSettings, session_id: str = ""
 ) -> Refused | None:
-    """Whether somebody who is logged in knows the own password, None for yes; failures count as those of a log-in."""
+    """Whether somebody who is logged in knows the own password, None for yes.
+
+    Failures count as those of a log-in from a browser that is known, here by its session.
+    """
     kept = connection.execute(select(users.c.password_hash).where(users.c.id == user_id)).scalar()
-    return _judged(connection, Attempt(user_id, kept).check(password), now, settings)
+    return _judged(connection, Attempt(user_id, kept).check(password), now, settings, session_id)
 
 
-def _judged(connection: Connection, attempt: Attempt, now: datetime, settings: PeopleSettings) -> Refused | None:
+def _judged(
+    connection: Connection, attempt: Attempt, now: datetime, settings: PeopleSettings, mark: str
+) -> Refused | None:
     row = connection.execute(select(users).where(users.c.id == attempt.user_id).with_for_update()).one_or_none()
     if row is None:
         return Refused("unknown")
-    if row.locked_until is not None and now < row.locked_until:
+    locked = row.locked_until is not None and _is_locked(row, now, settings)
+    own = bool(mark) and known.has_tries(connection, mark, now, settings)
+    if locked and not own:
         return Refused("locked", row.id)
     if not attempt.matches or row.password_hash != attempt.kept:
-        _count(connection, row, now, settings)
+        if own:
+            known.spend(connection, mark, now, settings)
+        else:
+            _count(connection, row, now, settings)
         return Refused("wrong_password", row.id)
     if not row.active:
         return Refused("inactive", row.id)
-    values: dict[str, object] = {"failed_logins": 0, "locked_until": None}
+    # a lock that somebody else has brought about goes on for others
+    values: dict[str, object] = {} if locked else {"failed_logins": 0, "locked_until": None}
     if attempt.renewed:
         values["password_hash"] = attempt.renewed
-    connection.execute(update(users).where(users.c.id == row.id).values(**values))
+    if values:
+        connection.execute(update(users).where(users.c.id == row.id).values(**values))
     return None
+
+
+def _is_locked(row: Row[tuple[object, ...]], now: datetime, settings: PeopleSettings) -> bool:
+    """Whether a lock holds: one that ends later than it could was set before the clock was put back."""
+    longest = settings.locked_for(row.failed_logins)
+    return longest is not None and timedelta(0) < row.locked_until - now <= longest
 
 
 def _count(connection: Connection, row: Row[tuple[object, ...]], now: datetime, settings: PeopleSettings) -> None:

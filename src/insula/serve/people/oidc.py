@@ -58,6 +58,8 @@ def discover(issuer: Issuer) -> Discovery:
     for name in ("authorization_endpoint", "token_endpoint"):
         try:
             found[name] = secure_address(str(said.get(name, "")))
+            if urlsplit(found[name]).scheme != "https" and urlsplit(issuer.issuer).scheme == "https":
+                raise ValueError("an issuer elsewhere does not send this service to a program of this machine")
         except ValueError as error:
             raise _misfit(f"names no secure {name}") from error
     return Discovery(found["authorization_endpoint"], found["token_endpoint"])

@@ -16,6 +16,7 @@ from insula.serve.people.settings import PeopleSettings
 from insula.serve.store.schema import new_id, sessions
 
 SEEN_EVERY: Final = timedelta(minutes=1)  # how often the last request is written down
+AHEAD: Final = timedelta(minutes=5)  # a session of a clock that was put back further would outlast its end
 _LONGEST: Final = 200
 
 
@@ -128,7 +129,8 @@ def hash_of(secret: str) -> str:
 
 
 def _alive(now: datetime, settings: PeopleSettings) -> tuple[ColumnElement[bool], ...]:
-    return sessions.c.ended_at.is_(None), sessions.c.ends_at > now, sessions.c.seen_at > now - settings.idle
+    begun = sessions.c.created_at <= now + AHEAD
+    return sessions.c.ended_at.is_(None), sessions.c.ends_at > now, sessions.c.seen_at > now - settings.idle, begun
 
 
 _COLUMNS = (

@@ -152,9 +152,9 @@ def _check_instants(said: Mapping[str, Any], now: datetime, leeway: timedelta) -
 
 def _instant(said: Mapping[str, Any], name: str) -> datetime:
     value = said[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise bad_token(f"its '{name}' is no number of seconds")
     try:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise bad_token(f"its '{name}' is no number of seconds")
         return datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise bad_token(f"its '{name}' is no instant") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -35,10 +35,21 @@ def connect(url: str) -> Engine:
         raise UsageError(f"INSULA_DATABASE is of the kind '{kind}'; Insula keeps records in sqlite or postgresql.")
     try:
         return create_engine(
-            found.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=10, max_overflow=20
+            found.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            pool_size=10,
+            max_overflow=20,
+            pool_timeout=10,
+            connect_args=_patience(found.query),
         )
     except (ImportError, NoSuchModuleError) as error:
         raise MissingPartError("PostgreSQL's driver is missing; run: pip install 'insula[postgres]'.") from error
+
+
+def _patience(given: Mapping[str, Any]) -> dict[str, int]:
+    """Bounds in seconds (`tcp_user_timeout`: in ms) against a server that went away without a word, for libpq."""
+    own = {"connect_timeout": 5, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
+    return {name: value for name, value in {**own, "tcp_user_timeout": 30_000}.items() if name not in given}
 
 
 def _sqlite(database: str) -> Engine:

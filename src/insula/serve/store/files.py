@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
+from insula.core import scratch
 from insula.core.errors import MissingPartError, UsageError
 from insula.serve import kept
 from insula.serve.faults import RequestError
@@ -212,7 +213,7 @@ class Files:
 
     @contextlib.contextmanager
     def _spooled(self) -> Iterator[tuple[IO[bytes], Path]]:
-        folder = None
+        folder = None if self._local else scratch.home()
         if self._local:  # on the same disk, so that moving is renaming
             folder = Path(self._root, "unfinished")
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from insula.serve.store import schema
 _SHA256: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _LOCK: Final = 7_305_801_542_116_001  # any number of our own, the same in every replica
 _CHUNK: Final = 500
-_NAMING: Final = (schema.files, schema.artefacts, schema.pacs_instances, schema.pacs_objects)
+NAMING: Final = (schema.files, schema.artefacts, schema.pacs_instances, schema.pacs_objects)
 
 
 def hold_files(connection: Connection, alone: bool) -> None:
@@ -33,10 +33,10 @@ def in_use(connection: Connection, hashes: Collection[str]) -> frozenset[str]:
     wanted = sorted(set(hashes))
     found: set[str] = set()
     for part in chunks(wanted):
-        named = union(*(select(table.c.sha256).where(table.c.sha256.in_(part)) for table in _NAMING))
+        named = union(*(select(table.c.sha256).where(table.c.sha256.in_(part)) for table in NAMING))
         found.update(connection.scalars(named))
     if set(wanted) - found:
-        found |= _of_jobs(connection) & set(wanted)
+        found |= of_jobs(connection) & set(wanted)
     return frozenset(found)
 
 
@@ -56,6 +56,7 @@ def text_of(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _of_jobs(connection: Connection) -> set[str]:
+def of_jobs(connection: Connection) -> set[str]:
+    """Hashes in what jobs were told and gave: of files, and of other things."""
     jobs = schema.jobs.c
     return {name for row in connection.execute(select(jobs.payload, jobs.result)) for name in named_in(row)}

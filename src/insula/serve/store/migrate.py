@@ -55,6 +55,11 @@ def upgrade(engine: Engine, to: str = HEAD) -> State:
     return before
 
 
+def knows(revision: str) -> bool:
+    """Whether this program has a migration of that number."""
+    return revision in {script.revision for script in ScriptDirectory(str(_SCRIPTS)).walk_revisions()}
+
+
 def downgrade(engine: Engine, to: str) -> None:
     """Go back to an earlier migration (`base`: no tables), and lose what only later ones hold. Raises as `upgrade`."""
     with _alone(engine) as connection:

@@ -72,17 +72,28 @@ def add_head(place: str, head: Head) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
-    with path.open("a+b") as file:
+    with path.open("a+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed: several processes of one machine may keep heads
-        file.write(b"\n" * _torn(file) + written(head))
-        file.flush()
-        os.fsync(file.fileno())
+        _add(file, b"\n" * _torn(file) + written(head))
     if new:
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _add(file: Any, line: bytes) -> None:
+    """Add a line whole, or leave the file as it was: half a head, which a full disk took, would count as spoilt."""
+    before = file.seek(0, os.SEEK_END)
+    try:
+        left = memoryview(line)
+        while left:
+            left = left[file.write(left) :]
+        os.fsync(file.fileno())
+    except OSError:
+        file.truncate(before)
+        raise
 
 
 def _torn(file: Any) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import yaml
 
 from insula.core import recipe as recipes
+from insula.core import yaml_text
 from insula.core.errors import InsulaError
 from insula.core.recipe import Recipe
 from insula.serve.training import find
@@ -225,7 +226,7 @@ def _recipe(path: Path, stamp: tuple[int, int]) -> Recipe | None:
         text = path.read_text(encoding="utf-8")
         if _is_deep(text):
             return None
-        content = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
+        content = yaml_text.read(text, _LOADER)
         return recipes.parse(content, path.name) if isinstance(content, dict) else None
     except (InsulaError, yaml.YAMLError, ValueError):
         return None

@@ -28,7 +28,19 @@ SHELVES: Final[Mapping[str, tuple[str, ...]]] = {  # the names are sentences of 
         "optimise",
         "phantoms",
     ),
-    "For hospital engineers": ("service", "api", "pacs", "ihe", "people", "records", "audit-trail", "batch", "scale"),
+    "For hospital engineers": (
+        "service",
+        "api",
+        "pacs",
+        "ihe",
+        "people",
+        "records",
+        "audit-trail",
+        "batch",
+        "scale",
+        "security",
+        "reliability",
+    ),
     "For developers": ("architecture", "client", "export"),
 }
 _TOP: Final[Mapping[str, str]] = {"readme": "README.md", "changelog": "CHANGELOG.md"}

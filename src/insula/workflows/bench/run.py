@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from insula.core import children
 from insula.core.errors import UsageError
 from insula.core.provenance import write_text
 from insula.workflows.bench import situation
@@ -76,7 +76,7 @@ def bench(
 
 def _processes(workers: int) -> Executor:
     """Started anew and not forked, since PyTorch and ONNX Runtime have threads here already."""
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread)
+    return children.pool(workers, _one_thread)
 
 
 def _one_thread() -> None:

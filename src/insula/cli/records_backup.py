@@ -1,0 +1,116 @@
+"""`insula records backup` and `restore`: everything the service keeps, in a folder, and back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from insula.cli.account import account
+from insula.cli.output import emit, json_option, on_terminal
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from insula.serve.settings import Settings
+    from insula.serve.store.files import Files
+
+
+@click.command()
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="New folder for the backup."
+)
+@json_option
+def backup(out: Path, as_json: bool) -> None:
+    """Copy records and files to a new folder while the service runs, and verify them.
+
+    The exit code is 24 where the store has not all files that the records name; the backup is whole but for these.
+    """
+    from insula.serve.store.backup import make
+    from insula.serve.store.connect import writing
+    from insula.serve.store.errors import RecordsError
+    from insula.serve.trail.append import append
+    from insula.serve.trail.keys import trail_key
+
+    with _places() as (settings, engine, files):
+        key = trail_key(settings)
+        if not out.exists():  # an entry that the backup holds itself
+            with writing(engine) as connection:
+                append(connection, key, actor=account(), action="records.backup")
+        made = make(engine, files, out, key, _say("copying files"))
+    said = (
+        f"Wrote {out}: {sum(made.rows.values())} rows, {len(made.files)} files ({made.size} bytes), a trail of "
+        f"{made.entries} entries that holds."
+    )
+    names = "".join(f"\nLacking: {name}" for name in made.lacking)
+    data = {"out": str(out), "made_at": made.made_at, "rows": dict(made.rows), "files": len(made.files)}
+    emit(as_json, data | {"bytes": made.size, "entries": made.entries, "lacking": list(made.lacking)}, said + names)
+    if made.lacking:
+        sys.exit(RecordsError.exit_code)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@json_option
+def restore(folder: Path, as_json: bool) -> None:
+    """Make records and files anew from the backup in FOLDER; every byte and the trail are verified.
+
+    INSULA_DATABASE names an empty database or a new file; nothing is written over. INSULA_TRAIL_KEY is the key of the
+    service that was backed up.
+    """
+    from insula.serve.store.restore import restore as make_anew
+    from insula.serve.trail.keys import trail_key
+
+    with _places() as (settings, engine, files):
+        key = trail_key(settings)
+        done = make_anew(engine, files, folder, key, account(), settings.trail_heads, _say("restoring files"))
+    made = done.backup
+    said = [
+        f"Restored {sum(made.rows.values())} rows and {len(made.files)} files as of {made.made_at}; all hashes are "
+        f"right, and the trail of {made.entries} entries holds."
+    ]
+    if done.later:
+        said.append(
+            f"Heads were signed up to entry {done.later}, which came after the backup: what happened since is not "
+            "here. Keep those heads, and name a new place in INSULA_TRAIL_HEADS before the service starts."
+        )
+    said += [f"Lacking, as when the backup was made: {name}" for name in made.lacking]
+    data = {"made_at": made.made_at, "rows": dict(made.rows), "files": len(made.files), "entries": made.entries}
+    more = {"heads": done.heads, "later_head": done.later, "lacking": list(made.lacking)}
+    emit(as_json, data | more, "\n".join(said))
+
+
+@contextmanager
+def _places() -> Iterator[tuple[Settings, Engine, Files]]:
+    """Settings, records of whatever migration, and files. Raises UsageError where the records do not answer."""
+    from sqlalchemy.exc import OperationalError
+
+    from insula.core.errors import UsageError
+    from insula.serve.settings import read_settings
+    from insula.serve.store.connect import connect
+    from insula.serve.store.files import open_files
+
+    settings = read_settings()
+    if not settings.database or not settings.files:
+        raise UsageError("Records or files are not named; set INSULA_DATABASE and INSULA_FILES.")
+    engine = connect(settings.database)
+    try:
+        yield settings, engine, open_files(settings.files)
+    except OperationalError as error:  # its text may repeat the address
+        raise UsageError(
+            "The database of INSULA_DATABASE does not answer; check its address and whether it runs."
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def _say(what: str) -> Callable[[int, int], None]:
+    def say(done: int, of: int) -> None:
+        if on_terminal() and (done % 100 == 0 or done == of):
+            click.echo(f"\r  {what}: {done} of {of}", err=True, nl=done == of)
+
+    return say

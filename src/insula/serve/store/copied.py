@@ -1,0 +1,126 @@
+"""A database copied to one file, as it was at one moment while others write, and made anew from that file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from insula.core.errors import MissingPartError, UsageError
+from insula.serve.store.backup_kept import sync
+from insula.serve.store.connect import connect, reading
+from insula.serve.store.errors import RecordsError
+
+_PATIENCE: Final = 24 * 3600.0  # seconds that PostgreSQL's own programs may take
+
+
+@contextmanager
+def copied(engine: Engine, target: Path) -> Iterator[Connection]:
+    """Copy all tables to a new file; the block gets a view of the very rows that were copied.
+
+    SQLite by its online backup, PostgreSQL by pg_dump at an exported snapshot: neither keeps others from writing.
+    Raises MissingPartError without pg_dump, RecordsError where it fails.
+    """
+    if engine.dialect.name == "sqlite":
+        _of_sqlite(engine, target)
+        copy = connect(f"sqlite:///{target}")
+        try:
+            with reading(copy) as connection:
+                yield connection
+        finally:
+            copy.dispose()
+            _one_file(target)
+        return
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection, connection.begin():
+        snapshot = str(connection.scalar(text("SELECT pg_export_snapshot()")))
+        _run(engine, "pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}",
+             f"--file={target}", "--dbname={address}")  # fmt: skip
+        target.chmod(0o600)
+        sync(target)
+        yield connection
+
+
+def put_back(engine: Engine, source: Path) -> None:
+    """Make an empty database's tables anew from a copy. All of them are there when this returns, or none.
+
+    Raises as `copied`.
+    """
+    if engine.dialect.name == "sqlite":
+        place = Path(str(engine.url.database))
+        new = place.with_name(f"{place.name}.restored")
+        shutil.copyfile(source, new)
+        new.chmod(0o600)
+        sync(new)
+        engine.dispose()
+        for ending in ("-wal", "-shm"):  # of the empty file that goes
+            place.with_name(place.name + ending).unlink(missing_ok=True)
+        new.replace(place)
+        sync(place.parent)
+        return
+    _run(engine, "pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges",
+         "--dbname={address}", str(source))  # fmt: skip
+
+
+def is_empty(engine: Engine) -> bool:
+    """Whether a database has no table."""
+    with reading(engine) as connection:
+        return not inspect(connection).get_table_names()
+
+
+def _of_sqlite(engine: Engine, target: Path) -> None:
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    source: Any = engine.raw_connection()
+    try:
+        with _writing(), closing(sqlite3.connect(target)) as copy:
+            source.dbapi_connection.backup(copy)  # all pages in one step: a write-ahead log lets others write meanwhile
+    finally:
+        source.close()
+    _one_file(target)
+
+
+def _one_file(target: Path) -> None:
+    """Leave the copy without a log beside it."""
+    with _writing(), closing(sqlite3.connect(target)) as copy:
+        copy.execute("PRAGMA journal_mode=DELETE")
+    sync(target)
+    sync(target.parent)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """What SQLite raises by itself, as an error of ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise RecordsError(
+            f"The copy of the tables cannot be written ({error.sqlite_errorname}); look at the disk and its free space."
+        ) from error
+
+
+def _run(engine: Engine, program: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's programs; the password goes by the environment, which other accounts do not see."""
+    found = shutil.which(program)
+    if found is None:
+        raise MissingPartError(f"PostgreSQL's program {program} is not here; install its client's package.")
+    url = engine.url.set(drivername="postgresql", password=None)
+    address = url.render_as_string(hide_password=False)
+    command = [found, "--no-password", *(one.replace("{address}", address) for one in arguments)]
+    password = engine.url.password
+    env = {**os.environ, **({"PGPASSWORD": str(password)} if password else {})}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        raise RecordsError(f"{program} failed: {last[0][:200]}")
+
+
+def refuse_other_kind(engine: Engine, kind: str) -> None:
+    """Raises UsageError where a copy is of another kind of database."""
+    if engine.dialect.name != kind:
+        raise UsageError(f"The backup is of {kind} and INSULA_DATABASE of {engine.dialect.name}; give one of its kind.")

@@ -1,0 +1,56 @@
+"""A bundle is run in a process of its own before the service loads it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from tests.faults.made_bundles import sound, swollen
+from tests.serve.api.made import service
+from tests.tiny_bundle import make
+
+from insula.bundle.save import save
+from insula.core.errors import BundleError
+from insula.infer import providers
+from insula.serve.models.trial import tried
+
+pytestmark = pytest.mark.serve
+
+
+def test_a_sound_bundle_passes_and_leaves_no_process(tmp_path: Path) -> None:
+    tried(make(tmp_path).path)
+    assert providers.VARIABLE not in os.environ
+
+
+def test_a_graph_that_asks_for_much_memory_is_refused(tmp_path: Path) -> None:
+    made = sound()
+    path = save(tmp_path / "bundle", replace(made, model_onnx=swollen(made.model_onnx, 1 << 40))).path
+    with pytest.raises(BundleError, match="in a process of its own"):
+        tried(path)
+
+
+def test_one_that_takes_its_process_with_it_costs_the_service_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    made = sound()
+    save(tmp_path / "models" / "swollen", replace(made, model_onnx=swollen(made.model_onnx, 1 << 40)))
+    address = f"sqlite:///{tmp_path}/insula.db"
+    with service(make(tmp_path), address, tmp_path, models=tmp_path / "models") as site:
+        answer = site.client("admin").post("/api/v1/models", json={"name": "swollen"})
+        assert (answer.status_code, answer.json()["code"]) == (422, "bundle")
+        assert len(site.client("admin").get("/api/v1/models").json()) == 1
+
+
+def test_bytes_that_pass_for_two_formats_are_read_as_the_one_that_was_checked() -> None:
+    graph = sound().model_onnx
+    both = b"\x7a\x10\x00\x00ORTM" + bytes(10) + graph  # an unknown field of protobuf; ONNX Runtime's mark at byte 4
+    with pytest.raises(Exception, match=r".+"):
+        onnxruntime.InferenceSession(both, providers=["CPUExecutionProvider"])
+    session, _ = providers.start(both, "model.onnx", ("cpu",), 1)
+    feed = {"ct": np.zeros((1, 1, 1, 16, 16), np.float32), "ct_mask": np.ones((1, 1, 1), np.float32)}
+    assert session.run(["logits"], feed)[0].shape == (1, 2)

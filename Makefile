@@ -7,6 +7,8 @@ FILES := pyproject.toml constraints.txt
 BUILT := src/insula/serve/web/built
 SCRIPTS := $(shell find web/src -name '*.ts')
 
+unexport PYTHONDONTWRITEBYTECODE  # with it each process, and tests start hundreds, compiles what it imports anew
+
 .PHONY: help demo test test-browser test-pacs test-faults test-fast test-slow lint format bench bench-% clean web screens supply
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14

@@ -49,10 +49,10 @@ def closure(pyproject: Path) -> list[Part]:
     for extra, lines in asked.items():
         if extra in NOT_DELIVERED:
             continue
-        waiting = [(requirement, "") for line in lines if _wanted(requirement := Requirement(line), "")]
+        waiting = [requirement for line in lines if _wanted(requirement := Requirement(line), "")]
         seen: set[tuple[str, str]] = set()
         while waiting:
-            requirement, _ = waiting.pop()
+            requirement = waiting.pop()
             name = canonicalize_name(requirement.name)
             for inner in ("", *requirement.extras):
                 if (name, inner) in seen:
@@ -63,7 +63,7 @@ def closure(pyproject: Path) -> list[Part]:
                 except metadata.PackageNotFoundError:
                     continue  # an extra that is not installed here, or a requirement of another platform
                 found.setdefault(name, set()).add(extra)
-                waiting += [(one, inner) for line in below if _wanted(one := Requirement(line), inner)]
+                waiting += [one for line in below if _wanted(one := Requirement(line), inner)]
     return [Part(name, metadata.version(name), tuple(sorted(found[name]))) for name in sorted(found)]
 
 
@@ -83,11 +83,7 @@ def bill(pyproject: Path, parts: Sequence[Part]) -> str:
     root = whole["metadata"]["component"]["bom-ref"]
     whole["components"] = [one for one in whole["components"] if canonicalize_name(one["name"]) in names]
     kept = {one["bom-ref"] for one in whole["components"]} | {root}
-    whole["dependencies"] = [
-        {**one, **({"dependsOn": below} if (below := [r for r in one.get("dependsOn", []) if r in kept]) else {})}
-        for one in whole["dependencies"]
-        if one["ref"] in kept
-    ]
+    whole["dependencies"] = [one for one in whole["dependencies"] if one["ref"] in kept]
     for one in whole["dependencies"]:
         if "dependsOn" in one:
             one["dependsOn"] = [ref for ref in one["dependsOn"] if ref in kept]

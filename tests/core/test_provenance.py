@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import hashlib
 import json
 import subprocess
@@ -65,3 +67,18 @@ def test_two_that_write_the_same_file_wait_for_each_other(tmp_path: Path) -> Non
             pool.submit(write_bytes, path, content)
     assert path.read_bytes() in contents
     assert [one.name for one in tmp_path.iterdir()] == ["x"]
+
+
+def test_where_no_file_can_be_locked_each_writer_has_one_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, contents = tmp_path / "x", [bytes([k]) * 300_000 for k in range(8)]
+    monkeypatch.setattr(fcntl, "flock", made_failing)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write_bytes, [path] * 80, contents * 10))
+    assert path.read_bytes() in contents
+    assert [one.name for one in tmp_path.iterdir()] == ["x"]
+
+
+def made_failing(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "no locks here")

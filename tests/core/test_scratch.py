@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -113,3 +115,22 @@ def test_what_a_killed_process_left_beside_its_goal_is_removed_and_a_living_one_
         second.rename(goal)
     assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, goal.name]
     assert (goal / "whole").is_file()
+
+
+def test_a_file_system_without_locks_is_used_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with scratch.beside(tmp_path / "goal") as made, scratch.folder(tmp_path) as other:
+        assert made.is_dir()
+        assert other.is_dir()
+        assert scratch.tidy(tmp_path, "*") == 0
+    assert not made.exists()
+
+
+def test_a_home_that_another_thread_made_anew_is_kept(tmp_path: Path) -> None:
+    first = scratch.home(tmp_path)
+    assert scratch.home(tmp_path, anew=True) == first
+    first.rmdir()
+    assert scratch.home(tmp_path, anew=True) != first

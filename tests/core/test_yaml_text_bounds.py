@@ -38,3 +38,10 @@ def test_ordinary_anchors_and_merges_stay() -> None:
         "c": [{"k": 1}, {"k": 1}],
     }
     assert all(recipe.load(name) for name in recipe.names())
+
+
+@pytest.mark.parametrize("number", [":".join(["1"] + ["10"] * 300_000), f'!!int "{"1: " * 300_000}1"', "1" * 5000])
+def test_numbers_without_end_are_refused_before_they_are_worked_out(number: str) -> None:
+    with pytest.raises(YamlTextError, match="a number of"):
+        yaml_text.read(f"a: {number}")
+    assert yaml_text.read("a: 1:10:10")["a"] == 4210

@@ -188,7 +188,7 @@ def test_killed_in_the_middle(tmp_path: Path, tally: Tally, count: int) -> None:
     )
 
 
-@sizes("count", 20, 1000)
+@sizes("count", 10, 1000)
 def test_any_byte_changed(tmp_path: Path, tally: Tally, count: int) -> None:
     """A backup of which one byte was changed, added or cut off anywhere makes no records."""
     g, failed = random.Random(5), 0

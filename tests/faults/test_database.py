@@ -224,7 +224,7 @@ def _rows(place: Path) -> Any:
         plain.close()
 
 
-@sizes("count", 3, 100)
+@sizes("count", 1, 100)
 def test_records_that_another_process_has_locked(tmp_path: Path, tally: Tally, count: int) -> None:
     """Uploads and questions meet a lock: 503 with a reason, and the service lives and goes on."""
     failed = 0

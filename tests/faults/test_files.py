@@ -15,7 +15,7 @@ from tests.scans.mutations import mutants
 from insula.scans.sandbox import Sandbox
 
 
-@sizes("count", 180, 80_000)
+@sizes("count", 90, 80_000)
 def test_damaged_files_through_the_reader(count: int, tally: Tally, tmp_path: Path) -> None:
     with Sandbox(1, seconds=60.0) as pool, tally.log("reader.txt").open("w", encoding="utf-8") as log:
         found = read_all(pool, tmp_path, mutants(count, seed=12), 1, lambda line: log.write(line + "\n"))
@@ -39,7 +39,7 @@ def test_damaged_files_over_rest(count: int, tally: Tally, tmp_path: Path) -> No
         _through(door, count, 13, tally, "damaged files sent to POST /predict")
 
 
-@sizes("count", 27, 3_000)
+@sizes("count", 18, 3_000)
 def test_damaged_files_into_the_records(count: int, tally: Tally, tmp_path: Path) -> None:
     with records_door(tmp_path) as door:
         _through(door, count, 14, tally, "damaged files sent as studies to POST /api/v1/studies")

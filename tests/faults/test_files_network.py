@@ -32,7 +32,7 @@ ADDRESS = "/dicom-web/studies"
 KEPT, FAILED = "00081199", "00081198"
 
 
-@sizes("count", 24, 4_000)
+@sizes("count", 12, 4_000)
 def test_damaged_objects_and_messages_over_stow(
     count: int, tally: Tally, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

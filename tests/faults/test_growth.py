@@ -1,4 +1,7 @@
-"""Regular expressions on text from outside: none takes longer than its text is long, many times over."""
+"""Regular expressions on text and bytes from outside: none takes time that doubles with each further character.
+
+Time that grows as the square of a long text is not noticed here: see the tests of what reads long ones.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +47,8 @@ def _texts(node: ast.Call) -> Iterator[str]:
 
 
 def _text(node: ast.expr) -> Iterator[str]:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield node.value
+    if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
+        yield node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
 
 
 def attacks(pattern: str, length: int) -> Iterator[str]:
@@ -144,5 +147,7 @@ def test_no_pattern_takes_time_without_end(length: int, tally: Tally) -> None:
 def test_a_pattern_that_grows_without_end_is_noticed() -> None:
     for pattern in (r"(a+)+$", r"(\w+|\d)*!", r"(a|aa)+$"):
         texts = list(attacks(pattern, 40))
-        code = f"import re\nfor t in {texts!r}: re.compile({pattern!r}).search(t)\nprint('tried', 1)"
-        assert run(0, code.replace("import re", "resource.setrlimit(resource.RLIMIT_CPU, (1, 1)); import re"))[0] == 0
+        # a limit of the system is a second at least, a timer is not
+        soon = "import re, signal; signal.setitimer(signal.ITIMER_PROF, 0.3)\n"
+        code = f"{soon}for t in {texts!r}: re.compile({pattern!r}).search(t)\nprint('tried', 1)"
+        assert run(0, code)[0] == 0

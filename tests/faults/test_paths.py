@@ -17,7 +17,7 @@ import pydicom
 import pytest
 from pydicom.uid import UID
 from tests.faults.made_doors import STUDIES
-from tests.faults.tally import Tally
+from tests.faults.tally import Tally, sizes
 from tests.scans import made_dicom
 from tests.scans.test_dicomdir import medium
 from tests.serve.api.made import Made
@@ -33,7 +33,7 @@ from insula.scans import read
 from insula.serve.pacs.received import RefusedInstanceError
 from insula.serve.pacs.saved import save
 
-pytestmark = pytest.mark.serve
+pytestmark = [pytest.mark.serve, sizes("form", "short", "full")]
 SECRET = 777.0
 ROW = "PT000000\\ST000000\\SE000000\\IM000000"
 
@@ -85,6 +85,12 @@ class Ground:
 
     def _all(self, place: Path) -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(autouse=True)
+def form() -> str:
+    """Which form of a test runs: both try the same where there is no more to try."""
+    return "short"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.faults.made_bundles import lying
-from tests.faults.tally import Tally
+from tests.faults.tally import Tally, sizes
 
 from insula.bundle import tensors
 from insula.bundle.load import load
@@ -28,6 +28,12 @@ from insula.serve import view
 
 SOURCE = Path(__file__).parents[2] / "src" / "insula"
 BANNED = frozenset({"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "jsonpickle"})
+
+
+@pytest.fixture(autouse=True)
+def form() -> str:
+    """Which form of a test runs: both try the same where there is no more to try."""
+    return "short"
 
 
 class Trap:
@@ -103,6 +109,7 @@ def traps(folder: Path, mark: Path) -> dict[str, Callable[[], Any]]:
     return found
 
 
+@sizes("form", "short", "full")
 def test_no_pickle_is_run(tmp_path: Path, tally: Tally) -> None:
     mark, ran, other = tmp_path / "ran", [], []
     opened = traps(tmp_path, mark)
@@ -152,6 +159,7 @@ def _torch(torch: Any, content: Any, **more: Any) -> bytes:
     return stream.getvalue()
 
 
+@sizes("form", "short", "full")
 def test_nothing_in_the_source_unpickles(tally: Tally) -> None:
     wrong, count = [], 0
     for path in SOURCE.rglob("*.py"):

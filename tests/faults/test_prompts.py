@@ -19,7 +19,14 @@ from tests.serve.narrative.test_injections import obeys
 from tests.tiny_bundle import make
 
 pytestmark = pytest.mark.serve
-PLACES = ("StudyDescription", "SeriesDescription", "ProtocolName", "PatientComments", "ImageComments", "StationName")
+PLACES = {  # and the length of the longest value that each may have
+    "StudyDescription": 64,
+    "SeriesDescription": 64,
+    "ProtocolName": 64,
+    "PatientComments": 200,
+    "ImageComments": 200,
+    "StationName": 16,
+}
 
 
 def ordered(text: str) -> bytes:
@@ -30,8 +37,8 @@ def ordered(text: str) -> bytes:
             one = pydicom.dcmread(io.BytesIO(dicom(number=number)))
             one.SpecificCharacterSet = "ISO_IR 192"
             one.file_meta.MediaStorageSOPClassUID = one.SOPClassUID
-            for place in PLACES:
-                setattr(one, place, text.replace("\\", "/")[:60])
+            for place, longest in PLACES.items():
+                setattr(one, place, text.replace("\\", "/")[:longest])
             stream = io.BytesIO()
             one.save_as(stream, enforce_file_format=True)
             plain = text.replace("/", "-").replace("\0", "")[:80]

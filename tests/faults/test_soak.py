@@ -140,7 +140,7 @@ def scanner(folder: Path, port: int, pause: float) -> Iterator[list[int]]:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:pynetdicom")
-@sizes("seconds", 6, 3600, 7200)
+@sizes("seconds", 2, 3600, 7200)
 def test_a_day_of_work_loses_nothing_and_grows_nothing(tally: Tally, tmp_path: Path, seconds: int) -> None:
     bundle, whole = make(tmp_path, unit="series"), seconds > 60
     (tmp_path / "tmp").mkdir()

@@ -9,6 +9,7 @@ import pytest
 from tests.house.walk import ROOT
 
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+TRIED = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 _NAMED = re.compile(r"`(tests/[\w/.]+\.py)(?:::(\w+))?`")
 
 
@@ -32,6 +33,14 @@ def rows(heading: str) -> list[list[str]]:
 def test_every_test_that_shows_a_control_exists() -> None:
     assert missing(PAGE, ROOT) == []
     assert len(_NAMED.findall(PAGE)) > 100
+
+
+def test_every_defect_that_was_found_names_a_test_that_exists() -> None:
+    assert missing(TRIED, ROOT) == []
+    found = TRIED.partition("## What was found")[2].partition("## What was tried")[0]
+    lines = [line for line in found.splitlines() if line.startswith("| ") and not line.startswith("| what happened")]
+    assert len(lines) > 50
+    assert [line for line in lines if not _NAMED.search(line)] == []
 
 
 @pytest.mark.parametrize("text", ["`tests/house/test_nothing.py`", "`tests/house/test_controls.py::test_gone`"])

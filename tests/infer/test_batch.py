@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -195,6 +196,20 @@ def test_a_folder_without_scans_is_told(tiny_bundle: Made, tmp_path: Path) -> No
     (tmp_path / "scans").mkdir()
     with pytest.raises(ScanError, match="holds no file"):
         run(Predictor(tiny_bundle()), Cohort((), str(tmp_path / "scans")), tmp_path / "t.parquet")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the names of open files stand below /proc")
+def test_the_table_is_on_the_disk_before_its_journal_goes(
+    tiny_bundle: Made, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power failure could take both, as the table was renamed without being flushed and the journal removed."""
+    flushed: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(Path(f"/proc/self/fd/{handle}").readlink().name))
+    out = tmp_path / "t.parquet"
+    run(Predictor(tiny_bundle()), cohort, out)
+    assert ".t.parquet.new" in flushed
+    assert out.is_file()
+    assert not place(out).exists()
 
 
 def test_few_cases_are_on_their_way_at_once(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:

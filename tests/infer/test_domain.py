@@ -76,3 +76,12 @@ def test_of_many_rows_two_thousand_are_kept_from_first_to_last() -> None:
     rows = neighbours(x)
     assert rows.shape == (2000, 2)
     np.testing.assert_allclose(rows[[0, -1]], x[[0, -1]], atol=1e-3)
+
+
+@pytest.mark.parametrize("features", [3, 128, 300])
+def test_a_distance_from_half_the_matrix_is_that_of_the_whole(features: int) -> None:
+    x = np.random.default_rng(0).normal(size=(40, features))
+    mean, precision = baseline(x)
+    np.testing.assert_array_equal(precision, precision.T)
+    offset = x[0] + 0.5 - mean
+    assert distance(x[0] + 0.5, mean, precision) == pytest.approx(np.sqrt(offset @ precision @ offset), rel=1e-12)

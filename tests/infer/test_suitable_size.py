@@ -63,3 +63,11 @@ def test_only_recipes_for_heads_on_ct_are_judged() -> None:
 def test_a_scan_of_air_has_no_size() -> None:
     air = replace(head(1.0, 1.0), array=np.full((1, 12, 64, 64), -1000.0, np.float32))
     assert "0 cm²" in " ".join(of_head(air, CT, RULES))
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 19])
+def test_of_a_few_large_pixels_no_shape_is_told(pixels: int) -> None:
+    array = np.full((1, 12, 64, 64), -1000.0, np.float32)
+    array[0, :, : 4 * pixels : 4, 0] = 40.0
+    spacing = (10_000.0 / pixels) ** 0.5 / 4
+    assert of_head(replace(volume(), array=array, affine=np.diag([spacing, spacing, 10.0, 1.0])), CT, RULES) == ()

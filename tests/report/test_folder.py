@@ -4,6 +4,8 @@ import base64
 import errno
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,3 +234,17 @@ def test_a_page_that_cannot_be_drawn_leaves_nothing(
         with pytest.raises(ValueError, match="no such pen"):
             judged.write(out)
     assert not (tmp_path / "new").exists()
+
+
+def test_what_a_killed_process_left_of_a_report_goes_with_the_next_one(judged: Judged, tmp_path: Path) -> None:
+    """Drafts lay under other hidden names each time, and stayed for ever."""
+    code = (
+        "import os, pathlib, signal, sys\nfrom insula.report import folder\n"
+        "folder._publish = lambda draft, to: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "folder.rewrite(pathlib.Path(sys.argv[1]))\n"
+    )
+    judged.write(tmp_path, each=0)
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=120).returncode == -9
+    assert len([path for path in tmp_path.iterdir() if path.name.startswith(".")]) == 1
+    judged.write(tmp_path, each=0)
+    assert {path.name for path in tmp_path.iterdir()} == FILES

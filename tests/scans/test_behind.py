@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import time
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.scans.made_dicom import write
 from tests.scans.mutations import DICOM, sound_files
 
 from insula.core.errors import ScanError
+from insula.scans import behind
 from insula.scans.behind import LONGER
 from insula.scans.read import read
 
@@ -89,3 +91,10 @@ def test_a_zip_file_within_others_is_refused(tmp_path: Path) -> None:
     assert "refused" not in outcome(tmp_path / "x", whole)
     for data in (whole + b"more", whole + whole, whole[:30] + whole):
         assert outcome(tmp_path / "x", data) == ("refused",)
+
+
+def test_a_long_run_of_fill_bytes_is_looked_through_at_once(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"\xff\xd8" + b"\xff" * 1_000_000 + b"\0" + b"\xff" * 9 + b"\xd9" + b"more")
+    begun = time.process_time()
+    assert behind.picture(tmp_path / "x", "JPEG") == (LONGER,)
+    assert time.process_time() - begun < 5

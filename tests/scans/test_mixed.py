@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,13 @@ def test_a_file_that_names_no_patient_is_let_through(tmp_path: Path) -> None:
     assert read(with_another(tmp_path / "silent", PatientID=None)).array.shape[1] == 6
 
 
+def test_two_patients_are_seen_behind_a_first_file_that_names_none(tmp_path: Path) -> None:
+    folder = with_another(tmp_path / "mixed", PatientID="P2")
+    write(folder / "0.dcm", np.ones((6, 4), np.int16), ImagePositionPatient=[0.0, 0.0, -5.0], PatientID=None)
+    with pytest.raises(ScanError, match="are of several patients"):
+        read(folder)
+
+
 def test_slices_of_another_frame_of_reference_are_said(tmp_path: Path) -> None:
     series(tmp_path / "plain", PLACES, FrameOfReferenceUID="1.2.7")
     plain = read(tmp_path / "plain")
@@ -70,6 +78,14 @@ def test_slices_that_differ_between_the_sampled_pixels_are_no_copies() -> None:
     assert mixed.repeated_pictures(array) == ()
     array[0, 2] = array[0, 0]
     assert mixed.repeated_pictures(array) == ("1 slice has the very picture of another one at another place",)
+
+
+def test_thousands_of_slices_that_differ_between_the_sampled_pixels_are_compared_once() -> None:
+    array = np.zeros((1, 3000, 16, 16), np.float32)
+    array[0, :, 5, 5] = np.arange(3000) // 2
+    begun = time.process_time()
+    assert mixed.repeated_pictures(array) == ("1499 slices have the very picture of another one at another place",)
+    assert time.process_time() - begun < 5
 
 
 def test_blank_slices_may_be_equal() -> None:

@@ -87,7 +87,7 @@ def test_the_errors_are_those_of_reading_here(pool: Sandbox, tmp_path: Path) -> 
         ("segfault", "crash", ScanError, "'x.dcm' made its decoder fail (SIGSEGV)"),
         ("aborted", "crash", ScanError, "(SIGABRT)"),
         ("left", "crash", ScanError, "(exit code 3"),
-        ("killed", "memory", LimitError, "needs more than the 6144 MB"),
+        ("killed", "memory", LimitError, "was killed twice"),
         ("untyped", "untyped", ScanError, "KeyError: 'no such thing'"),
     ],
 )

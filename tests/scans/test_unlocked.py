@@ -164,6 +164,15 @@ def test_a_frame_that_is_cut_short_is_refused(tmp_path: Path) -> None:
                 read(packed(tmp_path / "a.dcm", syntax, frame[:length], picture.shape))
 
 
+def test_a_jpeg_ls_frame_without_its_end_goes_to_no_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CharLS works for seconds on a few thousand bytes of one."""
+    frame = encoded(JPEGLSLossless, head(), 12)
+    monkeypatch.setattr("insula.scans.syntax.decode", None)
+    for length in (len(frame) - 2, len(frame) - 50, len(frame) // 2):
+        with pytest.raises(ScanError, match="cut short"):
+            read(packed(tmp_path / "a.dcm", JPEGLSLossless, frame[:length], head().shape))
+
+
 def test_a_damaged_lossless_jpeg_does_not_go_to_gdcm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = bytearray(encoded(JPEGLosslessSV1, head(), 12))
     scan = frame.index(b"\xff\xda")

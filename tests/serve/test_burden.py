@@ -62,7 +62,7 @@ def test_a_full_service_still_answers_for_its_health() -> None:
     shield = Shield(app, Settings())
     shield.burden.requests = shield.burden.most_requests
 
-    def status(path: str) -> int:
+    def status(path: str, *more: tuple[bytes, bytes]) -> int:
         sent: list[Message] = []
 
         async def receive() -> Message:
@@ -71,14 +71,35 @@ def test_a_full_service_still_answers_for_its_health() -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        headers = [(b"host", b"127.0.0.1")]
+        headers = [(b"host", b"127.0.0.1"), *more]
         scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
         asyncio.run(shield(scope, receive, send))
         found: int = sent[0]["status"]
         return found
 
     assert [status(path) for path in ("/health", "/predict", "/api/v1/studies")] == [200, 503, 503]
-    assert asked == ["/health"]
+    body = (b"content-length", b"1")  # a request for reading whose body nobody would read is work all the same
+    assert [status(path, body) for path in ("/health", "/api/v1/studies")] == [200, 503]
+    assert asked == ["/health"] * 2
+
+
+def test_what_goes_wrong_in_the_middle_of_an_answer_begins_no_second_one() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RequestError(503, "busy", "too late")
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "GET", "path": "/x", "query_string": b"", "headers": [(b"host", b"localhost")]}
+    with pytest.raises(RequestError, match="too late"):
+        asyncio.run(Shield(app, Settings())(scope, receive, send))
+    assert [one["type"] for one in sent] == ["http.response.start"]
 
 
 def test_many_bodies_at_once_are_refused_through_the_whole_service(tiny_bundle: Callable[..., Bundle]) -> None:

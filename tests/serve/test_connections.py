@@ -114,6 +114,12 @@ def test_a_client_that_drips_is_let_go_of() -> None:
                 open_still = False
 
 
+def test_bytes_that_came_fast_buy_no_long_pause() -> None:
+    with listening(Patience(head=0.2, body=0.2, answer=0.2, rate=16.0)) as (opened, _):
+        # at this rate it would have four hours
+        assert ended(opened(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n\r\n" + bytes(250_000)))
+
+
 def test_a_client_that_never_reads_its_answer_is_let_go_of() -> None:
     with listening(SHORT) as (opened, server):
         line, end = opened(b"GET /long HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"), time.monotonic() + PATIENCE

@@ -227,3 +227,12 @@ def test_openapi_describes_the_upload_and_the_answer(tiny_bundle: Callable[..., 
     assert "file" in json.dumps(post["requestBody"])
     assert post["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/Answer")
     assert "not a medical device" in api["info"]["description"]
+
+
+def test_openapi_is_written_out_once(tiny_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch) -> None:
+    one = client(tiny_bundle())
+    first = one.get("/openapi.json")
+    monkeypatch.setattr(one.app, "openapi", lambda: pytest.fail("made anew"))
+    again = one.get("/openapi.json")
+    assert again.content == first.content
+    assert again.headers["content-type"] == "application/json"

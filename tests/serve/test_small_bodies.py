@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
 from tests.serve.api.made import Made, service
 from tests.tiny_bundle import make
 
-from insula.serve.shield import FILE_PATHS, SMALL
+from insula.serve.shield import FILE_PATHS, SMALL, Shield
 
 pytestmark = pytest.mark.serve
 
@@ -23,7 +24,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
 
 
 def test_json_of_many_megabytes_is_refused_before_it_is_read(made: Made) -> None:
-    body = b'{"name": [' + b"[]," * (1 << 20) + b"1]}"
+    body = b'{"name": [' + b"[]," * (1 << 19) + b"1]}"
     for kind in ("application/json", "multipart/form-data; boundary=x", "text/plain", ""):
         headers = {"content-type": kind} if kind else {}
         answer = made.fresh().post("/api/v1/session", content=body, headers=headers)
@@ -40,7 +41,19 @@ def test_a_body_without_a_length_is_counted_as_it_comes(made: Made) -> None:
             yield bytes(1 << 16)
 
     answer = made.fresh().post("/api/v1/session", content=blocks(), headers={"content-type": "application/json"})
-    assert answer.status_code in (400, 413)  # FastAPI's word for whatever ends the reading of a body
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_a_service_that_is_busy_says_so_to_a_body_that_has_just_come(made: Made) -> None:
+    shield: Any = made.app.middleware_stack
+    while not isinstance(shield, Shield):
+        shield = shield.app
+    shield.burden.requests = shield.burden.most_requests
+    try:
+        answer = made.fresh().post("/api/v1/session", json={"name": "nobody", "password": "wrong"})
+    finally:
+        shield.burden.requests = 0
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "busy", "5")
 
 
 @pytest.mark.parametrize("length", ["9" * 5000, "-1", "1e3", "²", ""])

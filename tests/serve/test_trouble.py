@@ -59,6 +59,7 @@ def test_disks(number: int | None, wanted: tuple[int, str] | None) -> None:
     [
         ("53100", (507, "no_space")),
         ("53300", (503, "records_busy")),
+        ("40P01", (503, "records_busy")),
         ("55P03", (503, "records_busy")),
         ("57P01", (503, "records_silent")),
         ("57P03", (503, "records_silent")),

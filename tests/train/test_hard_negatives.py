@@ -31,6 +31,15 @@ def test_the_list_of_each_round_is_kept_and_read_back_exactly(tmp_path: Path) ->
     assert len(read(path, 2, NAMES).rows) == 0
 
 
+def test_a_name_that_begins_a_formula_comes_back_as_it_was(tmp_path: Path) -> None:
+    path, name = tmp_path / "hard.csv", "=HYPERLINK(1)/a.dcm"
+    for number in (1, 2):
+        write(path, number, find([0.9], [True], 0.5), [name])
+    assert f",'{name}," in path.read_text()
+    assert f",{name}," not in path.read_text()
+    assert read(path, 1, [name]).rows.tolist() == read(path, 2, [name]).rows.tolist() == [0]
+
+
 def test_a_changed_cohort_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / FILE
     write(path, 1, find([0.9], [True], 0.5), NAMES)

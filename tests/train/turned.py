@@ -22,7 +22,7 @@ from insula.train.run import Run
 
 PATIENTS = made_patients.cohort(20)
 CACHES = made_patients.prepared(PATIENTS)
-STILL = tuple(f"train.augment.{key}={int(key in ('chance', 'moved'))}" for key in Augment.model_fields)
+STILL = ("train.epochs=1", *(f"train.augment.{key}={int(key in ('chance', 'moved'))}" for key in Augment.model_fields))
 FILE = "@file"
 
 

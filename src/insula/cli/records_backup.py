@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from insula.serve.settings import Settings
     from insula.serve.store.files import Files
 
+_WHY = {
+    "no_space": "The disk of the database is full; make room and run this again.",
+    "records_busy": "The database is busy with others' work; run this again.",
+    "records_damaged": "The records are damaged; run insula records check --whole, then restore a backup.",
+}
+
 
 @click.command()
 @click.option(
@@ -86,12 +92,17 @@ def restore(folder: Path, as_json: bool) -> None:
 
 @contextmanager
 def _places() -> Iterator[tuple[Settings, Engine, Files]]:
-    """Settings, records of whatever migration, and files. Raises UsageError where the records do not answer."""
-    from sqlalchemy.exc import OperationalError
+    """Settings, records of whatever migration, and files.
+
+    Raises UsageError where the records do not answer, RecordsError for a full disk, a lock or damage.
+    """
+    from sqlalchemy.exc import DBAPIError
 
     from insula.core.errors import UsageError
+    from insula.serve import trouble
     from insula.serve.settings import read_settings
     from insula.serve.store.connect import connect
+    from insula.serve.store.errors import RecordsError
     from insula.serve.store.files import open_files
 
     settings = read_settings()
@@ -100,10 +111,13 @@ def _places() -> Iterator[tuple[Settings, Engine, Files]]:
     engine = connect(settings.database)
     try:
         yield settings, engine, open_files(settings.files)
-    except OperationalError as error:  # its text may repeat the address
-        raise UsageError(
-            "The database of INSULA_DATABASE does not answer; check its address and whether it runs."
-        ) from error
+    except DBAPIError as error:  # its text may repeat the address
+        met = trouble.of(error)
+        if met is None or met.fault_code == "records_silent":
+            raise UsageError(
+                "The database of INSULA_DATABASE does not answer; check its address and whether it runs."
+            ) from error
+        raise RecordsError(_WHY[met.fault_code]) from error
     finally:
         engine.dispose()
 

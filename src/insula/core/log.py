@@ -42,6 +42,8 @@ def _plain(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
 
 def _line(value: Any) -> Any:
     if isinstance(value, str):
+        if value.isprintable():
+            return value
         return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in value)
     if isinstance(value, Mapping):
         return {_line(name): _line(one) for name, one in value.items()}

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -65,35 +66,41 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write a file so that it is either whole or absent: a temporary file beside it, flushed, then renamed.
 
-    What a killed process left of it is written over. Of several that write the same file one waits for the other.
+    mode: who may read it. What a killed process left of it is written over. Of several that write the same file one
+    waits for the other.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with _alone(part) as stream:
+    part, stream = _alone(path.with_name(f".{path.name}.part"))
+    with stream:
         try:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-            part.chmod(0o644)
+            part.chmod(mode)
             part.replace(path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
 
 
-def _alone(part: Path) -> IO[bytes]:
-    """An empty file that no other process writes, for its owner alone."""
+def _alone(part: Path) -> tuple[Path, IO[bytes]]:
+    """An empty file that no other process writes, for its owner alone; of another name where no file can be locked."""
     while True:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        with contextlib.suppress(OSError):  # where a file system has no locks
+        try:
             fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            os.close(handle)
+            part.unlink(missing_ok=True)
+            handle, name = tempfile.mkstemp(dir=part.parent, prefix=f"{part.name}.")
+            return Path(name), os.fdopen(handle, "wb")
         with contextlib.suppress(FileNotFoundError):
             if part.lstat().st_ino == os.fstat(handle).st_ino:  # and not one that was renamed meanwhile
                 os.ftruncate(handle, 0)
-                return os.fdopen(handle, "wb")
+                return part, os.fdopen(handle, "wb")
         os.close(handle)
 
 

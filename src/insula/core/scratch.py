@@ -62,7 +62,7 @@ def home(place: Path | None = None, anew: bool = False) -> Path:
     where = str(place or tempfile.gettempdir())
     key = (os.getpid(), where)  # a fork has a home of its own
     with _lock:
-        if key not in _homes or anew:
+        if key not in _homes or (anew and not _homes[key][0].is_dir()):  # another thread may have made it
             tidy(Path(where))
             _homes[key] = _made(where)
             atexit.register(_leave, key)
@@ -89,7 +89,8 @@ def _made(where: str, begins: str = PREFIX, ends: str = "") -> tuple[Path, int]:
         path = Path(tempfile.mkdtemp(prefix=begins, suffix=ends, dir=where))
         with contextlib.suppress(FileNotFoundError):  # taken for a dead one's before it was locked
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            with contextlib.suppress(OSError):  # where a file system has no locks, and nobody removes it then
+                fcntl.flock(handle, fcntl.LOCK_EX)
             if path.exists():
                 return path, handle
             os.close(handle)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
 _LONGEST = 200
 _DEEPEST, _MOST = 100, 100_000  # lists within lists, and values once every alias is written out
+_LONGEST_NUMBER = 1000  # characters: `1:10:10…` is one in base 60, worked out in time that grows as its square
+_NUMBER, _NUMBERS = re.compile(r"[-+0-9_:.]*"), ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _EVENTS: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -54,6 +57,8 @@ def _bound(text: str) -> None:
             count = written.get(event.anchor or "", 1)
         elif isinstance(event, yaml.ScalarEvent):
             anchor, count = event.anchor, 1
+            if len(event.value) > _LONGEST_NUMBER and (event.tag in _NUMBERS or _NUMBER.fullmatch(event.value)):
+                raise YamlTextError(f"it holds a number of {len(event.value)} characters")
         if anchor is not None:
             written[anchor] = count
         outer, so_far = open_ones[-1]

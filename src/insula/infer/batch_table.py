@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ def write(journal: Path, out: Path, bundle: Bundle, sources: Collection[Source],
                 writer.write_table(batch_rows.table(rows, columns))
                 rows = []
         writer.write_table(batch_rows.table(rows, columns))
+    with part.open("rb") as whole:
+        os.fsync(whole.fileno())  # its journal goes next, and a power failure must not take both
     part.replace(out)
 
 

@@ -13,6 +13,7 @@ from insula.core.errors import EvaluationError
 
 ROWS: Final = 2000
 NEIGHBOUR: Final = 5
+_STRIP: Final = 128  # rows at a time
 
 
 def baseline(embeddings: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -35,8 +36,7 @@ def baseline(embeddings: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDA
 
 def distance(embedding: NDArray[np.floating], mean: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
     """Mahalanobis distance √((x-μ)ᵀ P (x-μ)) of one embedding (E,)."""
-    offset = np.asarray(embedding, np.float64) - mean
-    return float(np.sqrt(max(0.0, float(offset @ precision @ offset))))
+    return float(np.sqrt(max(0.0, _square(np.asarray(embedding, np.float64) - mean, precision))))
 
 
 def median_distance(
@@ -70,6 +70,19 @@ def neighbour_distance(embeddings: NDArray[np.floating], rows: NDArray[np.floati
 def score(distance: float, distances: NDArray[np.float64]) -> float:
     """The fraction of validation distances (rising) that are at most this one: 0 typical, 1 beyond all."""
     return float(np.searchsorted(distances, distance, side="right")) / len(distances)
+
+
+def _square(offset: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
+    """xᵀ P x of an offset (E,) and a symmetric P (E, E), of which the half on and above the diagonal's blocks is read.
+
+    What takes time here is the matrix's way from memory: of 2,048 features it has 32 MB.
+    """
+    found, doubled = 0.0, 2.0 * offset
+    for start in range(0, len(offset), _STRIP):
+        rows = slice(start, start + _STRIP)
+        doubled[rows] = offset[rows]  # beside the diagonal each value stands for two
+        found += float(offset[rows] @ (precision[rows, start:] @ doubled[start:]))
+    return found
 
 
 def _directions(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:

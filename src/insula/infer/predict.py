@@ -243,8 +243,10 @@ class Predictor:
     def _pooled(self, sampled: FloatArray) -> NDArray[np.float64]:
         recipe = self.bundle.recipe
         p = self._probabilities(sampled)
-        how, power = recipe.policy.aggregate, self.bundle.decision.power
-        return np.stack([aggregate(rows, how, recipe.target.kind, power) for rows in p])
+        if p.shape[1] == 1:  # of one input there is nothing to pool, and some thirty draws of it
+            return p[:, 0]
+        how, kind, power = recipe.policy.aggregate, recipe.target.kind, self.bundle.decision.power
+        return np.stack([aggregate(rows, how, kind, power) for rows in p])
 
 
 def case_embedding(outputs: Outputs) -> FloatArray:

@@ -22,7 +22,7 @@ def keep_masks(embeddings: FloatArray, passes: int, dropout: float, seed: int) -
     digest = hashlib.sha256(seed.to_bytes(8, "big") + np.ascontiguousarray(embeddings, "<f4").tobytes()).digest()
     generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
     kept = generator.random((passes, embeddings.shape[-1]), dtype=np.float32) >= dropout
-    return kept.astype(np.float32) / np.float32(1.0 - dropout)
+    return np.multiply(kept, np.float32(1.0) / np.float32(1.0 - dropout), dtype=np.float32)
 
 
 def sample(engine: Engine, embedding: FloatArray, passes: int, dropout: float, seed: int) -> FloatArray:

@@ -17,6 +17,7 @@ _LONGEST: Final = 1.9  # longer to shorter axis: heads have 1.2 to 1.5
 _WHOLE_MM: Final = 90.0  # from below upwards; a newborn's head is 100 mm high
 _SOME_MM: Final = 30.0  # whoever gives less than this gives a few slices, and knows it
 _STEP: Final = 4  # one pixel in so many of a side
+_FEW: Final = 20  # of such pixels, from which no shape can be told
 _HEADS: Final = frozenset({"HEAD", "BRAIN", "SKULL", "CRANI", "CEREB", "NEURO"})
 
 
@@ -41,6 +42,8 @@ def of_head(volume: Volume, section: Input, rules: Refuse) -> tuple[str, ...]:
     if not counts[largest] or not _LEAST_MM2 <= area <= _MOST_MM2:
         return (f"the largest slice shows {area / 100:.0f} cm² of a body, which no head has: check the pixel spacing",)
     rows, columns = np.nonzero(solid[largest])
+    if len(rows) < _FEW:
+        return ()
     spread = np.sqrt(np.linalg.eigvalsh(np.cov(np.stack([rows * y, columns * x])) + 1e-6 * np.eye(2)))
     if (ratio := float(spread[1] / spread[0])) > _LONGEST:
         return (

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from insula.bundle.types import Bundle
-from insula.core import provenance
+from insula.core import provenance, scratch
 from insula.core.types import Cohort
 from insula.evaluate.gallery import GalleryItem, gallery
 from insula.evaluate.outcome import EvaluationReport
@@ -69,8 +68,7 @@ def _put(held: Record, cases: bytes, images: Mapping[str, bytes], folder: Path) 
     fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with TemporaryDirectory(prefix=".report-", dir=folder) as name:
-            draft = Path(name)
+        with scratch.beside(folder / PAGE) as draft:
             for file, data in images.items():
                 provenance.write_bytes(draft / "heatmaps" / file, data)
             provenance.write_bytes(draft / record.CASES, cases)

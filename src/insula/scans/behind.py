@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, cast
 LONGER = "the file holds more bytes than its header promises: the rest was ignored"
 _PNG, _LAST = 8, b"IEND"  # the signature's length, and the type of the last chunk (PNG, 5.2 and 11.2.5)
 _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # JPEG markers without a length (T.81, table B.1): TEM, RSTn, SOI
-_END, _SCAN = 0xD9, 0xDA
-# in coded data FF 00 is a byte, FF D0 to FF D7 restart, and FF FF is filled up (T.81, B.1.1)
-_NEXT = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
+_END = 0xD9
+# in coded data FF 00 is a byte, FF D0 to FF D7 restart, and of FF after FF the last one counts (T.81, B.1.1)
+_NEXT = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # a repeated FF here takes time as the square of its length
 
 
 def picture(path: Path, kind: str | None) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,14 +22,15 @@ _LOOK = 8  # one pixel in so many of a side tells most slices apart
 COVERED = 1.5  # gap over slice thickness up to which nothing lies between two slices unseen
 
 
-def check(first: Header, other: Header) -> None:
-    """Refuse two files under one series UID that name two patients or studies; one that names none is let through.
+def check(named: dict[str, str], other: Header) -> None:
+    """Refuse a file that names another patient or study than one before it; one that names none is let through.
 
-    Raises ScanError, which repeats neither name.
+    named: what those before it named, of one series UID; the file's own names are added. Raises ScanError, which
+    repeats no name.
     """
     for key, several in _SHARED.items():
-        one, two = first.attributes.get(key), other.attributes.get(key)
-        if one and two and one != two:
+        name = other.attributes.get(key)
+        if name and named.setdefault(key, name) != name:
             raise ScanError(
                 f"The files have one series UID and are of several {several}: they were mixed up or numbered wrongly; "
                 "give the files of one scan."
@@ -69,12 +71,11 @@ def repeated_pictures(array: NDArray[np.float32]) -> tuple[str, ...]:
         alike[sample.tobytes()].append(z)
     count = 0
     for places in alike.values():
-        different: list[int] = []
+        seen: set[bytes] = set()  # and not each compared with each, of which there may be thousands
         for z in places if len(places) > 1 else ():
-            if any(np.array_equal(array[:, z], array[:, other]) for other in different):
-                count += bool(np.ptp(array[:, z]))
-            else:
-                different.append(z)
+            whole = hashlib.blake2b(array[:, z].tobytes()).digest()
+            count += whole in seen and bool(np.ptp(array[:, z]))
+            seen.add(whole)
     if not count:
         return ()
     return (f"{count} slice{'s have' if count > 1 else ' has'} the very picture of another one at another place",)

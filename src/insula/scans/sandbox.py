@@ -47,6 +47,10 @@ SECONDS = 120.0
 _START_SECONDS = 120.0
 _MOST_TASKS = 1000  # then a worker is replaced, whatever its decoders have leaked
 _MOST_JSON = 64 << 20
+_KILLED = (
+    "The process that decodes scans was killed twice, as a system does that has no memory left; nothing is known "
+    "against the scan: look at the machine's free memory, and try again."
+)
 _CODE = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from insula.scans.worker import main; main({}, {}, {})"
 )
@@ -120,7 +124,8 @@ class Sandbox:
         seconds: for this task, instead of the pool's.
 
         A worker that somebody killed is replaced and asked once more. Raises the InsulaError that the task raised,
-        ScanError for a crash or an exception that is none of ours, LimitError for too much memory or time.
+        ScanError for a crash or an exception that is none of ours, LimitError for too much memory or time, and for one
+        that was killed again (`was_killed`).
         """
         with contextlib.suppress(OSError):  # a folder that was removed has no name
             facts = {"folder": str(Path.cwd()), **facts}
@@ -256,6 +261,8 @@ class _Worker:
             self.end()
             code = self._process.returncode
             fault = DecoderError("crash", f"exit code {code}, {error}", killed=code == -signal.SIGKILL)
+            if fault.killed:
+                raise LimitError(_KILLED) from fault
             raise InsulaError(
                 f"The decoding process did not start (exit code {code}); run `insula info` to see what is installed "
                 "here, and check the free memory."
@@ -300,7 +307,7 @@ class _Worker:
         if code == -signal.SIGXCPU:
             raise LimitError(f"'{about}' took too long to decode; it may be damaged.") from DecoderError("hang", "CPU")
         if code == -signal.SIGKILL:
-            raise LimitError(self._too_much(about)) from DecoderError("memory", "killed by the system", killed=True)
+            raise LimitError(_KILLED) from DecoderError("memory", "killed by the system", killed=True)
         what = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}, {error}"
         raise ScanError(
             f"'{about}' made its decoder fail ({what}); the file is damaged, export it again from its source."

@@ -41,6 +41,7 @@ def read(paths: Sequence[Path], allowed: Limits = LIMITS) -> Volume:
     limits.total_size(paths, allowed)
     loaded: list[tuple[Header, Dataset]] = []
     aside: Counter[str] = Counter()
+    named: dict[str, str] = {}
     with warnings.catch_warnings(), Ahead(allowed) as ahead:
         warnings.simplefilter("ignore")  # in all threads: pydicom's warnings quote header values
         for facts, dataset in _parsed(paths, allowed):
@@ -50,7 +51,7 @@ def read(paths: Sequence[Path], allowed: Limits = LIMITS) -> Volume:
             loaded.append((facts, dataset))
             if facts.series_uid != loaded[0][0].series_uid:  # said before the files of many studies are held at once
                 raise _several([header.read(p, allowed) for p in paths])
-            mixed.check(loaded[0][0], facts)
+            mixed.check(named, facts)
             ahead.begin(len(loaded) - 1, facts, dataset)
         if not loaded:
             listed = ", ".join(f"{kind}: {count}" for kind, count in sorted(aside.items()))

@@ -42,6 +42,7 @@ NATIVE = frozenset(
     {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
 )
 _PIXELS = Tag(0x7FE0, 0x0010)
+_JPEG_END = b"\xff\xd9"
 _SEQUENTIAL = frozenset({"jpeg C0", "jpeg C1", "jpeg C2"})
 
 
@@ -210,6 +211,9 @@ def _check_frame(frame: bytes, facts: Header, syntax: UID, bits: int) -> None:
         raise ScanError(f"'{name}' has a compressed frame of {found.bits} bits in {bits}; export it again.")
     if not found.complete:
         raise ScanError(f"'{name}' has a compressed frame whose tables are damaged; export it again.")
+    # a lossless JPEG without its end would be decoded without a word, and CharLS works for seconds on a JPEG-LS
+    if found.process in ("jpeg C3", "jls") and not frame.rstrip(b"\0").endswith(_JPEG_END):
+        raise ScanError(f"'{name}' has a compressed frame that is cut short; copy the file again.")
 
 
 def _bits(dataset: Dataset, facts: Header) -> int:

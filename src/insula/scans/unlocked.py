@@ -29,7 +29,6 @@ from insula.scans.header import Header
 
 _PIXELS = Tag(0x7FE0, 0x0010)
 _SIZES = {8: 1, 16: 2, 32: 4}
-_JPEG_END = b"\xff\xd9"
 _GREY = frozenset({*PhotometricInterpretation, "PALETTE COLOR"})
 Grey = NDArray[np.generic]
 
@@ -72,8 +71,6 @@ def frames(dataset: Dataset, facts: Header, syntax: UID, packed: Sequence[bytes]
         return None
     made: list[Grey] = []
     for frame in packed:
-        if _is_jpeg(syntax) and not frame.rstrip(b"\0").endswith(_JPEG_END):  # it would be decoded without a word
-            raise ScanError(f"'{name}' has a compressed frame that is cut short; copy the file again.")
         try:
             found = decode(frame)
         except Exception as error:  # broad: each decoder has exceptions of its own

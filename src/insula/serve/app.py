@@ -18,6 +18,7 @@ from insula.core.log import get
 from insula.serve import faults, pages, plain, trouble
 from insula.serve.answers import INTENDED_USE
 from insula.serve.api import problem
+from insula.serve.described import add_description
 from insula.serve.model import line_of, needed, pool_of
 from insula.serve.models.limit import ClientLimit
 from insula.serve.models.line import Line
@@ -56,9 +57,10 @@ def create_app(settings: Settings) -> FastAPI:
         description=INTENDED_USE,
         docs_url=None,  # the pages behind these two load scripts from a third party
         redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url=None,  # `described` answers it
         lifespan=lifespan,
     )
+    add_description(app)
     app.state.with_records = bool(settings.database)
     app.add_middleware(Shield, settings=settings)
     _add_handlers(app)
@@ -135,6 +137,8 @@ def _add_handlers(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type alone
+        if isinstance(error.__cause__, InsulaError):  # FastAPI's word for whatever ends the reading of a body
+            return await ours(request, error.__cause__)
         said = {404: ("not_found", "There is no such address; see /openapi.json."),
                 405: ("method", "This address does not take that method; see /openapi.json.")}  # fmt: skip
         code, message = said.get(error.status_code, ("http", str(error.detail)[:200]))

@@ -21,10 +21,11 @@ from insula.serve.models import choose
 from insula.serve.monitor import accuracy, alerts, drift, kept, metrics, rules
 from insula.serve.monitor.metrics import Traffic
 from insula.serve.monitor.rules import Alarm, Kind
+from insula.serve.people.linked import REMEMBERED
 from insula.serve.service import Service
 from insula.serve.store import retention
 from insula.serve.store.connect import reading, writing
-from insula.serve.store.schema import idempotency, now, projects, workitems
+from insula.serve.store.schema import idempotency, now, projects, token_uses, workitems
 from insula.serve.store.sweep import sweep
 from insula.serve.trail.keep import keep_head_if_due
 
@@ -53,7 +54,7 @@ class Chores:
         """A round every minute until told to stop; one that fails is told to the log, and the next one comes."""
         while not stop.wait(EVERY):
             at = now()
-            self.look_at_clock(at, time.monotonic())
+            self.look_at_clock(at, _steady())
             self.round(at)
 
     def look_at_clock(self, at: datetime, steady: float) -> None:
@@ -148,6 +149,7 @@ class Chores:
                         service.tell(connection, "retention", "retention.apply", project, detail)
         with writing(service.records) as connection:
             sweep(connection, service.files, at - _UNNAMED)
+            connection.execute(token_uses.delete().where(token_uses.c.ends_at < at - REMEMBERED))
             connection.execute(idempotency.delete().where(idempotency.c.created_at < at - _REPEATS))
             old = (workitems.c.state.in_(("COMPLETED", "CANCELED")), workitems.c.changed_at < at - _ENDED)
             connection.execute(workitems.delete().where(*old))
@@ -158,6 +160,11 @@ class Chores:
         self._earlier = [one for one in self._earlier if one[0] > at - rules.PERIOD - timedelta(seconds=2 * EVERY)]
         self._earlier.append((at, total))
         return total.since(self._earlier[0][1])
+
+
+def _steady() -> float:
+    """Seconds of a clock that nobody sets; on Linux one that goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def keep_going(service: Service, stop: threading.Event) -> threading.Thread:

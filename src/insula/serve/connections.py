@@ -27,8 +27,9 @@ _SLOW: Final = 5  # times what a connection may be idle: a body that takes longe
 class Patience:
     """Seconds for a request's head, and those that a body and the reading of an answer may take at first.
 
-    rate: bytes a second that a body or the reading of an answer has to make from then on. idle: seconds after which a
-    connection on which nothing is asked may have to make room: the request of a new one may be on its way.
+    rate: bytes a second that a body or the reading of an answer has to make from then on; a body that came faster may
+    rest no longer for it. idle: seconds after which a connection on which nothing is asked may have to make room: the
+    request of a new one may be on its way.
     """
 
     head: float = 20.0
@@ -46,17 +47,19 @@ class Connection(H11Protocol):
     _waits: Waits | None = "head"
     _since: float = 0.0
     _taken: int = 0
+    _paid: float = 0.0  # the instant up to which a body has kept its pace, never one to come: no bytes buy a long pause
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is here; where there are too many, one that asks for nothing has to go."""
         super().connection_made(transport)
-        self._since = self.loop.time()
+        self._since = self._paid = self.loop.time()
         if len(self.connections) > self.most:
             make_room(self)
 
     def data_received(self, data: bytes) -> None:
         """The client sent something."""
         self._taken += len(data)
+        self._paid = min(self.loop.time(), self._paid + len(data) / self.patience.rate)
         super().data_received(data)
 
     def resume_writing(self) -> None:
@@ -87,12 +90,13 @@ class Connection(H11Protocol):
         pending = self.transport.get_write_buffer_size()
         waits = self._waiting(pending)
         if waits != self._waits:
-            self._waits, self._since = waits, now
+            self._waits, self._since, self._paid = waits, now, now
         if waits is None:
             return False
-        moved = {"head": 0, "body": self._taken, "answer": pending}[waits]
-        allowed = {"head": self.patience.head, "body": self.patience.body, "answer": self.patience.answer}[waits]
-        return now - self._since > allowed + moved / self.patience.rate
+        if waits == "body":
+            return now - self._paid > self.patience.body
+        allowed = self.patience.head if waits == "head" else self.patience.answer + pending / self.patience.rate
+        return now - self._since > allowed
 
     def _waiting(self, pending: int) -> Waits | None:
         """What the client has to do next; None where the service has."""

@@ -17,6 +17,7 @@ from insula.core.errors import (
     UnsuitableScanError,
     UsageError,
 )
+from insula.scans import sandbox
 
 _BY_BROWSER: Final = ("/api/v1/session/at/", "/api/v1/session/back/")  # where a person comes by a link
 
@@ -61,6 +62,8 @@ def status_of(error: InsulaError) -> int:
     """HTTP status: what the sender can mend is 4xx, what the service lacks is 5xx."""
     if isinstance(error, RequestError):
         return error.status
+    if sandbox.was_killed(error):
+        return 503
     if isinstance(error, LimitError):
         return 422
     if isinstance(error, ScanError | UnsuitableScanError | CohortError):
@@ -76,6 +79,8 @@ def fault(error: InsulaError, hide: str = "") -> dict[str, str]:
     if hide:
         message = message.replace(hide + "/", "").replace(hide, "the upload")
     code = error.fault_code if isinstance(error, RequestError) else error.code
+    if sandbox.was_killed(error):
+        code = "decoder_killed"
     return {"code": code, "message": message}
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 
-from insula.serve import plain
+from insula.serve import described, plain
 from insula.serve.api import (
     cohorts,
     jobs,
@@ -45,8 +45,6 @@ from insula.serve.watch import Watch
 from insula.serve.web import errors as page_errors
 from insula.serve.web import routes as web
 from insula.serve.work import at_work
-
-_DESCRIPTION: Final = "/openapi.json"
 
 
 def add_records(app: FastAPI, service: Service, stack: ExitStack) -> None:
@@ -86,7 +84,7 @@ def add_records(app: FastAPI, service: Service, stack: ExitStack) -> None:
         *web.routers(service),
     ):
         app.router.routes.extend(router.routes)  # each by itself, so that `check_routes` sees it as it is served
-    check_routes(app, frozenset({_DESCRIPTION}))
+    check_routes(app, frozenset({described.PATH}))
     describe(app)
     meter = replace(service.meter, routes=frozenset(str(getattr(route, "path", "")) for route in app.routes))
     app.add_middleware(Watch, service=service, meter=meter)

@@ -80,7 +80,10 @@ def taken(parts: Mapping[str, Sequence[UploadFile]]) -> Iterator[Intake]:
                     files += [Taken(path, role, shown) for path, shown in here]
                     facts[role] = describe(folder, [path for path, _ in here])
                 except InsulaError as error:
-                    raise blame.of_file(error, role, sent) from error
+                    blamed = blame.of_file(error, role, sent)
+                    if blamed is error:  # with the cause that it has
+                        raise
+                    raise blamed from error
             patient = _one_patient([one.path for one in files])
         except InsulaError as error:
             mend(error, home)

@@ -26,7 +26,7 @@ from insula.serve.settings import Settings, is_loopback
 OPEN_PATHS = frozenset({"/health"})
 # where files come in; any other body is a few kilobytes of JSON, and what is read before it is known who sends it
 FILE_PATHS = re.compile(r"/|/predict|/batch_predict|/api/v1/studies(/[0-9a-f]+/files)?|/dicom-web/studies(/[0-9.]+)?")
-SMALL = 2 << 20
+SMALL = 1 << 20
 _DIGITS = 18  # of a length; Python takes no number of thousands of them
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:/?#@\\\s]+)(:[0-9]{0,5})?")
 _POLICY = "Content-Security-Policy"
@@ -85,10 +85,12 @@ class Shield:
                 await self.app(scope, self._measured(scope, receive, Body(self.burden)), armed)
             else:
                 with self.burden.request() as body:
-                    if not _has_body(scope):
+                    if scope["method"] in ("GET", "HEAD") or not _has_body(scope):  # whose body nobody would wait for
                         body.whole()
                     await self.app(scope, self._measured(scope, receive, body), armed)
         except RequestError as error:
+            if status:  # an answer is on its way already, which this one would only spoil
+                raise
             scope.setdefault("state", {})["fault"] = error.fault_code
             await problem.of_path(scope["path"], error)(scope, receive, armed)
         except Exception as error:  # the last net: a fault becomes a 500 without details, whatever it was

@@ -22,7 +22,7 @@ _SQLITE_FULL, _SQLITE_BUSY, _SQLITE_DAMAGED = 13, frozenset({5, 6}), frozenset({
 _SQLITE_SILENT: Final = frozenset({7, 8, 10, 14, 15})  # no memory, read-only, input or output, cannot open, its log
 # PostgreSQL's (its manual, appendix A): a disk, damage, all connections taken or a lock not had; classes of trouble
 _FULL_STATES, _DAMAGED_STATES = frozenset({"53100"}), frozenset({"XX001", "XX002"})
-_BUSY_STATES: Final = frozenset({"53300", "55P03", "57014"})
+_BUSY_STATES: Final = frozenset({"40001", "40P01", "53300", "55P03", "57014"})
 _SILENT_CLASSES: Final = ("08", "25006", "53", "57", "58")
 
 
@@ -72,7 +72,7 @@ def _of_database(error: Any, cut: bool) -> RequestError | None:
 def _said(code: str) -> RequestError:
     status, message, headers = {
         "no_space": (507, "The disk is full and nothing was stored; make room, then send the request again.", {}),
-        "storage": (503, "The disk does not take or give what it should; nothing was stored. See the log.", _WAIT),
+        "storage": (503, "The disk or file store does not do as asked; nothing was stored. See the log.", _WAIT),
         "records_busy": (503, "The records are busy with others' work; send the request again later.", _WAIT),
         "records_silent": (503, "The records do not answer now; nothing was stored. Try again later.", _WAIT),
         "records_damaged": (

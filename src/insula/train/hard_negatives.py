@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from insula.core.cells import guarded, unguarded
 from insula.core.errors import TrainingError
 from insula.core.provenance import write_text
 from insula.train.sampling import Hard
@@ -39,9 +40,9 @@ def write(path: Path, number: int, found: Hard, names: Sequence[str]) -> None:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(_HEADER)
-    table.writerows([line[key] for key in _HEADER] for line in earlier)
+    table.writerows([guarded(line[key]) for key in _HEADER] for line in earlier)
     for row, score in zip(found.rows.tolist(), found.scores.tolist(), strict=True):
-        table.writerow([number, row, names[row], repr(score)])
+        table.writerow([number, row, guarded(names[row]), repr(score)])
     write_text(path, text.getvalue())
 
 
@@ -68,4 +69,4 @@ def _lines(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return [line | {"input": unguarded(line["input"])} for line in csv.DictReader(file)]

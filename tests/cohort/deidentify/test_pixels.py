@@ -109,6 +109,14 @@ def test_bits_above_the_stored_ones_and_bytes_behind_are_cleared(tmp_path: Path)
     assert b"CNBEHIND" not in (got.data or b"")
 
 
+def test_the_last_run_of_an_rle_segment_hides_nothing() -> None:
+    literal, repeated, single = b"\x09ab" + b"CNBEHIND", b"\xf6a", b"\x00a\xf7b"
+    assert codestream._segment(literal, 2) == b"\x01ab\0"
+    assert codestream._segment(repeated, 3) == b"\xfea"
+    assert codestream._segment(repeated, 1) == b"\x00a"
+    assert codestream._segment(single, 2) == b"\x00a\x00b"
+
+
 @pytest.mark.parametrize("behind", [b"CNBEHIND", b"CNBEHIND\xff\xd9", b"\0\0CNBEHIND\xff\xd9\0\0"])
 @pytest.mark.parametrize(
     "name",
@@ -130,11 +138,14 @@ def test_comments_in_the_head_of_a_tile_are_not_copied() -> None:
     at = frame.find(b"\xff\x90")
     said = b"\xff\x64" + (2 + 2 + 8).to_bytes(2, "big") + b"\0\1CNINSIDE"
     length = int.from_bytes(frame[at + 6 : at + 10], "big") + len(said)
-    hidden = frame[: at + 6] + length.to_bytes(4, "big") + frame[at + 10 : at + 12] + said + frame[at + 12 :]
+    lengths = b"\xff\x55" + (2 + 2 + 4).to_bytes(2, "big") + b"\0\x40" + length.to_bytes(4, "big")  # true until then
+    tile = length.to_bytes(4, "big") + frame[at + 10 : at + 12] + said + frame[at + 12 :]
+    hidden = frame[:at] + lengths + frame[at : at + 6] + tile
     image.PixelData = encapsulate([hidden])
     codestream.strip_frames(image)
     (clean,) = generate_frames(image.PixelData, number_of_frames=1)
     assert b"CNINSIDE" not in clean
+    assert b"\xff\x55\0\x08" not in clean
     np.testing.assert_array_equal(imagecodecs.jpeg2k_decode(clean), imagecodecs.jpeg2k_decode(frame))
 
 

@@ -18,7 +18,7 @@ from tests.scans.made_dicom import write
 from insula.cli.main import main
 from insula.cohort.deidentify import find_text, journal, keys, one
 from insula.cohort.deidentify.keys import Key
-from insula.cohort.deidentify.run import Job, run
+from insula.cohort.deidentify.run import Job, _write_mapping, run
 from insula.core.errors import CohortError, MissingPartError, UsageError
 
 KEY = Key(b"a key of more than sixteen", True)
@@ -160,6 +160,11 @@ def test_labels_get_pseudonyms_paths_and_no_other_column(source: Path, tmp_path:
     assert report.table.dropped == ("name", "site")
     with pytest.raises(CohortError, match="no column 'weight'"):
         run(job(source, tmp_path / "other", table=table, keep_columns=("weight",)), KEY)
+
+
+def test_an_old_name_that_begins_a_formula_is_none_in_the_mapping(tmp_path: Path) -> None:
+    _write_mapping(tmp_path / "m.csv", [("patient", "=HYPERLINK(1)", "new"), ("patient", "P1", "other")])
+    assert (tmp_path / "m.csv").read_text().splitlines()[1:] == ["patient,'=HYPERLINK(1),new", "patient,P1,other"]
 
 
 def test_the_mapping_is_for_its_owner_and_outside(source: Path, tmp_path: Path) -> None:

@@ -84,11 +84,10 @@ class Made:
 
 def settings_of(bundle: Bundle | None, address: str, folder: Path, **more: Any) -> Settings:
     """Settings of a service with records."""
-    plain: dict[str, Any] = {"threads": 1, "jobs": 0, "per_minute": 0.0}
+    plain: dict[str, Any] = {"threads": 1, "jobs": 0, "per_minute": 0.0, "files": str(folder / "files")}
     return Settings(
         bundle=bundle.path if bundle else None,
         database=address,
-        files=str(folder / "files"),
         trail_key=SecretStr(KEY),
         trail_heads=str(folder / "heads.jsonl"),
         **{**plain, **more},

@@ -7,10 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert, select
 from tests.serve.api.made import Made, service
 
 from insula.serve.chores import Chores
-from insula.serve.store.schema import now
+from insula.serve.store.connect import reading, writing
+from insula.serve.store.schema import now, token_uses
 
 pytestmark = pytest.mark.serve
 
@@ -45,6 +47,16 @@ def test_retention_waits_for_a_day_after_the_clock_was_put_forward(kept: Made) -
         chores.look_at_clock(at + timedelta(hours=hours), 1120.0 + 3600 * hours)
     chores.seldom(at + timedelta(days=40))
     assert files(kept, study) == 0
+
+
+def test_tokens_and_tries_of_old_are_forgotten(kept: Made) -> None:
+    at, old = now(), [timedelta(days=8), timedelta(days=6)]
+    with writing(kept.service.records) as connection:
+        for age in old:
+            connection.execute(insert(token_uses).values(digest=f"{age.days:064d}", ends_at=at - age))
+    Chores(kept.service).seldom(at)
+    with reading(kept.service.records) as connection:
+        assert connection.scalars(select(token_uses.c.digest)).all() == [f"{6:064d}"]
 
 
 def test_a_clock_that_is_put_back_does_not_end_the_rounds(kept: Made) -> None:

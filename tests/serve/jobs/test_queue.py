@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -233,3 +234,12 @@ def test_a_job_that_is_put_off_uses_no_attempt_up(records: Engine) -> None:
         found = queue.get(connection, job.id, None)
         assert (found.state, found.attempts, found.error) == ("waiting", 0, {"code": "no_space"})
         assert not queue.put_off(connection, job, {}, T)  # it is nobody's now
+
+
+@pytest.mark.parametrize(("age", "wait"), [(-9999, 15), (0, 15), (899, 15), (3600, 60), (36_000, 600), (999_999, 600)])
+def test_a_job_that_is_put_off_for_long_is_tried_more_seldom(records: Engine, age: int, wait: int) -> None:
+    with writing(records) as connection:
+        queue.put(connection, Wanted("predict", {}), T)
+        job = replace(claimed(connection, 0), created_at=at(-age))
+        assert queue.put_off(connection, job, {"code": "no_space"}, at(0))
+        assert queue.get(connection, job.id, None).run_after == at(wait)

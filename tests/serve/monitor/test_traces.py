@@ -84,6 +84,14 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         traces.start()
 
 
+def test_a_collector_leads_nobody_elsewhere() -> None:
+    with servers.serving(servers.said(b"{}")) as other:
+        for code in servers.CODES:
+            with servers.serving(servers.redirect(code, f"{other.url}/inside")) as server:
+                assert traces._session().post(server.url, data=b"spans", timeout=10).status_code == code
+        assert other.came == 0
+
+
 def test_a_collector_that_answers_without_end_fills_no_memory() -> None:
     with servers.serving(servers.endless) as server:
         answer = traces._session().post(server.url, data=b"spans", timeout=10, allow_redirects=False)

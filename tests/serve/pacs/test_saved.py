@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -39,3 +42,17 @@ def test_what_is_no_object_leaves_nothing(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(RefusedInstanceError):
         save(tmp_path, data)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_of_an_object_goes_when_it_comes_again(tmp_path: Path) -> None:
+    """Each object that was being written lay under another hidden name, and stayed for ever."""
+    code = "import os, signal, sys, pathlib\nfrom insula.serve.pacs import saved\n"
+    code += "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+    code += "saved.save(pathlib.Path(sys.argv[1]), sys.stdin.buffer.read())\n"
+    data, env = scan(SOPInstanceUID="1.2.3.9"), os.environ | {"TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    command = [sys.executable, "-c", code, str(tmp_path / "in")]
+    assert subprocess.run(command, input=data, env=env, check=False, timeout=120).returncode == -9
+    assert [path.suffix for path in (tmp_path / "in").iterdir()] == [".part"]
+    assert save(tmp_path / "in", data).read_bytes() == data
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["1.2.3.9.dcm"]

@@ -137,6 +137,64 @@ def test_an_issuer_that_hangs_holds_few_threads_and_no_known_key(
         assert all(one.result(60) is None for one in others if one not in busy)
 
 
+def test_nobody_is_turned_away_for_old_keys_while_a_silent_issuer_is_asked_again(
+    issuer: LocalIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, asking, go_on = ring(issuer), threading.Event(), threading.Event()
+    assert keys.key("rsa", "RS256", NOW)
+    issuer.answers["/keys"] = (500, b"", {})
+    assert keys.key("rsa", "RS256", NOW + 2 * HOUR)
+
+    def hangs(address: str) -> dict[str, object]:
+        asking.set()
+        assert go_on.wait(60)
+        return fetch_json(address)
+
+    monkeypatch.setattr(key_ring, "fetch_json", hangs)
+    monkeypatch.setattr(key_ring, "_PLACES", threading.BoundedSemaphore(1))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(keys.key, "rsa", "RS256", NOW + 2 * HOUR + MINUTE)
+        assert asking.wait(60)
+        key_ring._PLACES.acquire()  # as if others waited
+        assert keys.key("rsa", "RS256", NOW + 2 * HOUR + MINUTE)
+        with pytest.raises(RequestError, match="Others wait"):
+            keys.key("rsa", "RS256", NOW + 24 * HOUR)
+        go_on.set()
+        assert first.result(60)
+
+
+def test_an_issuer_that_was_not_asked_since_others_wait_for_one_is_asked_soon(
+    issuer: LocalIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = threading.BoundedSemaphore(1)
+    monkeypatch.setattr(fetch, "_AT_ONCE", places)
+    keys = ring(issuer)
+    with places, pytest.raises(RequestError, match="Other log-ins wait"):
+        keys.key("rsa", "RS256", NOW)
+    assert keys.key("rsa", "RS256", NOW)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"http_proxy": "http://127.0.0.1:{}"}, {"http_proxy": "127.0.0.1:{}"}, {"ALL_PROXY": "http://127.0.0.1:{}"}],
+    ids=["an address", "without a scheme", "for all schemes"],
+)
+def test_a_proxy_of_the_environment_is_asked_for_an_issuer_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, named: dict[str, str]
+) -> None:
+    for name in ("http_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with servers.serving(servers.said(b'{"by": "proxy"}')) as proxy:
+        for name, value in named.items():
+            monkeypatch.setenv(name, value.format(proxy.port))
+        assert fetch_json("http://issuer.example/keys") == {"by": "proxy"}
+        monkeypatch.setenv("no_proxy", "issuer.example")
+        with pytest.raises(RequestError, match="does not answer"):
+            fetch_json("http://issuer.example/keys")
+        assert proxy.came == 1
+
+
 def test_log_ins_wait_for_a_slow_issuer_in_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "SECONDS", 60.0)
     monkeypatch.setattr(fetch, "SECONDS_IN_ALL", 60.0)

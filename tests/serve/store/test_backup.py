@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +19,9 @@ from tests.serve.store.made_records import files_at, predicted, project, put, st
 
 from insula.core.errors import InsulaError, TrailError, UsageError
 from insula.serve.store import backup, schema, studies
-from insula.serve.store.backup_kept import LIST, hash_of, place_of
+from insula.serve.store.backup_kept import COPIES, LIST, hash_of, place_of
 from insula.serve.store.connect import connect, reading, writing
+from insula.serve.store.copied import put_back
 from insula.serve.store.errors import RecordsError
 from insula.serve.store.files import Files
 from insula.serve.store.migrate import upgrade
@@ -134,6 +138,10 @@ def test_any_changed_or_missing_part_is_named_and_no_table_is_made(kept: Kept, t
     place_of(out, kept.scan).rename(out / "aside")
     refused("has no file")
     (out / "aside").rename(place_of(out, kept.scan))
+    tables = out / COPIES[kept.engine.dialect.name]
+    tables.rename(out / "aside")
+    refused("is not as it was")
+    (out / "aside").rename(tables)
     content = json.loads((out / LIST).read_text())
     for name, value in (("entries", 2), ("files", {}), ("mac", "0" * 64), ("lacking", ["a"])):
         (out / LIST).write_text(json.dumps(content | {name: value}))
@@ -237,6 +245,59 @@ def test_old_records_are_backed_up_before_they_are_upgraded(tmp_path: Path) -> N
         one.dispose()
 
 
+def test_a_restore_that_fails_leaves_no_copy_of_the_tables_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, modes = connect(f"sqlite:///{tmp_path}/insula.db"), []
+    upgrade(engine)
+    backup.make(engine, files_at(tmp_path), tmp_path / "backup", KEY)
+    copyfile = shutil.copyfile
+
+    def full(source: Path, target: Path) -> None:
+        copyfile(source, target)
+        modes.append(target.stat().st_mode & 0o777)
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    new = connect(f"sqlite:///{tmp_path}/new.db")
+    (tmp_path / "new.db.restored").write_bytes(b"of a restore that was killed")
+    with pytest.raises(OSError, match="no space"):
+        restore(new, files_at(tmp_path), tmp_path / "backup", KEY, "local:ada")
+    assert (modes, (tmp_path / "new.db.restored").exists()) == ([0o600], False)
+    monkeypatch.undo()
+    restore(new, files_at(tmp_path), tmp_path / "backup", KEY, "local:ada")
+    for one in (engine, new):
+        one.dispose()
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    engine, out = connect(f"sqlite:///{tmp_path}/insula.db"), tmp_path / "before the move? 50%"
+    upgrade(engine)
+    assert backup.make(engine, files_at(tmp_path), out, KEY).rows["trail"] == 0
+    assert sorted(path.name for path in out.iterdir()) == [LIST, "files", "records.sqlite"]
+    engine.dispose()
+
+
+def test_postgresqls_programs_get_no_password_as_an_argument_and_are_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "pg_restore"
+    program.write_text(
+        f'#!/bin/sh\necho "$@ $PGPASSWORD" > {tmp_path}/asked\n'
+        "printf 'pg_restore: error: COPY failed\\nCONTEXT:  COPY patients, line 1: \"Ada Lovelace\"\\n' >&2\nexit 1\n"
+    )
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    for address in ("postgresql://me:secret@127.0.0.1/x", "postgresql://me@127.0.0.1/x?password=secret"):
+        engine = connect(address)
+        with pytest.raises(RecordsError) as caught:
+            put_back(engine, tmp_path / "records.pgdump")
+        assert str(caught.value) == "pg_restore failed: COPY failed"
+        arguments, _, password = (tmp_path / "asked").read_text().strip().rpartition(" ")
+        assert (password, "secret" in arguments) == ("secret", False)
+        engine.dispose()
+
+
 def test_the_copy_is_one_sound_file_for_its_owner_alone(tmp_path: Path) -> None:
     engine = connect(f"sqlite:///{tmp_path}/insula.db")
     upgrade(engine)
@@ -251,3 +312,34 @@ def test_the_copy_is_one_sound_file_for_its_owner_alone(tmp_path: Path) -> None:
     with reading(engine) as connection:
         assert connection.execute(select(schema.trail)).all() == []
     engine.dispose()
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+def test_a_backup_on_a_failing_disk_leaves_nothing_and_is_made_again(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    """Wherever the disk fails: no folder is left that could be taken for a backup, or that forbids the next one."""
+    out, real, calls = tmp_path / "backup", os.fsync, [0]
+
+    def fails_at(nth: int) -> None:
+        def fsync(descriptor: int) -> None:
+            calls[0] += 1
+            if calls[0] == nth:
+                raise OSError(error, os.strerror(error))
+            real(descriptor)
+
+        calls[0] = 0
+        monkeypatch.setattr(os, "fsync", fsync)
+
+    fails_at(0)
+    backup.make(kept.engine, kept.files, tmp_path / "whole", KEY)
+    count = calls[0]
+    assert count >= 4, "the tables, two files and the list are flushed to the disk"
+    for nth in range(1, count + 1):
+        fails_at(nth)
+        with pytest.raises(OSError, match=os.strerror(error)):
+            backup.make(kept.engine, kept.files, out, KEY)
+        assert not out.exists(), f"call {nth} of {count}"
+    made = backup.make(kept.engine, kept.files, out, KEY)
+    assert kept.scan in made.files
+    assert (out / LIST).is_file()

@@ -14,6 +14,7 @@ from insula.core.errors import ScanError
 _JPEG = b"\xff\xd8"
 _JPEG_2000 = b"\xff\x4f\xff\x51"
 _COMMENT, _TILE_PART = 0x64, 0x90
+_LENGTHS = 0x55  # of all tile-parts, which anybody can do without, and which are others once comments are gone (A.7.1)
 _DATA, _END = b"\xff\x93", b"\xff\xd9"
 _HEADER = struct.Struct("<16L")  # of an RLE frame: how many segments, and where each begins (PS3.5, G.5)
 
@@ -58,17 +59,24 @@ def _rle(frame: bytes, pixels: int) -> bytes:
 
 
 def _segment(packed: bytes, pixels: int) -> bytes:
-    """As much of a segment as gives so many bytes, of even length (PS3.5, G.3.1)."""
-    place = made = 0
+    """As much of a segment as gives so many bytes and not one more, of even length (PS3.5, G.3.1)."""
+    place = made = last = told = 0
     while made < pixels:
         if place >= len(packed):
             raise _damaged("RLE")
-        told = packed[place]
+        last, told = place, packed[place]
         place += told + 2 if told < 128 else 1 if told == 128 else 2
         made += told + 1 if told < 128 else 0 if told == 128 else 257 - told
     if place > len(packed):
         raise _damaged("RLE")
-    return packed[:place] + b"\0" * (place % 2)
+    kept, over = bytearray(packed[:place]), made - pixels
+    if over:  # the last run goes on behind the last pixel, with bytes that nobody sees
+        if told < 128:
+            kept[last] -= over
+            del kept[place - over :]
+        else:  # a value that stands once is no run (G.3.1), but a piece of one
+            kept[last] = (told + over) % 256
+    return bytes(kept) + b"\0" * (len(kept) % 2)
 
 
 def _jpeg_2000(frame: bytes) -> bytes:
@@ -103,12 +111,12 @@ def _tile_parts(frame: bytes, place: int) -> bytes:
 
 
 def _kept(frame: bytes, place: int, out: list[bytes]) -> int:
-    """Keep a segment of a header, unless it is a comment; where the next one begins."""
+    """Keep a segment of a header, unless it is a comment or a list of lengths; where the next one begins."""
     length = int.from_bytes(frame[place + 2 : place + 4], "big")
     end = place + 2 + length
     if frame[place : place + 1] != b"\xff" or length < 2 or end > len(frame):
         raise _damaged("JPEG 2000")
-    if frame[place + 1] != _COMMENT:
+    if frame[place + 1] not in (_COMMENT, _LENGTHS):
         out.append(frame[place:end])
     return end
 

@@ -16,6 +16,7 @@ from insula.cohort.deidentify.keys import Key
 from insula.cohort.deidentify.names import Planned
 from insula.cohort.deidentify.one import BurnedIn, Outcome, Policy
 from insula.cohort.deidentify.report import Report
+from insula.core.cells import guarded
 from insula.core.errors import CohortError, UsageError
 from insula.core.provenance import write_bytes, write_text
 
@@ -167,4 +168,4 @@ def _write_mapping(path: Path, pairs: list[tuple[str, str, str]]) -> None:
     with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("kind", "old", "new"))
-        writer.writerows(dict.fromkeys(pairs))
+        writer.writerows((kind, guarded(old), new) for kind, old, new in dict.fromkeys(pairs))

@@ -165,8 +165,13 @@ def give_back(connection: Connection, job: Job, now: datetime) -> bool:
 
 
 def put_off(connection: Connection, job: Job, error: Mapping[str, Any], now: datetime) -> bool:
-    """Let a job wait for a disk or database to come right, however long that takes: no attempt of it is used up."""
-    values = _waiting(now + PUT_OFF) | {"attempts": job.attempts - 1, "error": dict(error)}
+    """Let a job wait for a disk or database to come right, however long that takes: no attempt of it is used up.
+
+    It waits for a sixtieth of its age, 15 s to 10 min: what a job of hours cannot do now it can hardly do in a moment,
+    and one that fills the disk by itself leaves it to others meanwhile.
+    """
+    wait = min(max(PUT_OFF, (now - job.created_at) / 60), LONGEST_WAIT)
+    values = _waiting(now + wait) | {"attempts": job.attempts - 1, "error": dict(error)}
     return _mine(connection, job, values)
 
 

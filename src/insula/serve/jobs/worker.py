@@ -14,9 +14,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from insula.core.errors import InsulaError
-from insula.scans import sandbox
 from insula.serve import trouble
-from insula.serve.faults import status_of
+from insula.serve.faults import fault, status_of
 from insula.serve.jobs import queue
 from insula.serve.jobs.queue import Job, LeaseLostError
 from insula.serve.store.connect import reading, writing
@@ -107,8 +106,8 @@ def _worked(engine: Engine, handler: Handler, job: Job, running: _Running) -> bo
             queue.give_back(connection, job, running.clock())
         return False
     except InsulaError as error:
-        mended_by_another_try = status_of(error) >= 500 or sandbox.was_killed(error)
-        told = {"code": getattr(error, "fault_code", error.code), "message": str(error), **getattr(error, "more", {})}
+        mended_by_another_try = status_of(error) >= 500
+        told = {"code": fault(error)["code"], "message": str(error), **getattr(error, "more", {})}
         return _failed(engine, job, told, running, mended_by_another_try)
     except Exception as error:  # noqa: BLE001 - whatever a handler meets, the worker goes on
         met = trouble.of(error)

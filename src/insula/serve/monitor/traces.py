@@ -43,7 +43,7 @@ def start(exporter: Any = None) -> bool:
 
 
 def _session() -> Any:
-    """A session of requests that reads no body of an answer: the exporter would read one that never ends."""
+    """A session of requests that follows no redirect and reads no body: the exporter would read one without end."""
     import requests
     from requests.adapters import HTTPAdapter
 
@@ -54,7 +54,11 @@ def _session() -> Any:
             answer.raw = io.BytesIO()
             return answer
 
-    made = requests.Session()
+    class Straight(requests.Session):
+        def get_redirect_target(self, resp: requests.Response) -> None:
+            return None
+
+    made = Straight()
     made.mount("http://", WithoutBody())
     made.mount("https://", WithoutBody())
     return made

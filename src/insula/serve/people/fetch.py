@@ -19,6 +19,7 @@ from insula.serve.settings import is_loopback
 SECONDS: Final = 5.0  # to connect, and between two pieces of the answer
 SECONDS_IN_ALL: Final = 15.0
 LARGEST: Final = 256 * 1024
+BUSY: Final = "issuer_busy"
 _AT_ONCE: Final = BoundedSemaphore(8)  # anybody may begin a log-in, and an issuer that is slow holds a thread for each
 
 
@@ -32,9 +33,7 @@ def fetch_json(
     where a form is answered by 400 or 401 (RFC 6749, section 5.2); 503 too while others wait for an issuer already.
     """
     if not _AT_ONCE.acquire(blocking=False):
-        raise RequestError(
-            503, "issuer_busy", "Other log-ins wait for the issuer; try again in a moment.", {"Retry-After": "5"}
-        )
+        raise RequestError(503, BUSY, "Other log-ins wait for the issuer; try again in a moment.", {"Retry-After": "5"})
     try:
         return _fetched(address, form, basic)
     finally:
@@ -44,7 +43,7 @@ def fetch_json(
 def _fetched(address: str, form: Mapping[str, str] | None, basic: tuple[str, str] | None) -> dict[str, Any]:
     parts = urlsplit(address)
     host = parts.hostname or ""
-    proxy = "" if is_loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme, "")
+    proxy = _proxy(parts.scheme, host)
     trusted = httpx.create_ssl_context() if parts.scheme == "https" or proxy.startswith("https") else None
     try:
         with (
@@ -79,6 +78,15 @@ def _fetched(address: str, form: Mapping[str, str] | None, basic: tuple[str, str
     if not isinstance(found, dict):
         raise _unreachable(host, "the answer is no JSON object")
     return found
+
+
+def _proxy(scheme: str, host: str) -> str:
+    """The proxy that the environment names, "" for none; one that is named without a scheme speaks HTTP."""
+    if is_loopback(host) or proxy_bypass(host):
+        return ""
+    known = getproxies()
+    found = known.get(scheme) or known.get("all", "")
+    return found if "://" in found or not found else f"http://{found}"
 
 
 def _unreachable(host: str, why: str) -> RequestError:

@@ -12,7 +12,7 @@ from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
 from insula.serve.faults import RequestError
-from insula.serve.people.fetch import fetch_json
+from insula.serve.people.fetch import BUSY, fetch_json
 from insula.serve.people.issuers import Algorithm
 
 FRESH_FOR: Final = timedelta(hours=1)
@@ -28,7 +28,8 @@ Keys = Mapping[tuple[str, Algorithm], PyJWK]
 class KeyRing:
     """The keys of one issuer, safe to use from several threads.
 
-    One of them asks. Meanwhile those that want a known key have it, and of those that do not WAITING wait.
+    One of them asks. Meanwhile those that want a known key have it, an old one where the issuer was silent the last
+    time, and of those that do not WAITING wait.
     """
 
     def __init__(self, address: str) -> None:
@@ -37,6 +38,7 @@ class KeyRing:
         self._keys: Keys = {}
         self._fetched_at: datetime | None = None
         self._asked_at: datetime | None = None
+        self._silent = False  # when it was asked last
 
     def key(self, kid: str, algorithm: Algorithm, now: datetime) -> PyJWK | None:
         """The key of an id for an algorithm, None where the issuer has none.
@@ -46,12 +48,13 @@ class KeyRing:
         """
         if not self._lock.acquire(blocking=False):
             known, fetched_at = self._keys.get((kid, algorithm)), self._fetched_at
-            if known is not None and fetched_at is not None and now - fetched_at < FRESH_FOR + NOT_SOONER:
+            kept = KEPT_FOR if self._silent else FRESH_FOR + NOT_SOONER
+            if known is not None and fetched_at is not None and now - fetched_at < kept:
                 return known
             if not _PLACES.acquire(blocking=False):
                 raise RequestError(
                     503,
-                    "issuer_busy",
+                    BUSY,
                     "Others wait for the issuer's keys; try again in a moment.",
                     {"Retry-After": "5"},
                 )
@@ -68,10 +71,15 @@ class KeyRing:
         age = None if self._fetched_at is None else now - self._fetched_at
         wanted = age is None or age >= FRESH_FOR or (kid, algorithm) not in self._keys
         if wanted and (self._asked_at is None or now - self._asked_at >= NOT_SOONER):
-            self._asked_at = now
+            before, self._asked_at = self._asked_at, now
             try:
                 self._keys, self._fetched_at, age = _usable(fetch_json(self._address)), now, timedelta()
-            except RequestError:
+                self._silent = False
+            except RequestError as error:
+                if error.fault_code == BUSY:  # others wait for some issuer; this one was not asked
+                    self._asked_at = before
+                else:
+                    self._silent = True
                 if age is None or age >= KEPT_FOR:
                     raise
         if age is None or age >= KEPT_FOR:

@@ -17,7 +17,7 @@ from insula.serve.people.users import create
 from insula.serve.store.schema import token_uses, users
 
 # a token is believed for the leeway of its issuer past its end, and longer where the clock was put forward and back
-_REMEMBERED: Final = timedelta(days=7)
+REMEMBERED: Final = timedelta(days=7)
 
 
 def has_to_write(connection: Connection, claims: Claims) -> bool:
@@ -59,7 +59,7 @@ def use_once(connection: Connection, claims: Claims, now: datetime) -> None:
     """Note that a token was shown, where its issuer's tokens count once. Raises RequestError 401 the second time."""
     if not claims.issuer.single_use:
         return
-    connection.execute(delete(token_uses).where(token_uses.c.ends_at < now - _REMEMBERED))
+    connection.execute(delete(token_uses).where(token_uses.c.ends_at < now - REMEMBERED))
     try:
         with connection.begin_nested():
             connection.execute(insert(token_uses).values(digest=claims.digest, ends_at=claims.ends_at))

@@ -75,6 +75,7 @@ def write(folder: Path, backup: Backup, key: bytes) -> None:
         os.fsync(stream.fileno())
     new.rename(folder / LIST)
     sync(folder)
+    sync(folder.absolute().parent)
 
 
 def read(folder: Path, key: bytes) -> Backup:

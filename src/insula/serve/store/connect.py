@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from insula.core.errors import MissingPartError, UsageError
@@ -16,7 +16,7 @@ from insula.core.errors import MissingPartError, UsageError
 _READ: Final = "insula_read"
 
 
-def connect(url: str) -> Engine:
+def connect(url: str | URL) -> Engine:
     """The records behind an address, `sqlite:///FILE` or `postgresql://…`; nothing is created but SQLite's file.
 
     Raises UsageError for an address of another kind, MissingPartError without PostgreSQL's driver. No message repeats
@@ -57,7 +57,9 @@ def _sqlite(database: str) -> Engine:
         raise UsageError("INSULA_DATABASE names no file; write sqlite:////PATH/insula.db.")
     Path(database).parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))  # names of patients: for its owner alone
-    engine = create_engine(f"sqlite:///{database}", connect_args={"timeout": 30}, pool_size=20, max_overflow=20)
+    engine = create_engine(
+        URL.create("sqlite", database=database), connect_args={"timeout": 30}, pool_size=20, max_overflow=20
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import URL, Connection, Engine, inspect, text
 
 from insula.core.errors import MissingPartError, UsageError
 from insula.serve.store.backup_kept import sync
@@ -30,7 +30,7 @@ def copied(engine: Engine, target: Path) -> Iterator[Connection]:
     """
     if engine.dialect.name == "sqlite":
         _of_sqlite(engine, target)
-        copy = connect(f"sqlite:///{target}")
+        copy = connect(URL.create("sqlite", database=str(target)))  # a folder's name may hold a question mark
         try:
             with reading(copy) as connection:
                 yield connection
@@ -55,13 +55,17 @@ def put_back(engine: Engine, source: Path) -> None:
     if engine.dialect.name == "sqlite":
         place = Path(str(engine.url.database))
         new = place.with_name(f"{place.name}.restored")
-        shutil.copyfile(source, new)
-        new.chmod(0o600)
-        sync(new)
-        engine.dispose()
-        for ending in ("-wal", "-shm"):  # of the empty file that goes
-            place.with_name(place.name + ending).unlink(missing_ok=True)
-        new.replace(place)
+        new.unlink(missing_ok=True)  # of a restore that was killed
+        _made(new)
+        try:
+            shutil.copyfile(source, new)
+            sync(new)
+            engine.dispose()
+            for ending in ("-wal", "-shm"):  # of the empty file that goes
+                place.with_name(place.name + ending).unlink(missing_ok=True)
+            new.replace(place)
+        finally:
+            new.unlink(missing_ok=True)
         sync(place.parent)
         return
     _run(engine, "pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges",
@@ -75,7 +79,7 @@ def is_empty(engine: Engine) -> bool:
 
 
 def _of_sqlite(engine: Engine, target: Path) -> None:
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    _made(target)
     source: Any = engine.raw_connection()
     try:
         with _writing(), closing(sqlite3.connect(target)) as copy:
@@ -83,6 +87,11 @@ def _of_sqlite(engine: Engine, target: Path) -> None:
     finally:
         source.close()
     _one_file(target)
+
+
+def _made(place: Path) -> None:
+    """An empty file, for its owner alone from the first."""
+    os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _one_file(target: Path) -> None:
@@ -109,15 +118,17 @@ def _run(engine: Engine, program: str, *arguments: str) -> None:
     found = shutil.which(program)
     if found is None:
         raise MissingPartError(f"PostgreSQL's program {program} is not here; install its client's package.")
-    url = engine.url.set(drivername="postgresql", password=None)
-    address = url.render_as_string(hide_password=False)
+    whole = engine.url
+    bare = URL.create("postgresql", whole.username, None, whole.host, whole.port, whole.database, whole.query)
+    address = bare.difference_update_query(["password"]).render_as_string()
     command = [found, "--no-password", *(one.replace("{address}", address) for one in arguments)]
-    password = engine.url.password
+    password = whole.password or whole.query.get("password")
     env = {**os.environ, **({"PGPASSWORD": str(password)} if password else {})}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=_PATIENCE, check=False)
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise RecordsError(f"{program} failed: {last[0][:200]}")
+        start = f"{program}: error: "  # what it says beside its errors may be a row of a patient
+        said = [line.removeprefix(start) for line in done.stderr.splitlines() if line.startswith(start)]
+        raise RecordsError(f"{program} failed: {(said or [f'status {done.returncode}'])[0][:200]}")
 
 
 def refuse_other_kind(engine: Engine, kind: str) -> None:

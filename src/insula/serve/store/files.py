@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ from insula.core import scratch
 from insula.core.errors import MissingPartError, UsageError
 from insula.serve import kept
 from insula.serve.faults import RequestError
-from insula.serve.store import write_back
+from insula.serve.store import elsewhere, write_back
 from insula.serve.store.errors import ChangedFileError, MissingFileError, RecordsError
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -131,13 +132,21 @@ class Files:
 
     def has(self, sha256: str) -> bool:
         """Whether a file of this hash is there; its bytes are not looked at."""
-        return bool(self._system.isfile(self._place(sha256)))
+        place = self._place(sha256)
+        if self._local:
+            return bool(self._system.isfile(place))
+        try:  # not by isfile, which says no where the store does not answer
+            with elsewhere.told():
+                return bool(self._system.info(place, refresh=True)["type"] == "file")
+        except FileNotFoundError:
+            return False
 
     @contextlib.contextmanager
     def open(self, sha256: str) -> Iterator[IO[bytes]]:
         """The file's bytes as a stream, all of them verified before the first is given.
 
-        Raises MissingFileError where there is none, ChangedFileError where the bytes are not those of the hash.
+        Raises MissingFileError where there is none, ChangedFileError where the bytes are not those of the hash, OSError
+        where the store does not give them.
         """
         with tempfile.SpooledTemporaryFile(max_size=16 << 20) as copy:
             self._verified(sha256, copy)
@@ -145,10 +154,9 @@ class Files:
             yield copy
 
     def blocks(self, sha256: str) -> Iterator[bytes]:
-        """The file's bytes in pieces of a megabyte, verified before the first is given. Raises as `open`."""
-        with self.open(sha256) as stream:
-            while block := stream.read(_BLOCK):
-                yield block
+        """The file's bytes in pieces of a megabyte, all of them verified when this returns. Raises as `open`."""
+        found = self._blocks(sha256)
+        return itertools.chain((next(found, b""),), found)  # an answer is begun only where its bytes are there
 
     def get(self, sha256: str) -> bytes:
         """The file's bytes, verified; for files that fit in memory. Raises as `open`."""
@@ -179,23 +187,29 @@ class Files:
         if self._local:
             return _delete_local(Path(place), unless_put_since)
         try:
-            if unless_put_since is not None and _changed(self._system.info(place, refresh=True)) >= unless_put_since:
-                return False
-            there = self.has(sha256)
-            if there:
+            with elsewhere.told():
+                facts = self._system.info(place, refresh=True)
+                if unless_put_since is not None and _changed(facts) >= unless_put_since:
+                    return False
                 self._system.rm_file(place)
         except FileNotFoundError:
             return False
         self._system.invalidate_cache()
-        return there
+        return True
 
     def all(self) -> Iterator[Found]:
         """Every file of the store, in no order."""
         self._system.invalidate_cache()
-        if not self._system.isdir(self._root):
-            return
-        for _, _, found in self._system.walk(self._root, detail=True):
-            for name, facts in found.items():
+        walk = iter(self._system.walk(self._root, detail=True, on_error="raise"))
+        while True:
+            try:
+                with contextlib.nullcontext() if self._local else elsewhere.told():
+                    listed = next(walk, None)
+            except FileNotFoundError:  # nothing was ever put, or a folder was removed meanwhile
+                return
+            if listed is None:
+                return
+            for name, facts in listed[2].items():
                 if _SHA256.fullmatch(name):
                     yield Found(name, int(facts["size"]), _changed(facts))
 
@@ -210,6 +224,11 @@ class Files:
                     path.unlink()
                     gone += 1
         return gone
+
+    def _blocks(self, sha256: str) -> Iterator[bytes]:
+        with self.open(sha256) as stream:
+            while block := stream.read(_BLOCK):
+                yield block
 
     @contextlib.contextmanager
     def _spooled(self) -> Iterator[tuple[IO[bytes], Path]]:
@@ -228,8 +247,11 @@ class Files:
 
     def _settle(self, written: Path, place: str) -> None:
         if not self._local:
-            self._system.put_file(str(written), place)
-            self._system.invalidate_cache()
+            with elsewhere.there():
+                self._system.put_file(str(written), place)
+                self._system.invalidate_cache()
+                if self._system.info(place, refresh=True)["size"] != written.stat().st_size:
+                    raise OSError("it keeps another length")
             return
         folder = Path(place).parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -241,7 +263,7 @@ class Files:
 
     def _verified(self, sha256: str, target: IO[bytes]) -> None:
         try:
-            with self._system.open(self._place(sha256), "rb") as stream:
+            with self._reading(self._place(sha256)) as stream:
                 found = _copy(stream, target)
         except FileNotFoundError as error:
             raise MissingFileError(
@@ -252,6 +274,17 @@ class Files:
                 f"The file {sha256[:12]}… holds other bytes (SHA-256 {found.sha256[:12]}…) than were stored; "
                 "restore it from a backup, or send it again."
             )
+
+    @contextlib.contextmanager
+    def _reading(self, place: str) -> Iterator[Source]:
+        if self._local:
+            with self._system.open(place, "rb") as stream:
+                yield stream
+            return
+        with elsewhere.told():
+            stream = self._system.open(place, "rb")
+        with stream:
+            yield elsewhere.Told(stream)
 
     def _place(self, sha256: str) -> str:
         if not _SHA256.fullmatch(sha256):
@@ -269,14 +302,14 @@ def open_files(address: str) -> Files:
     kind, _, _ = address.partition(_REMOTE) if _REMOTE in address else ("file", "", "")
     if not address or (kind not in _WHOLE_PUTS and kind != "file"):
         raise UsageError(f"INSULA_FILES is '{kind if address else ''}'; give a local folder, or s3://BUCKET/FOLDER.")
-    from fsspec.core import url_to_fs
-
     if kind == "file":
+        from fsspec.core import url_to_fs
+
         root = Path(address.removeprefix("file://")).absolute()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Files(url_to_fs(str(root))[0], str(root), local=True)
     try:
-        system, root_there = url_to_fs(address)
+        system, root_there = elsewhere.opened(address)
         system.exists(root_there)
     except ImportError as error:
         raise MissingPartError(
@@ -287,7 +320,7 @@ def open_files(address: str) -> Files:
         raise RecordsError(
             f"INSULA_FILES ({kind}://) cannot be reached ({type(error).__name__}); check the address and the rights."
         ) from error
-    return Files(system, str(root_there), local=False)
+    return Files(system, root_there, local=False)
 
 
 def _copy(stream: Source, target: IO[bytes], most_bytes: int | None = None) -> Stored:

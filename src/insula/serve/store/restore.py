@@ -61,7 +61,7 @@ def restore(
         )
     if not is_empty(engine):
         raise UsageError("The database of INSULA_DATABASE has tables already; name an empty one, or a new file.")
-    if hash_of(folder / backup.copy)[0] != backup.records:
+    if not (folder / backup.copy).is_file() or hash_of(folder / backup.copy)[0] != backup.records:
         raise RecordsError(f"{backup.copy} is not as it was when the backup was made; give another backup.")
     for number, (sha256, size) in enumerate(sorted(backup.files.items()), start=1):
         _put(files, place_of(folder, sha256), sha256, size)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, inspect, select, text, union
 from sqlalchemy.exc import DatabaseError, DBAPIError
 
+from insula.serve import trouble
 from insula.serve.store import schema
 from insula.serve.store.connect import reading
 from insula.serve.store.errors import ChangedFileError, MissingFileError, RecordsError
@@ -28,7 +29,7 @@ class Sound:
 def look(engine: Engine, files: Files | None) -> Sound:
     """Read all records and, where a store is given, every file that they name; nothing is changed."""
     faults: list[str] = []
-    rows = read = 0
+    rows = 0
     try:
         with reading(engine) as connection:
             faults += damage(connection)
@@ -36,12 +37,21 @@ def look(engine: Engine, files: Files | None) -> Sound:
                 rows = sum(counts(connection).values())
             names = sorted(named(connection)) if files is not None and not faults else []
     except (DatabaseError, RecordsError) as error:
-        return Sound(rows, 0, (*faults, f"the records cannot be read ({_kind(error)})"))
-    for name in names:
-        fault = bad_file(files, name) if files is not None else ""
-        read += not fault
-        faults += [fault] if fault else []
-    return Sound(rows, read, tuple(faults))
+        return Sound(rows, 0, (*faults, _unreadable(error)))
+    bad = {name: fault for name in names if files is not None and (fault := bad_file(files, name))}
+    still = _still_named(engine, faults) if bad else set()
+    faults += [fault for name, fault in bad.items() if name in still]
+    return Sound(rows, len(names) - len(bad), tuple(faults))
+
+
+def _still_named(engine: Engine, faults: list[str]) -> set[str]:
+    """The files that are named after all were read: somebody may have erased studies meanwhile."""
+    try:
+        with reading(engine) as connection:
+            return named(connection)
+    except DatabaseError as error:
+        faults.append(_unreadable(error))
+        return set()
 
 
 def damage(connection: Connection) -> list[str]:
@@ -92,5 +102,9 @@ def bad_file(files: Files, sha256: str) -> str:
         return f"the file {sha256[:12]}… cannot be read ({error.strerror})"
 
 
-def _kind(error: Exception) -> str:
-    return type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
+def _unreadable(error: Exception) -> str:
+    met = trouble.of(error)
+    if met is not None and met.fault_code == "records_damaged":
+        return "the database is damaged: a page of its tables cannot be read"
+    kind = type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
+    return f"the records cannot be read ({kind})"

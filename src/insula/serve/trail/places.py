@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from insula.core.errors import InsulaError, MissingPartError, TrailError
+from insula.serve.store import elsewhere
 from insula.serve.trail.heads import Head, genuine, read, written
 
 _LONGEST: Final = 2000  # bytes of a line; a head has about 330
@@ -147,9 +148,7 @@ def _store(place: str) -> Iterator[tuple[Any, str]]:
     """A store and the folder in it; what it raises becomes our own error, without an address that may hold a key."""
     kind = place.partition("://")[0]
     try:
-        from fsspec.core import url_to_fs
-
-        store, root = url_to_fs(place)
+        store, root = elsewhere.opened(place)
         store.invalidate_cache()
         yield store, root.rstrip("/")
     except InsulaError:

@@ -113,7 +113,7 @@ FORMS: dict[str, Callable[[int], bytes]] = {
 }
 
 
-@sizes("parts", 3_000, 300_000)
+@sizes("parts", 1_500, 300_000)
 @pytest.mark.parametrize("path", [STUDIES, "/predict", "/dicom-web/studies"])
 def test_no_route_takes_a_form_that_swells(made: Made, path: str, parts: int, tally: Tally) -> None:
     client = made.client("reader")

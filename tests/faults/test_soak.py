@@ -19,7 +19,7 @@ from tests.faults.made_clients import Line, form, watched
 from tests.faults.made_scans import slices, written
 from tests.faults.made_serving import PATIENCE, Serving, State, serving, state_of
 from tests.faults.made_soak import Traffic, flat, warm
-from tests.faults.tally import Tally, sizes
+from tests.faults.tally import Tally
 from tests.pacs.orthanc import free_port
 from tests.serve.api.made import KEY
 from tests.tiny_bundle import make
@@ -140,31 +140,32 @@ def scanner(folder: Path, port: int, pause: float) -> Iterator[list[int]]:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:pynetdicom")
-@sizes("seconds", 2, 3600, 7200)
+@pytest.mark.faults  # in short the same is tried by test_load and test_own_answers
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("seconds", [3600])
 def test_a_day_of_work_loses_nothing_and_grows_nothing(tally: Tally, tmp_path: Path, seconds: int) -> None:
-    bundle, whole = make(tmp_path, unit="series"), seconds > 60
+    bundle = make(tmp_path, unit="series")
     (tmp_path / "tmp").mkdir()
     with serving(tmp_path, bundle, True, JOBS="2") as site:
         traffic = Traffic(site, answers(site))
         warm(site)
         pids = {"service": site.process.pid}
-        with node(tmp_path, bundle.recipe.name) if whole else _no_node() as (pid, port):
-            if whole:
-                pids["node"] = pid
+        with node(tmp_path, bundle.recipe.name) as (pid, port):
+            pids["node"] = pid
             with (
-                scanner(tmp_path, port, 5.0) if whole else _no_scanner() as taken,
+                scanner(tmp_path, port, 5.0) as taken,
                 sampled(pids, seconds / 60) as states,
                 watched(site.port, 0.25) as seen,
             ):
                 until = time.monotonic() + seconds
-                asyncio.run(traffic.flow(until, CLIENTS, 1.0 if whole else 0.3))
+                asyncio.run(traffic.flow(until, CLIENTS, 1.0))
             site_log(tally, traffic, states, seen.seconds)
             lost = lost_of(tmp_path, traffic, len(taken))
     figures, grown = flat(states["service"], seconds)
-    of_node, more = flat(states["node"], seconds) if whole else ({}, [])
+    of_node, more = flat(states["node"], seconds)
     assert not traffic.errors, traffic.errors[:5]
     tally.tried(
-        "requests of all kinds in turn, while scanners send" if whole else "requests of all kinds in turn",
+        "requests of all kinds in turn, while scanners send",
         sum(traffic.asked.values()),
         lost=lost,
         failed=traffic.wrong,
@@ -182,16 +183,6 @@ def test_a_day_of_work_loses_nothing_and_grows_nothing(tally: Tally, tmp_path: P
             "grown": "; ".join([*grown, *more]) or "nothing",
         },
     )
-
-
-@contextmanager
-def _no_node() -> Iterator[tuple[int, int]]:
-    yield 0, 0
-
-
-@contextmanager
-def _no_scanner() -> Iterator[list[int]]:
-    yield []
 
 
 def site_log(tally: Tally, traffic: Traffic, states: dict[str, list[State]], health: list[float]) -> None:

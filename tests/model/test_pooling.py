@@ -259,6 +259,7 @@ def test_forward_weights_and_slope_export_with_dynamic_slices_and_bags(tmp_path:
         input_names=["f", "mask", "g"],
         dynamic_shapes=({0: n, 1: s}, {0: n, 1: b, 2: s}, {0: n}),
         verbose=False,
+        optimize=False,  # a quarter of the time, and of no use to these four shapes
     )
     assert program is not None
     program.save(str(tmp_path / "pools.onnx"))

@@ -28,6 +28,7 @@ def phantom(folder: Path, tilt: float = 0.0) -> list[bytes]:
     """A CT whose bright block lies in the patient's right, in front and in the upper half."""
     hu = np.full((SLICES, SIZE, SIZE), -1000.0, np.float32)
     hu[:, 8:40, 8:40] = TISSUE
+    hu[:, 8, 8] += np.arange(SLICES)  # no two measured slices are the very same
     hu[SLICES // 2 :, 12:18, 10:16] = BRIGHT  # small x is the patient's right, small y the front
     affine = np.array([[2.0, 0, 0, -47], [0, 2.0, 0, -47], [0, tilt, 5.0, 10], [0, 0, 0, 1]])
     names = [f"{k}.dcm" for k in range(SLICES)]

@@ -112,7 +112,7 @@ NO_SCAN, BUG = "'a' is no scan; send another.", "The job met an error of the pro
         (ScanError(NO_SCAN), "failed", {"code": "unreadable_scan", "message": NO_SCAN}),
         (RequestError(503, "busy", "m"), "waiting", {"code": "busy", "message": "m"}),
         (LimitError("m"), "failed", {"code": "limit_exceeded", "message": "m"}),
-        (killed_decoder(), "waiting", {"code": "limit_exceeded", "message": "m"}),
+        (killed_decoder(), "waiting", {"code": "decoder_killed", "message": "m"}),
         (ValueError("Ayşe 007"), "waiting", {"code": "internal", "message": BUG}),
     ],
 )

@@ -43,7 +43,7 @@ def tables(tries: Sequence[Tries], rates: Sequence[Rates]) -> str:
         rows = [_tries(one) for one in tries if one.group == group]
         parts.append(f"### {group.replace('_', ' ').capitalize()}\n\n{_table(HEAD, rows)}")
     if rates:
-        parts.append(f"### Wrong inputs\n\n{_table(RATES, [_rates(one) for one in rates])}")
+        parts.append(f"### Rates of wrong inputs\n\n{_table(RATES, [_rates(one) for one in rates])}")
     total, failures = sum(one.tried for one in tries), sum(one.failures for one in tries)
     kinds = ("lost", "doubled", "leaked", "crashed", "failed")
     sums = ", ".join(f"{sum(getattr(one, kind) for one in tries):,} {kind}" for kind in kinds)

@@ -143,6 +143,7 @@ def test_a_folder_without_cases_is_refused(tiny_bundle: Callable[..., Bundle], t
 
 
 @pytest.mark.train
+@pytest.mark.slow
 def test_cases_of_several_roles_are_folders_by_role(tmp_path: Path) -> None:
     bundle = fused_bundle(tmp_path)
     cases = tmp_path / "cases"

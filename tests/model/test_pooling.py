@@ -246,6 +246,7 @@ class Everything(nn.Module):
         return tuple(found)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_forward_weights_and_slope_export_with_dynamic_slices_and_bags(tmp_path: Path) -> None:
     module = Everything().eval()

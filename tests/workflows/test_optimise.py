@@ -29,7 +29,7 @@ from insula.train.run import Run
 from insula.workflows import optimise
 from insula.workflows.optimise import WAY, Way, Where, smaller, student, tuned
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.slow]
 Made = tuple[Run, Cohort, Bundle, Path]
 
 

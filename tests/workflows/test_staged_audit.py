@@ -27,7 +27,7 @@ from insula.train.sampling import EpochSampler, Hard
 from insula.workflows import staged_hard, staged_page, staged_plan
 from insula.workflows.staged_audit import Staged
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.slow]
 Whole = tuple[Staged, Cohort, Events]
 
 

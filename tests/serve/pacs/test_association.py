@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.serve.pacs.made_certificate import certificate
-from tests.serve.pacs.made_peers import Answer, archive, line, settings, web
+from tests.serve.pacs.made_peers import archive, line, settings
 
 from insula.core.errors import UsageError
 from insula.serve.pacs import association, dimse
@@ -79,10 +79,13 @@ def test_what_is_no_answer_to_an_association(said: bytes) -> None:
 
 
 def test_a_port_of_a_web_server_is_told_from_one_where_nobody_listens() -> None:
-    with web(lambda said: Answer(400)) as (address, _):
-        port = address.rpartition(":")[2].partition("/")[0]
-        with pytest.raises(PeerUnreachableError, match=r"Something listens.*not of its web server, without TLS"):
-            echo(settings(f"dicom://ARCHIVE@127.0.0.1:{port}"))
+    def answer(called: socket.socket) -> None:
+        called.recv(65536)
+        called.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+    said = r"Something listens.*not of its web server, without TLS"
+    with line(answer) as port, pytest.raises(PeerUnreachableError, match=said):
+        echo(settings(f"dicom://ARCHIVE@127.0.0.1:{port}"))
 
 
 @pytest.mark.parametrize(

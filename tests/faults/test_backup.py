@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, MetaData, select, text
+from sqlalchemy import Engine, MetaData, select
 from tests.faults.made_writers import KEY, write
 from tests.faults.tally import Tally, sizes
 from tests.postgresql import server
 from tests.serve.store import made_old
+from tests.serve.store.made_rows import rows
 
 from insula.serve.people import projects
 from insula.serve.store import backup, schema, sound
@@ -60,17 +61,6 @@ def writers(address: str, folder: Path, project: str, count: int) -> Iterator[li
         for one in running:
             one.kill()
             one.wait()
-
-
-def rows(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of all tables."""
-    there = MetaData()
-    there.reflect(engine)
-    with reading(engine) as connection:
-        return {
-            name: sorted((tuple(row) for row in connection.execute(text(f"SELECT * FROM {name}"))), key=str)
-            for name in there.tables
-        }
 
 
 def filled(address: str, folder: Path, studies: int) -> tuple[Engine, Files, str]:

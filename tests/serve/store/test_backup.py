@@ -10,12 +10,12 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, MetaData, insert, select, text
 from tests.serve.store import made_old
 from tests.serve.store.made_records import files_at, predicted, project, put, study
+from tests.serve.store.made_rows import rows
 
 from insula.core.errors import InsulaError, TrailError, UsageError
 from insula.serve.store import backup, schema, studies
@@ -60,16 +60,6 @@ def kept(records_address: str, tmp_path: Path) -> Iterator[Kept]:
     yield Kept(engine, files, tmp_path, scan.sha256)
     made_old.empty(engine)
     engine.dispose()
-
-
-def rows(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
-    there = MetaData()
-    there.reflect(engine)
-    with reading(engine) as connection:
-        return {
-            name: sorted((tuple(row) for row in connection.execute(text(f"SELECT * FROM {name}"))), key=str)
-            for name in there.tables
-        }
 
 
 def anew(kept: Kept, folder: Path) -> tuple[Engine, Files]:

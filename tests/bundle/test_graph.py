@@ -67,3 +67,49 @@ def test_a_bundle_with_such_a_graph_is_refused(tiny_bundle: Callable[..., Bundle
     (path / MANIFEST).write_bytes(manifest_bytes({n: (path / n).read_bytes() for n in LIMITS}))
     with pytest.raises(Exception, match=r"head\.onnx.*outside of the file"):
         load(path)
+
+
+def with_shape(operator: str, shape: onnx.TensorProto, before: int = 0, constant: bool = False) -> bytes:
+    """A graph in which an operator makes as many values as a constant says."""
+    given = [f"i{number}" for number in range(before)]
+    nodes = [helper.make_node(operator, [*given, "many"], ["big"]), helper.make_node("ReduceSum", ["big"], ["y"])]
+    if constant:
+        nodes.insert(0, helper.make_node("Constant", [], ["many"], value=shape))
+    value = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    shape.name = "many"
+    graph = helper.make_graph(nodes, "g", [], [value], [] if constant else [shape])
+    data: bytes = helper.make_model(graph).SerializeToString()
+    return data
+
+
+@pytest.mark.parametrize(("operator", "before"), [("ConstantOfShape", 0), ("Expand", 1), ("Tile", 1), ("Resize", 3)])
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_shape_that_asks_for_gigabytes_is_refused_before_it_is_loaded(
+    operator: str, before: int, constant: bool, raw: bool
+) -> None:
+    def of(*sides: int) -> onnx.TensorProto:
+        if raw:
+            return numpy_helper.from_array(np.array(sides, np.int64), "many")
+        return helper.make_tensor("many", TensorProto.INT64, [len(sides)], list(sides))
+
+    assert reason_to_refuse(with_shape(operator, of(1, 64, 224, 224), before, constant)) == ""
+    assert "asks for" in reason_to_refuse(with_shape(operator, of(1 << 20, 1 << 20), before, constant))
+
+
+def test_a_tensor_of_more_values_than_bytes_is_refused_before_it_is_loaded() -> None:
+    lying = numpy_helper.from_array(np.zeros(4, np.float32), "w")
+    lying.dims[0] = 1 << 40
+    assert "claims 1099511627776 values" in reason_to_refuse(graph_with(lying))
+    assert "claims 1099511627776 values" in reason_to_refuse(graph_with(attribute=lying))
+    floats = helper.make_tensor("w", TensorProto.FLOAT, [2, 2], [1.0, 2.0, 3.0, 4.0])
+    for sound in (floats, numpy_helper.from_array(np.array(["a", ""]), "w"), numpy_helper.from_array(np.zeros(0), "w")):
+        assert reason_to_refuse(graph_with(sound)) == ""
+
+
+def test_a_sparse_tensor_that_would_fill_the_memory_is_refused() -> None:
+    values, places = helper.make_tensor("w", TensorProto.FLOAT, [1], [1.0]), helper.make_tensor("", 7, [1], [0])
+    for size, refused in ((1000, False), (1 << 40, True)):
+        model = onnx.load_from_string(graph_with())
+        model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [size]))
+        assert ("sparse" in reason_to_refuse(model.SerializeToString())) == refused

@@ -40,6 +40,7 @@ def of_arrays(arrays: Arrays, roles: tuple[str, ...]) -> dict[str, Any]:
     distances = _array(arrays, "distances", 1)
     if precision.shape != (len(mean), len(mean)):
         raise ValueError(f"a mean of {len(mean)} and a precision of {precision.shape} do not fit together")
+    _check_precision(precision, "embedding_precision")
     if len(distances) == 0 or (np.diff(distances) < 0).any() or distances[0] < 0:
         raise ValueError("distances must be one or more numbers from 0, rising")
     codes, medians = _codes(arrays)
@@ -63,6 +64,7 @@ def _by_part(arrays: Arrays, roles: tuple[str, ...], width: int) -> dict[str, An
         mean, precision = _array(arrays, f"picture_mean_{role}", 1), _array(arrays, f"picture_precision_{role}", 2)
         if precision.shape != (len(mean), len(mean)):
             raise ValueError(f"the picture of '{role}' has a mean of {len(mean)} and a precision of {precision.shape}")
+        _check_precision(precision, f"picture_precision_{role}")
         pictures[role] = mean, precision
     scale = _array(arrays, "scale", 2, endless=True)
     if scale.shape != (3 + len(roles), 2) or not (np.isfinite(scale[:, 0]) & (scale[:, 0] < scale[:, 1])).all():
@@ -71,6 +73,17 @@ def _by_part(arrays: Arrays, roles: tuple[str, ...], width: int) -> dict[str, An
     if len(scaled) == 0 or (np.diff(scaled) < 0).any():
         raise ValueError("'scaled' must be one or more numbers, rising")
     return {"neighbours": rows, "pictures": pictures, "scale": scale, "scaled": scaled}
+
+
+def _check_precision(matrix: NDArray[np.float64], name: str) -> None:
+    """Distances are read off one half of a precision and under a root: it has to be symmetric and positive definite."""
+    apart = float(np.abs(matrix - matrix.T).max(initial=0.0))
+    if apart > 1e-9 * float(np.abs(matrix).max(initial=0.0)):
+        raise ValueError(f"'{name}' is not symmetric: two values that should be one differ by {apart:.3g}")
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(f"'{name}' is not positive definite, so that no distance can be measured with it") from error
 
 
 def _codes(arrays: Arrays) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:

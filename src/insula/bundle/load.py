@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from insula import __version__
-from insula.bundle import baseline_arrays, graph, tensors
+from insula.bundle import baseline_arrays, graph, signature, tensors
 from insula.bundle.layout import (
     LIMITS,
     MANIFEST,
@@ -38,8 +38,11 @@ AGAIN = "copy or export the bundle again"
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def load(path: Path) -> Bundle:
+def load(path: Path, signed: bool = True) -> Bundle:
     """Verify and open a bundle's folder.
+
+    signed: whether it has to be signed with one of the keys of INSULA_TRUSTED_KEYS, where these are set; a bundle that
+    was made just now is not yet.
 
     Checked: the set of files (none missing, none extra, no links, none above its size limit), each file's size and
     SHA-256 against manifest.json, the schema version, every JSON file's keys and ranges, that both graphs keep their
@@ -50,6 +53,9 @@ def load(path: Path) -> Bundle:
     if not path.is_dir():
         raise BundleError(f"There is no bundle folder '{path}'; give the folder that holds {MANIFEST}.")
     raw = _read(path, MANIFEST, MANIFEST_LIMIT)
+    if signed:
+        has_one = (path / signature.SIGNATURE).exists() or (path / signature.SIGNATURE).is_symlink()
+        signature.check(path.name, raw, _read(path, signature.SIGNATURE, signature.LIMIT) if has_one else None)
     manifest = _manifest(raw)
     _check_names(path, manifest)
     data: dict[str, bytes] = {}
@@ -115,7 +121,7 @@ def _manifest(raw: bytes) -> Manifest:
 
 def _check_names(path: Path, manifest: Manifest) -> None:
     listed, known = set(manifest.files), set(LIMITS)
-    present = {entry.name for entry in os.scandir(path)} - {MANIFEST}
+    present = {entry.name for entry in os.scandir(path)} - {MANIFEST, signature.SIGNATURE}
     for name in sorted(listed - known):
         raise BundleError(f"The bundle's '{MANIFEST}' lists '{name[:80]}', which is no part of a bundle; {AGAIN}.")
     for name in sorted(known - listed):

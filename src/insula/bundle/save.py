@@ -17,6 +17,7 @@ from insula import __version__
 from insula.bundle import baseline_arrays, tensors
 from insula.bundle.layout import LIMITS, MANIFEST, SCHEMA
 from insula.bundle.load import load
+from insula.bundle.signature import SIGNATURE
 from insula.bundle.types import Baseline, Bundle, Parts
 from insula.core import recipe as recipes
 from insula.core import scratch
@@ -39,7 +40,7 @@ def save(path: Path, parts: Parts) -> Bundle:
         for name, data in files.items():
             write_bytes(working / name, data)
         write_bytes(working / MANIFEST, manifest_bytes(files))
-        bundle = load(working)
+        bundle = load(working, signed=False)
         _swap(working, path)
     return replace(bundle, path=path)
 
@@ -115,7 +116,7 @@ def _check_goal(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         raise BundleError(f"'{path}' is no folder, and a bundle is one; choose another name.")
     names = {entry.name for entry in path.iterdir()}
-    if names and (MANIFEST not in names or names - set(LIMITS) - {MANIFEST}):
+    if names and (MANIFEST not in names or names - set(LIMITS) - {MANIFEST, SIGNATURE}):
         raise BundleError(f"The folder '{path}' holds other things than a bundle; choose another or empty it.")
 
 

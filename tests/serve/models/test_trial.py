@@ -13,6 +13,7 @@ from tests.faults.made_bundles import sound, swollen
 from tests.serve.api.made import service
 from tests.tiny_bundle import make
 
+from insula.bundle import signature
 from insula.bundle.save import save
 from insula.core.errors import BundleError
 from insula.infer import providers
@@ -44,6 +45,24 @@ def test_one_that_takes_its_process_with_it_costs_the_service_nothing(
         answer = site.client("admin").post("/api/v1/models", json={"name": "swollen"})
         assert (answer.status_code, answer.json()["code"]) == (422, "bundle")
         assert len(site.client("admin").get("/api/v1/models").json()) == 1
+
+
+def test_a_bundle_that_is_not_signed_by_a_trusted_key_is_not_added_and_the_live_model_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    save(tmp_path / "models" / "unsigned", sound())
+    public, _ = signature.new_key(tmp_path / "ours.pem")
+    with service(make(tmp_path), f"sqlite:///{tmp_path}/insula.db", tmp_path, models=tmp_path / "models") as site:
+        admin = site.client("admin")
+        before = admin.get("/api/v1/models").json()
+        monkeypatch.setenv(signature.TRUSTED, str(public))
+        answer = admin.post("/api/v1/models", json={"name": "unsigned"})
+        assert (answer.status_code, answer.json()["code"]) == (422, "bundle")
+        assert "not signed" in answer.json()["detail"]
+        assert admin.get("/api/v1/models").json() == before
+        signature.sign(tmp_path / "models" / "unsigned", signature.secret_key(tmp_path / "ours.pem"))
+        assert admin.post("/api/v1/models", json={"name": "unsigned"}).status_code == 201
 
 
 def test_bytes_that_pass_for_two_formats_are_read_as_the_one_that_was_checked() -> None:

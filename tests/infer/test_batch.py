@@ -182,7 +182,7 @@ def test_other_choices_another_name_or_a_table_that_is_there_are_refused(
     with pytest.raises(UsageError, match="with other choices"):
         run(predictor, cohort, out, ask=("dropout",), passes=5)
     with pytest.raises(UsageError, match=r"write --out NAME\.parquet"):
-        run(predictor, cohort, tmp_path / "t.csv")
+        run(predictor, cohort, tmp_path / "t.xlsx")
     run(predictor, cohort, out)
     with pytest.raises(UsageError, match="is there already"):
         run(predictor, cohort, out)

@@ -154,8 +154,9 @@ def test_one_channel_with_grey_is_enough() -> None:
 def test_a_contrast_agent_in_the_header_of_a_ct_is_said(tmp_path: Path) -> None:
     predictor = Predictor(make(tmp_path), threads=1)
     said = "the header names a contrast agent: that the model was made for scans with one was not checked"
-    for agent, expected in (("OMNIPAQUE 300", True), ("NONE", False), ("no contrast", False), ("", False)):
-        path = write(tmp_path / f"{agent[:2]}.dcm", pixels(), ContrastBolusAgent=agent)
+    agents = {"OMNIPAQUE 300": True, "NONE": False, "no contrast": False, "": False, "NON-CONTRAST": False}
+    for number, (agent, expected) in enumerate(agents.items()):
+        path = write(tmp_path / f"{number}.dcm", pixels(), ContrastBolusAgent=agent)
         assert (said in predictor.path(path).warnings) == expected
 
 

@@ -8,11 +8,10 @@ whether the model takes it, the exchange of backgrounds says.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from insula.audit.ground import Bools, Floats, Ground
@@ -22,6 +21,9 @@ from insula.audit.verdict import finding
 from insula.core.types import Case, Finding
 from insula.infer.predict import Scans
 from insula.metrics.compare import delong_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLE = "Does what lies beside the head tell the classes apart?"
 _SIDE = 12  # fields along a side

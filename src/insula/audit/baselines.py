@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from insula.audit.ground import Ground
 from insula.audit.part import Check, Part, Table
@@ -12,6 +11,9 @@ from insula.audit.verdict import finding
 from insula.core.types import Finding
 from insula.evaluate.evidence import TrivialModel
 from insula.evaluate.trivial import TITLES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLE = "How far models come that do not see the disease"
 MAY_SEE = ("thumbnail",)  # at 8 × 8 pixels a large lesion is still there, so that it proves no shortcut

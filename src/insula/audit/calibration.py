@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from insula.audit.ground import Floats, Ground
 from insula.audit.part import Check, Part
@@ -15,6 +15,9 @@ from insula.metrics import calibration_slope
 from insula.metrics.classification import ratio
 from insula.metrics.intervals import Figure
 from insula.metrics.resample import figure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _DOUBT = 10.0  # patients' worth, see `metrics.calibration_slope.doubt`; near separation a slope has no sound interval
 TITLE = "May the probabilities be taken at their word?"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from insula.audit.ground import Ground
 from insula.audit.part import Check, Part
 from insula.core.types import Finding
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _NAMED = 5
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from insula.audit.finders import FINDERS, TITLES
 from insula.audit.ground import Floats, Ground
@@ -23,6 +23,9 @@ from insula.core.errors import InsulaError
 from insula.core.types import Case, Finding, FloatArray, Volume
 from insula.infer.predict import Scans
 from insula.metrics import maps
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLE = "Does the answer follow what is exchanged?"
 _REACH: Mapping[str, int] = {"text": 5, "device": 5, "outline": 1, "colour": 1}  # pixels around a mark that go with it

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from insula.audit.sight import Sight
@@ -23,6 +23,9 @@ from insula.evaluate.outcome import EvaluationReport
 from insula.evaluate.table import Sample, by_patient, sample
 from insula.infer.explainer import Asked
 from insula.infer.predict import Predictor, Scans
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

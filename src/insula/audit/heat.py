@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from insula.audit.ground import Ground
@@ -18,6 +18,9 @@ from insula.infer.explainer import Asked
 from insula.infer.predict import Scans
 from insula.metrics import maps
 from insula.metrics.intervals import Figure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLE = "Does the heat lie where the disease can be?"
 _FRAME = 0.1  # of the picture's side

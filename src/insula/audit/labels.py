@@ -13,9 +13,9 @@ sure the model is (`levelling`).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from insula.audit.ground import Bools, Floats, Ground
@@ -26,6 +26,9 @@ from insula.metrics import proportion
 from insula.metrics.classification import once, roc_auc
 from insula.metrics.lapse import Lapse, lapse
 from insula.metrics.probabilities import exclusive
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLE = "Labels that the model contradicts"
 _SHOWN = 50

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 
 from insula.audit.finders import FINDERS, TITLES, in_colour
 from insula.audit.ground import Bools, Ground
@@ -13,6 +14,9 @@ from insula.core.types import Case, Finding
 from insula.infer.predict import Scans
 from insula.metrics import group_difference, proportion
 from insula.metrics.intervals import Figure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLE = "Does one class bear marks that are no medicine?"
 _NAMED = 5

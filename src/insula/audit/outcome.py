@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from insula.audit.part import Part
 from insula.core.types import Finding, Verdict
 from insula.evaluate.outcome import LIMITS, Failure, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = 1
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from insula.audit.ground import Ground
 from insula.core.types import Case, Finding
 from insula.infer.predict import Scans
 from insula.metrics.intervals import Figure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Cell = str | int | float | Figure | None
 Measured = Mapping[str, float]

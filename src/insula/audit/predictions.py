@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from insula.audit.ground import Ground
 from insula.audit.part import Check, Part
 from insula.core.types import Finding, Verdict
 from insula.metrics import proportion
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLE = "Do predictions made elsewhere belong to their cases?"
 _SAME = 0.005  # of a probability: rounding to two digits

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from insula.audit.corrupt.corruption import Corruption
 from insula.audit.corruptions import chosen
@@ -18,6 +18,9 @@ from insula.core.types import Case, Volume
 from insula.infer.decide import decide
 from insula.infer.predict import Scans
 from insula.metrics import proportion
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REFUSED = "~refused"  # no class may begin with that sign, so that the column is no class's
 

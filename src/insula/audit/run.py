@@ -6,10 +6,9 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import pandas as pd
 
 from insula import __version__
 from insula.audit.ground import Ground
@@ -20,6 +19,9 @@ from insula.core.registry import Registry
 from insula.core.types import Case
 from insula.evaluate.outcome import Failure
 from insula.infer.feature_journal import Entry, Journal, opened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 AUDITS = Registry(
     "audit",
@@ -147,6 +149,8 @@ def _content(ground: Ground, checks: Sequence[Check]) -> str:
 
 def _table(ground: Ground, rows: Sequence[Measured]) -> pd.DataFrame:
     """One row a case with everything measured; without any measuring the cases alone."""
+    import pandas as pd
+
     keys = {"case": [case.key for case in ground.cases], "patient": [case.patient for case in ground.cases]}
     if not rows:
         return pd.DataFrame(keys)

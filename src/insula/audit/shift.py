@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from scipy.special import ndtri
 from scipy.stats import ttest_ind
 
@@ -19,6 +19,9 @@ from insula.evaluate.known import site
 from insula.infer.predict import Scans
 from insula.metrics.compare import holm
 from insula.metrics.intervals import Figure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLE = "Are these cases like those of training, and the sites like each other?"
 _FEWEST = 5  # patients of a site, and of what it is held against

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from insula.audit.ground import Bools, Floats, Ground
 from insula.audit.lost import SAME, Losses, losses
@@ -19,6 +19,9 @@ from insula.infer.predict import Scans
 from insula.metrics import compare, maps, proportion
 from insula.metrics.intervals import Figure
 from insula.prep.bright_skull import without_bright_skull
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLE = "Does the model need the skull?"
 _STEP = 0.02  # of the probability of the true side: smaller changes count as none

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from insula.audit import groups as making
 from insula.audit import subgroup_tables as tables
@@ -18,6 +18,9 @@ from insula.cohort import quality
 from insula.core.recipe import Recipe
 from insula.core.types import Case, Finding
 from insula.infer.predict import Scans
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLE = "Whether the model fails some patients"
 _QUALITY = ("noise", "sharpness")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from insula.bundle.types import DecisionFacts
 from insula.evaluate.facts import Facts
 from insula.evaluate.sets import COLUMN
 from insula.metrics.calibration import TEMPERATURES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COLDEST, _HOTTEST = TEMPERATURES[0] * 1.02, TEMPERATURES[1] / 1.02  # as good as at the end of the search
 _MANY = 0.5

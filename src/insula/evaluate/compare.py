@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from insula.core.errors import EvaluationError
 from insula.evaluate.comparison import Compared, ComparisonReport, Side
@@ -20,6 +19,9 @@ from insula.evaluate.table import Sample, by_patient, sample
 from insula.metrics import classification as cl
 from insula.metrics import compare as tests
 from insula.metrics.probabilities import exclusive
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HIGHER = {
     "roc_auc": True,

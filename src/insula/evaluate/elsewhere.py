@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from insula.core import provenance
 from insula.core.errors import EvaluationError
@@ -29,6 +29,9 @@ from insula.evaluate.sheet import Row
 from insula.evaluate.table import frame
 from insula.metrics.aggregate import How
 from insula.metrics.probabilities import Kind
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _NAMES = ("negative", "positive")
 _FLAGS = {"0": 0, "0.0": 0, "false": 0, "no": 0, "1": 1, "1.0": 1, "true": 1, "yes": 1}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from insula.core import labels
@@ -18,6 +17,9 @@ from insula.metrics import classification as cl
 from insula.metrics import ordinal, regression, survival
 from insula.metrics.intervals import Figure
 from insula.metrics.resample import figure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Values = NDArray[np.float64]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from insula.evaluate.facts import Bools, Facts
 from insula.evaluate.outcome import HeldBack, Reason
@@ -14,6 +14,9 @@ from insula.evaluate.policy import right
 from insula.evaluate.table import Sample
 from insula.metrics import proportion
 from insula.metrics.intervals import Figure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMN = "reason_kinds"
 _ACTIONS = ("refer", "reject")

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from insula.core.errors import EvaluationError
@@ -27,6 +26,9 @@ from insula.metrics import maps, proportion
 from insula.metrics.intervals import Figure
 from insula.prep.run import prepare_mask
 from insula.scans.sandbox import read, read_files
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Mask = NDArray[np.bool_]
 _MEASURED: Final = ("peak_inside", "iou", "heat_inside", "heat_near", "heat_outside")

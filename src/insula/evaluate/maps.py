@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from insula.evaluate import localisation
@@ -17,6 +16,9 @@ from insula.evaluate.localisation import Spot
 from insula.evaluate.outcome import LIMITS, Failure, LesionFigures, plain
 from insula.metrics import maps
 from insula.metrics.intervals import Figure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 NO_LESION: Final = "no true positive has a mask"
@@ -129,6 +131,8 @@ class MapsReport:
 
 def table(cases: Sequence[MapCase]) -> pd.DataFrame:
     """One row a case: areas, where the heat lies (columns as in the table of predictions), likeness to other maps."""
+    import pandas as pd
+
     rows = []
     for one in cases:
         row: dict[str, Any] = {"case": one.case, "patient": one.patient, "labels": ";".join(one.labels)}
@@ -155,6 +159,8 @@ def lesions_of(cases: Sequence[MapCase], map_of: str, facts: Facts, network: str
             rows.append({"patient": one.patient, "lesion": one.lesion} | localisation.of_spot(spot, one.region))
     if not rows:
         return ()
+    import pandas as pd
+
     held = pd.DataFrame(rows)
     kinds = [name for name in facts.classes if (held["lesion"] == name).any()]
     found = [localisation.of_rows(held, map_of, "")]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from insula.evaluate.evidence import Baselines, Guard, Looks, Permutation, Readers, Seeds, Site
 from insula.evaluate.facts import Facts
@@ -16,6 +15,9 @@ from insula.evaluate.further import Further
 from insula.metrics.calibration import Reliability
 from insula.metrics.intervals import Figure
 from insula.metrics.prevalence import AtPrevalence
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LIMITS = "Research use only; not a medical device."
 

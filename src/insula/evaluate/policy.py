@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from insula.evaluate.facts import Bools, Facts, answers
 from insula.evaluate.table import Sample
 from insula.metrics import proportion
 from insula.metrics.intervals import Figure
 from insula.metrics.probabilities import exclusive
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def coverage(table: pd.DataFrame, rows: Sample, facts: Facts, refused: Sequence[str] = ()) -> dict[str, Figure] | None:

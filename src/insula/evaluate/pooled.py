@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from insula.core.errors import EvaluationError
 from insula.core.types import Verdict
@@ -19,6 +18,9 @@ from insula.evaluate.run import REPLICATES, evaluate_table
 from insula.evaluate.table import by_patient, sample
 from insula.metrics.classification import ratio, roc_auc
 from insula.metrics.resample import figure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _GRAVEST: tuple[Verdict, ...] = ("fail", "cannot tell", "pass")
 _COUNTED = (
@@ -53,6 +55,8 @@ def pool(
     """
     if not reports:
         raise EvaluationError("There is no fold to pool; run at least two folds.")
+    import pandas as pd
+
     table = pd.concat([with_thresholds(r).assign(fold=i) for i, r in enumerate(reports)], ignore_index=True)
     first = reports[0].facts
     mean = {name: float(np.mean([r.facts.threshold(name) for r in reports])) for name in first.classes}

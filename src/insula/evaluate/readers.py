@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from insula.core.errors import EvaluationError
@@ -20,6 +20,9 @@ from insula.metrics import agreement, proportion
 from insula.metrics.compare import delong_interval, mcnemar
 from insula.metrics.intervals import Figure
 from insula.metrics.probabilities import exclusive
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Answers = Mapping[str, Mapping[str, str]]
 _PREFIX = "reader_"

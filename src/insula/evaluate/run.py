@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pandas as pd
 
 from insula.bundle.types import Bundle
 from insula.core import labels
@@ -29,6 +28,9 @@ from insula.infer.predict import Predictor
 from insula.infer.uncertainty import SOURCES
 from insula.metrics.prevalence import at_prevalence
 from insula.metrics.probabilities import exclusive
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REPLICATES = 2000
 _NAMED = 3

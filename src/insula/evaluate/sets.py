@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import betabinom
 
@@ -17,6 +17,9 @@ from insula.evaluate.table import Sample
 from insula.metrics import proportion, resample
 from insula.metrics.intervals import Figure
 from insula.metrics.probabilities import exclusive
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMN = "set_"
 

@@ -14,16 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from insula.core.errors import EvaluationError
 from insula.evaluate.facts import Bools, Facts, Floats
 from insula.metrics.aggregate import aggregate
 from insula.metrics.probabilities import exclusive
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ def frame(
     more: Mapping[str, Sequence[Any]] | None = None,
 ) -> pd.DataFrame:
     """A table of predictions from lists of n and tables (n, K) in the order of the classes; `more` adds columns."""
+    import pandas as pd  # here alone: a service shows evaluations, and does without tables
+
     p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=bool)
     if p.shape != (len(cases), len(classes)) or y.shape != p.shape or len(patients) != len(cases):
         raise EvaluationError(

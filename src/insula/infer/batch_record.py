@@ -16,7 +16,7 @@ from insula.core.errors import ScanError, UsageError
 from insula.core.journal_lines import Lines
 from insula.core.provenance import write_json
 from insula.core.recipe_policy import Source
-from insula.infer import batch_table
+from insula.infer import batch_table, batch_written
 from insula.infer.batch_items import Item
 from insula.infer.batch_rows import Row
 from insula.infer.batch_table import short
@@ -109,7 +109,7 @@ def opened(
     """A record to take rows; when it is left without an error the table is written and the record removed.
 
     root: what the archive is called where it holds nothing. Raises UsageError where the table is there already, or was
-    begun with another bundle or other choices, ScanError where not one item was met.
+    begun with another bundle or other choices, ScanError where not one item was met, and as `batch_written.check`.
     """
     folder = place(out)
     _own(out, folder, {"bundle": bundle.id, "sources": list(sources), "passes": passes})
@@ -137,8 +137,7 @@ def _kind(row: Mapping[str, Any]) -> str:
 
 def _own(out: Path, folder: Path, plan: dict[str, Any]) -> None:
     """The table is not there yet, and its folder is new or of a run with the same choices."""
-    if out.suffix != ".parquet":
-        raise UsageError(f"'{out.name}' is no name of a table; write --out NAME.parquet.")
+    batch_written.check(out)
     told = folder / PLAN
     begun: Any = None
     if told.is_file():

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
-
-import pyarrow as pa
+from collections.abc import Collection
+from typing import Any, Literal
 
 from insula.bundle.types import Bundle
 from insula.core.errors import InsulaError
@@ -16,33 +14,34 @@ from insula.infer.decide import reject
 from insula.infer.writers import as_dict
 
 JOIN = "; "
-_TEXT, _NUMBER = pa.string(), pa.float64()
+Kind = Literal["text", "number", "count", "flag"]
+Columns = dict[str, Kind]
 Row = dict[str, Any]
 
 
-def schema(bundle: Bundle, sources: Collection[Source]) -> pa.Schema:
-    """The table's columns. sources: of uncertainty that were asked for, or that the policy needs."""
+def columns(bundle: Bundle, sources: Collection[Source]) -> Columns:
+    """The table's columns in their order. sources: of uncertainty that were asked for, or that the policy needs."""
     recipe = bundle.recipe
     classes = recipe.target.classes
-    fields = [
-        ("case", _TEXT),
-        ("patient", _TEXT),
-        ("files", pa.int32()),
-        ("label", _TEXT),
-        ("positive", pa.bool_()),
-        ("confidence", _NUMBER),
-        ("decision", _TEXT),
-        ("reasons", _TEXT),
-        *((f"p_{name}", _NUMBER) for name in classes),
-        ("prediction_set", _TEXT),
-        ("domain_score", _NUMBER),
-    ]
+    found: Columns = {
+        "case": "text",
+        "patient": "text",
+        "files": "count",
+        "label": "text",
+        "positive": "flag",
+        "confidence": "number",
+        "decision": "text",
+        "reasons": "text",
+        **{f"p_{name}": "number" for name in classes},
+        "prediction_set": "text",
+        "domain_score": "number",
+    }
     for source in sources:
-        fields += [(f"{source}_spread_{name}", _NUMBER) for name in classes]
-        fields += [(f"{source}_{figure}", _NUMBER) for figure in ("entropy", "mutual_information")]
+        found |= {f"{source}_spread_{name}": "number" for name in classes}
+        found |= {f"{source}_{figure}": "number" for figure in ("entropy", "mutual_information")}
     for name, target in recipe.further.items():
-        fields += [(f"{name}_{value}", _NUMBER) for value in answers.names(target)]
-    return pa.schema([*fields, ("warnings", _TEXT), ("error", _TEXT), ("message", _TEXT)])
+        found |= {f"{name}_{value}": "number" for value in answers.names(target)}
+    return found | {"warnings": "text", "error": "text", "message": "text"}
 
 
 def answered(prediction: Prediction, decision: Decision) -> Row:
@@ -64,11 +63,3 @@ def failed(error: InsulaError) -> Row:
     """The row of a case that could not be read, or that is none for this model."""
     refused = reject(error)
     return {"label": "", "decision": refused.action, "reasons": "", "error": error.code, "message": str(error)}
-
-
-def table(rows: list[Mapping[str, Any]], columns: pa.Schema) -> pa.Table:
-    """Rows as a table; what a row does not have is null."""
-    return pa.table(
-        {name: pa.array([row.get(name) for row in rows], columns.field(name).type) for name in columns.names},
-        schema=columns,
-    )

@@ -8,13 +8,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from insula import __version__
 from insula.bundle.types import Bundle
 from insula.core import journal_lines
 from insula.core.recipe_policy import Source
-from insula.infer import batch_rows
+from insula.infer import batch_rows, batch_written
 
 _GROUP = 2000  # rows of one row group of the table
 
@@ -30,12 +28,12 @@ def write(journal: Path, out: Path, bundle: Bundle, sources: Collection[Source],
     Of a case with several rows the last one counts, at the place of the first. Rows are read one by one.
     """
     replaced = _replaced(journal)
-    columns = batch_rows.schema(bundle, sources).with_metadata(
-        {"insula": __version__, "bundle": bundle.id, "recipe": bundle.recipe.name, "use": "research only"}
-    )
+    columns = batch_rows.columns(bundle, sources)
+    facts = {"insula": __version__, "bundle": bundle.id, "recipe": bundle.recipe.name, "use": "research only"}
     wanted = set(cases)
     part = out.with_name(f".{out.name}.new")
-    with pq.ParquetWriter(part, columns) as writer, journal.open("rb") as again:
+    writer = batch_written.WRITERS[out.suffix.lower()]
+    with writer(part, out, columns, facts) as put, journal.open("rb") as again:
         rows: list[Any] = []
         for line, _ in journal_lines.rows(journal):
             key = short(line["row"]["case"])
@@ -44,9 +42,9 @@ def write(journal: Path, out: Path, bundle: Bundle, sources: Collection[Source],
             wanted.discard(key)
             rows.append(_at(again, replaced[key]) if key in replaced else line["row"])
             if len(rows) == _GROUP:
-                writer.write_table(batch_rows.table(rows, columns))
+                put(rows)
                 rows = []
-        writer.write_table(batch_rows.table(rows, columns))
+        put(rows)
     with part.open("rb") as whole:
         os.fsync(whole.fileno())  # its journal goes next, and a power failure must not take both
     part.replace(out)

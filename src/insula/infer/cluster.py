@@ -18,6 +18,7 @@ from typing import Any
 
 from insula.bundle.layout import MANIFEST
 from insula.bundle.load import load
+from insula.bundle.signature import SIGNATURE
 from insula.bundle.types import Bundle
 from insula.core import scratch
 from insula.core.errors import ScanError
@@ -113,7 +114,8 @@ def _by_ray(
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
     count = min(actors or cluster_pool.cpus(ray), len(units))
-    files = {name: (bundle.path / name).read_bytes() for name in (*bundle.files, MANIFEST)}
+    also = [name for name in (MANIFEST, SIGNATURE) if (bundle.path / name).exists()]
+    files = {name: (bundle.path / name).read_bytes() for name in (*bundle.files, *also)}
     made = ray.data.from_items([{"unit": unit} for unit in units], override_num_blocks=len(units)).map_batches(
         _Actor,
         fn_constructor_args=(ray.put(files), ray.put(dict(known)), job),

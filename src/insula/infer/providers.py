@@ -19,26 +19,17 @@ import onnxruntime
 from insula.core.errors import BundleError, MissingPartError, UsageError
 from insula.core.log import get
 from insula.core.types import FloatArray
+from insula.infer.provider_names import RUNTIME as RUNTIME
+from insula.infer.provider_names import tried
 
 VARIABLE: Final = "INSULA_PROVIDERS"
-AUTOMATIC: Final = ("tensorrt", "cuda", "openvino", "coreml", "cpu")
-# short name → ONNX Runtime's name; openvino-gpu (an Intel GPU) is used only where it is asked for
-RUNTIME: Final = {
-    "tensorrt": "TensorrtExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-    "openvino-gpu": "OpenVINOExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "cpu": "CPUExecutionProvider",
-}
 TOLERANCE: Final = 1e-3
 _FLOOR: Final = 1e-4  # outputs below it are compared as if they were so large
 
 
 def available() -> tuple[str, ...]:
     """Short names of the installed providers, in the order in which they are tried."""
-    installed = set(onnxruntime.get_available_providers())
-    return tuple(name for name in AUTOMATIC if RUNTIME[name] in installed)
+    return tried(onnxruntime.get_available_providers())
 
 
 def wanted() -> tuple[str, ...]:

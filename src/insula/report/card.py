@@ -7,15 +7,33 @@ from typing import Any
 
 from insula.core.recipe import Recipe
 from insula.evaluate.outcome import LIMITS
-from insula.report import bound, words
+from insula.report import bound, card_evidence, card_policy, words
 from insula.report.record import Record, described
 
+_HELD = {
+    True: "Its probabilities hold at the prevalence of the evaluated cohort; see the table for other prevalences.",
+    False: "Its probabilities hold at the prevalence of its validation patients.",
+}
 _LIMITS = (
     "It says nothing about patients, scanners and sites unlike those it was evaluated on.",
-    "Its probabilities hold at the prevalence of the evaluated cohort; see the table for other prevalences.",
     "A heat map shows what moved the answer, not where the lesion is.",
 )
-_ORIGIN = ("insula", "created", "python", "machine")
+_MODEL_LIMITS = (
+    "Its spread, intervals over draws and prediction sets know nothing of what is wrong with the labels, nor of scans "
+    "that differ from all that it has seen.",
+    "Its bundle holds salted hashes of the patients and files that it was fitted to, and weights that were fitted to "
+    "them: keep it as data about patients.",
+)
+_ORIGIN = ("bundle", "insula", "created", "python", "machine", "packages", "seed", "weights_sha256", "optimised_from")
+_AUTHOR = (
+    "who trained it, who answers for it, and how to reach them",
+    "where the scans came from, when, of whom (age, sex, severity), with which scanners and protocols, and who was "
+    "left out",
+    "who made the labels, from what, and what they knew of the scan",
+    "what allowed the use of the scans, and under which terms the model may be passed on",
+    "in which setting it is looked at, by whom, and what follows from an answer",
+    "who watches it, at which figure it is stopped, and when it is judged anew",
+)
 
 
 def model_card(
@@ -24,14 +42,16 @@ def model_card(
     report: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     limits: Sequence[str] = (),
+    chosen: Mapping[str, Any] | None = None,
 ) -> str:
-    """A model card as Markdown.
+    """A model card as Markdown, after Mitchell et al. (Model Cards for Model Reporting, FAT* 2019).
 
     data: facts on the training data, printed as a list (for instance patients, cases, class counts, split level).
     report: `EvaluationReport.to_dict()` or a record of the cases to quote, or None when nothing was evaluated yet.
-    provenance: what `insula.core.provenance.record` gives. limits: sentences to add to the standing ones.
+    provenance: what `insula.core.provenance.record` gives. limits: sentences to add to the standing ones. chosen: what
+    was chosen on validation patients, see `card_policy.decided`.
     """
-    return _card(described(recipe)["recipe"], data, report, provenance, limits)
+    return _card(described(recipe)["recipe"], data, report, provenance, limits, chosen or {})
 
 
 def of_record(record: Record) -> str:
@@ -51,17 +71,25 @@ def of_record(record: Record) -> str:
         }
         origin = {"bundle": model["bundle"], **model["origin"]}
         promise = bound.said(model)
-        return _card(model["recipe"], data, record, origin, (promise,) if promise else ())
+        chosen = {
+            "thresholds": model["thresholds"],
+            "temperature": model["temperature"],
+            "patients": model["metrics"].get("validation", {}).get("patients"),
+        }
+        return _card(model["recipe"], data, record, origin, (promise,) if promise else (), chosen)
     facts = record["facts"]
     parts = [
         f"# {facts['name']}",
         f"**{LIMITS}**",
         f"{words.sentence(facts['question'])} The figures are those of predictions that came without their "
         "model, so this card says nothing of its inputs, training and intended use: for the author.",
+        "## Evaluation data",
+        _list(card_evidence.judged(record)),
         "## Figures",
         _figures(record),
+        *_referral(record),
         "## Limits",
-        _lines(_LIMITS),
+        _lines((*_LIMITS, _HELD[True])),
     ]
     return _safe("\n\n".join(parts))
 
@@ -72,11 +100,13 @@ def _card(
     report: Mapping[str, Any] | None,
     provenance: Mapping[str, Any] | None,
     limits: Sequence[str],
+    chosen: Mapping[str, Any],
 ) -> str:
     target = next(iter(recipe["targets"].values()))
     parts = [
         f"# {recipe['name']}",
         f"**{LIMITS}**",
+        *_control(provenance),
         "## Intended use",
         f"{words.sentence(recipe['question'])} For research: to study the question on scans of the kind it was "
         "trained on, with every answer read by a person. Not for diagnosis, triage or treatment.",
@@ -88,17 +118,67 @@ def _card(
                 "network": _network(recipe["model"]),
             }
         ),
-        "## Data",
+        "## Out of scope",
+        _lines(card_policy.out_of_scope(recipe)),
+        "## Training data",
         _list(data) if data else "Nothing is recorded about the training data.",
+        "## Evaluation data",
+        _list(card_evidence.judged(report)) if report else "Not evaluated yet.",
         "## Figures",
         _figures(report) if report else "Not evaluated yet.",
+        "## Thresholds and policy",
+        _list(card_policy.decided(recipe, chosen)),
+        *(_referral(report) if report else ()),
+        "## Audit and groups of patients",
+        *_audit(report),
         "## Limits",
-        _lines((*_LIMITS, *limits)),
+        _lines((*_LIMITS, _HELD[report is not None], *_MODEL_LIMITS, *limits)),
+        "## How to make it again",
+        _again(recipe, report),
+        "## Left to the author",
+        _lines(_AUTHOR),
     ]
     if provenance:
-        shown = {key: provenance[key] for key in ("bundle", *_ORIGIN) if key in provenance}
+        shown = {key: provenance[key] for key in _ORIGIN if key in provenance}
         parts += ["## Origin", _list(shown)] if shown else []
     return _safe("\n\n".join(parts))
+
+
+def _control(provenance: Mapping[str, Any] | None) -> tuple[str, ...]:
+    if not (provenance or {}).get("shuffled_labels"):
+        return ()
+    return ("**A control: its labels were shuffled, so that it can have learnt nothing of the disease.**",)
+
+
+def _referral(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the policy did on the judged cases, as a section; none where no policy was at work."""
+    rows = card_evidence.held_back(report)
+    return ("## Answered, referred, rejected", _table(("", "value", "95% interval", "on"), rows)) if rows else ()
+
+
+def _audit(report: Mapping[str, Any] | None) -> tuple[str, ...]:
+    held = (report or {}).get("audit")
+    if not held:
+        return (
+            "No audit is part of this card, so it tells nothing of shortcuts, of groups of patients and of what "
+            "disturbs the model. `insula audit`, then `insula report EVALUATION --audit AUDIT`, put one here.",
+        )
+    return (*card_evidence.audited(held), card_evidence.groups(held))
+
+
+def _again(recipe: Mapping[str, Any], report: Mapping[str, Any] | None) -> str:
+    lines = [
+        f"The model: `insula train COHORT --recipe BUNDLE/recipe.yaml --out RUN`, with the same cohort and split, seed "
+        f"{recipe['seed']}, versions and number of threads, on a machine of the same kind.",
+        "Its files: the SHA-256 of each stands in `manifest.json`, whose own begins with the bundle's id. A bundle "
+        "with one changed byte does not load.",
+    ]
+    if report:
+        lines.append(
+            "The figures: `insula evaluate BUNDLE COHORT --out REPORT`, or from `cases.parquet` and `report.json` "
+            "beside this card, without the model."
+        )
+    return _lines(lines)
 
 
 def _inputs(recipe: Mapping[str, Any]) -> dict[str, str]:

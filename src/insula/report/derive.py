@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from insula.evaluate import risk_coverage as risks
@@ -16,6 +15,9 @@ from insula.evaluate.outcome import plain
 from insula.evaluate.table import Sample, by_patient, sample
 from insula.infer import conformal
 from insula.metrics import decision_curve, intervals
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Values = NDArray[np.float64]
 Bools = NDArray[np.bool_]

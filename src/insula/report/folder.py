@@ -8,11 +8,12 @@ from pathlib import Path
 
 from insula.bundle.types import Bundle
 from insula.core import provenance, scratch
+from insula.core.errors import EvaluationError
 from insula.core.types import Cohort
 from insula.evaluate.gallery import GalleryItem, gallery
 from insula.evaluate.outcome import EvaluationReport
 from insula.evaluate.run import Predicts
-from insula.report import card, comparison, page, record
+from insula.report import card, card_evidence, comparison, page, record
 from insula.report.checklist import answered
 from insula.report.record import Record
 
@@ -50,15 +51,23 @@ def write_figures(
     return _put(held, record.parquet(record.cases(report, bundle)), images, folder)
 
 
-def rewrite(folder: Path) -> Path:
+def rewrite(folder: Path, audit: Path | None = None) -> Path:
     """Write page, card and checklists anew from `report.json`, `cases.parquet` and `heatmaps/`; no model is needed.
 
-    The record of a comparison gives its page. Raises EvaluationError where a file is missing or figures and predictions
-    do not belong together.
+    audit: the folder of an audit of the same bundle, whose verdict and findings the record keeps from then on, for the
+    card. The record of a comparison gives its page. Raises EvaluationError where a file is missing, figures and
+    predictions do not belong together, or the audit is of another bundle.
     """
     if comparison.is_one(record.content(folder)):
+        if audit:
+            raise EvaluationError(f"'{folder}' holds a comparison, which has no model card; leave --audit out.")
         return comparison.rewrite(folder)
     held = record.load(folder)
+    if audit:
+        from insula.report import audit_page  # with all parts of an audit behind it
+
+        digest = provenance.sha256_file(audit / audit_page.FIGURES) if audit_page.is_one(audit) else ""
+        held = {**held, "audit": card_evidence.excerpt(audit_page.load(audit), digest, held)}
     names = [item["file"] for item in held["gallery"] if item["file"]]
     images = {n: path.read_bytes() for n in names if (path := folder / "heatmaps" / n).is_file()}
     return _put(held, (folder / record.CASES).read_bytes(), images, folder)

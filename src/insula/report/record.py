@@ -7,9 +7,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from insula.bundle.types import Bundle
 from insula.core import provenance
@@ -18,6 +16,9 @@ from insula.core.recipe import Recipe
 from insula.evaluate.gallery import GalleryItem
 from insula.evaluate.outcome import EvaluationReport, plain
 from insula.report.derive import derive, with_sets
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = 1
 FIGURES, CASES = "report.json", "cases.parquet"

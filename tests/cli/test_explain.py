@@ -16,6 +16,7 @@ from tests.tiny_bundle import parts, recipe, rejecting, volume, weights
 
 from insula.bundle.save import save
 from insula.bundle.types import Bundle
+from insula.cli import explain as explain_module
 from insula.cli.explain import explain
 from insula.core.errors import UsageError
 from insula.core.recipe import Target
@@ -177,3 +178,16 @@ def test_what_cannot_be_followed_is_refused(tiny_bundle: Callable[..., Bundle], 
         with pytest.raises(UsageError, match=reason):
             raise refused.exception
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bar_is_drawn_only_where_something_is_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(explain_module, "on_terminal", lambda: True)
+    explain_module._bar()
+    assert capsys.readouterr().err == ""
+    bar = explain_module._bar()
+    bar(1, 4)
+    assert "0/4" in capsys.readouterr().err
+    bar(4, 4)
+    assert capsys.readouterr().err.endswith("\r")

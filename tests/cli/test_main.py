@@ -43,14 +43,29 @@ def test_an_error_is_one_sentence_with_an_exit_code(
     assert ending(error) == code
     out, err = capsys.readouterr()
     assert err.startswith(f"insula: {said}")
-    assert err.count("\n") == 1
+    last = err.splitlines()[-1]
+    assert err.count("\n") == (2 if isinstance(error, InsulaError | OSError) else 1)
+    assert last.startswith("More: insula docs errors#") or isinstance(error, click.Abort)
     assert out == ""
 
 
 def test_an_error_under_json_is_json(ending: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert ending(ScanError("'a.dcm' is empty."), "--json") == ScanError.exit_code
     told = json.loads(capsys.readouterr().out)
-    assert told == {"error": {"code": "unreadable_scan", "message": "'a.dcm' is empty."}}
+    error = {"code": "unreadable_scan", "message": "'a.dcm' is empty.", "see": "errors#unreadable_scan"}
+    assert told == {"error": error}
+
+
+def test_a_verb_that_is_misspelt_is_told_which_may_be_meant(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["insula", "predcit", "x"])
+    with pytest.raises(SystemExit) as end:
+        main.run()
+    assert end.value.code == 2
+    told = capsys.readouterr().err
+    assert "There is no verb 'predcit'; is one of these meant: predict" in told
+    assert told.endswith("More: insula docs errors#usage\n")
 
 
 def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

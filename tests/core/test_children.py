@@ -91,3 +91,15 @@ def test_a_process_whose_pipe_was_closed_before_ends_at_once() -> None:
     done = subprocess.run([sys.executable, "-c", _ENDS, str(reading)], pass_fds=(reading,), check=False, timeout=60)
     os.close(reading)
     assert done.returncode == 1
+
+
+def test_a_script_that_is_written_for_no_processes_runs_once(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from insula.core import children\n"
+        "print('runs', flush=True)\n"
+        "with children.pool(2) as pool:\n"
+        "    print(list(pool.map(abs, (-1, -2))))\n"
+    )
+    said = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=120)
+    assert said.stdout.splitlines() == ["runs", "[1, 2]"]

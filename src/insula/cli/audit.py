@@ -12,6 +12,7 @@ import click
 from insula.cli.number import Finite
 from insula.cli.output import emit, json_option, progress, say
 from insula.core.errors import UsageError
+from insula.core.parts import need
 
 if TYPE_CHECKING:
     from insula.bundle.types import Bundle
@@ -162,6 +163,7 @@ def audit(
     if len(given) != 2:
         raise UsageError(f"Paths given: {len(given)}; give BUNDLE and COHORT, or --staged RECIPE and COHORT alone.")
     bundle, cohort = given
+    need("evaluate", "Auditing")
     say("loading: programs, bundle and cohort")  # seconds of imports
     from insula.core.errors import MissingPartError
     from insula.evaluate import given as inputs

@@ -68,7 +68,7 @@ def verify(export: Path | None, heads: str | None, public_key: str | None, chain
 
 
 @audit_trail.command()
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="New file to write.")
 @click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", help="JSON lines, or CSV.")
 @click.option("--actor", default="", help="Only what this user did, by id.")
 @click.option("--action", default="", help="Only this action, as study.read.")
@@ -92,12 +92,15 @@ def export(
 
     JSON lines without a filter can be verified later, by whoever has the heads and the public key.
     """
+    from insula.core.errors import UsageError
     from insula.serve.store.connect import reading, writing
     from insula.serve.trail.append import append
     from insula.serve.trail.export import csv_lines, json_lines
     from insula.serve.trail.keys import trail_key
     from insula.serve.trail.search import Filter, matching
 
+    if out.exists():
+        raise UsageError(f"'{out.name}' exists already; give the name of a new file.")
     settings = _settings()
     key = trail_key(settings)
     wanted = Filter(actor, action, subject, outcome, _utc(since), _utc(until))

@@ -62,11 +62,12 @@ def index(
     """
     from insula.cohort.gaps import asked, empty_folders
     from insula.cohort.index import Hints, survey_cohort, without_name
-    from insula.cohort.table import save, save_notes
+    from insula.cohort.table import save, save_notes, usable
     from insula.core.errors import UsageError
     from insula.core.recipe import load
     from insula.prep.check import checked
 
+    usable(out)
     question = checked(load(recipe, overrides))
     if role is None and len(question.inputs) > 1:
         raise UsageError(
@@ -205,11 +206,12 @@ def split(
     """Split COHORT into train, val and test by patient, each class in proportion; the recipe's seed decides."""
     from insula.cohort import hold_out as holding
     from insula.cohort import split as splitting
-    from insula.cohort.table import copy_notes, load, save
+    from insula.cohort.table import copy_notes, load, save, usable
     from insula.core.errors import UsageError
     from insula.core.recipe import load as load_recipe
     from insula.prep.check import checked
 
+    usable(out)
     question = checked(load_recipe(recipe, overrides))
     table = load(cohort)
     by: splitting.Level = "picture" if level == "picture" else "patient"

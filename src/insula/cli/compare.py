@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from insula.cli.output import emit, json_option, progress
+from insula.core.parts import need
 
 if TYPE_CHECKING:
     from insula.bundle.types import Bundle
@@ -37,6 +38,7 @@ def compare(
     Each is judged at its own threshold. ROC-AUCs are compared by DeLong's test, other figures by the paired bootstrap
     over patients, answers by McNemar's test; p-values are corrected together (Holm). Writes report.html, report.json.
     """
+    need("evaluate", "Comparing models")
     from insula.evaluate import given, looks, ready
     from insula.evaluate.around import Asked
     from insula.evaluate.compare import compare as held

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from insula.cli.output import emit, json_option, progress
 from insula.core.errors import UsageError
+from insula.core.parts import need
 
 if TYPE_CHECKING:
     from insula.core.types import Case
@@ -62,6 +63,7 @@ def evaluate(
     first, and each look is counted beside the cohort's table (COHORT.looks.jsonl) and in your own register of looks
     (INSULA_LOOKS), where the same cases are known again under another name.
     """
+    need("evaluate", "Evaluating")
     from insula.evaluate.around import Asked
     from insula.evaluate.readers import load as load_readers
 

@@ -15,14 +15,12 @@ from insula.core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from insula.core.recipe import Recipe
-    from insula.core.types import Decision, Heatmap, Prediction
+    from insula.core.types import Decision, Heatmap
     from insula.infer.explained_files import Drawing, Shown
     from insula.infer.explainer import Asked, Explained, Patch
     from insula.infer.feed import Views
 
 _PATH = click.Path(path_type=Path)
-_PART = 8  # a patch is an eighth of the picture where nobody says otherwise
 
 
 @click.command()
@@ -103,12 +101,14 @@ def explain(
     class_map and occlusion need the bundle alone, the other methods PyTorch.
     """
     from insula.bundle.load import load
-    from insula.cli.case import pairs, read_case, split
+    from insula.cli.case import pairs, split
+    from insula.explain.ask import column, looked_at
     from insula.explain.methods import SIGNED
     from insula.explain.methods import method as find
     from insula.infer import explained_files, heatmap
     from insula.infer.decide import decide
     from insula.infer.predict import Predictor
+    from insula.infer.read_case import read_case
     from insula.infer.writers import as_dict
     from insula.scans.sandbox import shared
 
@@ -124,11 +124,11 @@ def explain(
     needed = recipe.policy.refer.sources
     prediction = predictor.from_slices(read.views, one[0][1].name, 0, read.cautions, attributes, needed)
     decision = decide(prediction, predictor.bundle)
-    name, label, column = _column(recipe, prediction, decision.label, target, class_name, method, options["measure"])
+    name, label, at = column(recipe, prediction, decision.label, target, class_name, method, options["measure"])
     drawing = _drawing(options, tuple(read.volumes))
-    asked = _asked(predictor, read.views, column, attributes, options)
+    asked = _asked(predictor, read.views, at, attributes, options)
     if method == "occlusion":
-        asked = _looked_at(asked, prediction.heatmaps, drawing)
+        asked = looked_at(asked, prediction.heatmaps, drawing)
     explained = explainer(asked)
     caution = "The policy rejects this scan: of a score that nobody should use." if decision.action == "reject" else ""
     files, shown = explained_files.write(explained, read.views, read.volumes, recipe, out, label, drawing, caution)
@@ -158,46 +158,12 @@ def explain(
     emit(as_json, data, "\n".join(lines))
 
 
-def _column(
-    recipe: Recipe,
-    prediction: Prediction,
-    decided: str,
-    target: str | None,
-    class_name: str | None,
-    method: str,
-    measure: str,
-) -> tuple[str, str, int]:
-    """The question, what its score is called, and the network's column of it; UsageError where there is none."""
-    from insula.explain.methods import CLASSLESS
-
-    name = target or recipe.target_name
-    if name not in recipe.targets:
-        raise UsageError(f"The bundle has no target '{name}'; it has: {', '.join(recipe.targets)}.")
-    section, first = recipe.targets[name], recipe.columns(name).start
-    if section.graded:
-        if class_name is not None:
-            raise UsageError(f"'{name}' is a {section.kind} and has no classes; leave --class out.")
-        return name, name, first
-    if class_name is not None and class_name not in section.classes:
-        raise UsageError(f"There is no class '{class_name}' in this bundle; it has: {', '.join(section.classes)}.")
-    one_score = section.kind == "binary" and method not in CLASSLESS and measure == "score"
-    if one_score and class_name not in (None, section.positive):
-        raise UsageError(
-            f"A binary target has one score, that of '{section.positive}'; ask for it, or see what raises "
-            f"'{class_name}' by --method occlusion --measure probability."
-        )
-    if class_name is None:
-        values = prediction.also[name].values if name in prediction.also else prediction.probabilities
-        likely = decided if name == recipe.target_name else section.classes[int(values.argmax())]
-        class_name = section.positive if one_score or likely not in section.classes else likely
-    return name, class_name, first + section.classes.index(class_name)
-
-
 def _asked(predictor: Any, views: Any, column: int, attributes: dict[str, str], options: dict[str, Any]) -> Asked:
+    from insula.explain.ask import PART
     from insula.infer.explainer import Asked, Patch
 
     height = predictor.engine.input_shapes[predictor.bundle.recipe.role][1]
-    size = options["patch"] or max(1, height // _PART)
+    size = options["patch"] or max(1, height // PART)
     patch: Patch = Patch(size, options["stride"] or max(1, size // 2), options["depth"], options["fill"])
     return Asked(
         predictor,
@@ -209,20 +175,6 @@ def _asked(predictor: Any, views: Any, column: int, attributes: dict[str, str], 
         steps=options["steps"],
         progress=_bar(),
     )
-
-
-def _looked_at(asked: Asked, heatmaps: Any, drawing: Drawing) -> Asked:
-    """Occlusion is slow: it looks at the slices that are to be drawn, by the class map's heat or else by weight."""
-    from dataclasses import replace
-
-    from insula.infer.explained_files import chosen
-
-    found = {}
-    for scan, heat in heatmaps.items():
-        own = replace(heat, array=heat.array[asked.column : asked.column + 1])
-        positions = chosen(own, scan, drawing) or chosen(own, scan, replace(drawing, by="weight"))
-        found[scan] = tuple(heat.slices[p] for p in positions)
-    return replace(asked, slices=found)
 
 
 def _drawing(options: dict[str, Any], scans: tuple[str, ...]) -> Drawing:
@@ -269,13 +221,14 @@ def _bar() -> Callable[[int, int], None]:
         return lambda done, total: None
     from tqdm import tqdm
 
-    bar = tqdm(desc="explain", leave=False)
+    shown: list[Any] = []  # not before there is something to count: most methods have nothing, and a bar would stay
 
     def show(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
+        if not shown:
+            shown.append(tqdm(desc="explain", total=total, leave=False))
+        shown[0].update(done - shown[0].n)
         if done >= total:
-            bar.close()
+            shown[0].close()
 
     return show
 

@@ -8,6 +8,7 @@ import click
 
 from insula.cli.number import Finite
 from insula.cli.output import emit, json_option
+from insula.core.parts import need
 
 _PATH = click.Path(path_type=Path)
 
@@ -55,6 +56,7 @@ def features(
     (scanner, site, sex); and the cases that lie away from all others. The page holds pictures and attributes of
     patients: keep it where the scans are kept.
     """
+    need("evaluate", "Making maps of features")
     from insula.core.provenance import write_text
     from insula.evaluate import feature_maps
     from insula.evaluate.features import Asked, look

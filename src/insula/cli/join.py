@@ -65,6 +65,7 @@ def join(
         raise UsageError("--keep-cases goes with one COHORT and --table alone; leave the other options away.")
     if key is not None and table is None:
         raise UsageError("--id names a column of a table; give the table with --table.")
+    tables.usable(out)
     read = _renamed(cohorts, [tables.load(path) for path in cohorts], renames)
     joined = None if keep_cases else join_all(read, of_scans)
     made = read[0] if joined is None else joined.cohort

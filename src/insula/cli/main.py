@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import sys
 from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from insula import __version__
-from insula.core.errors import InsulaError
+from insula.core import parts, posix
+from insula.core.errors import InsulaError, MissingPartError, UsageError, see_of
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 VERBS = {
     "demo": ("insula.cli.demo:demo", "Make patients, train, evaluate, explain: the whole line in one command."),
@@ -29,6 +36,7 @@ VERBS = {
         "insula.cli.export:export",
         "Write a finished run as a bundle, or a bundle as ONNX, safetensors or MONAI.",
     ),
+    "bundle": ("insula.cli.bundle:bundle", "Verify a bundle, sign it, and make keys for that."),
     "optimise": ("insula.cli.optimise:optimise", "Make a bundle smaller or faster, and say what that costs."),
     "pareto": ("insula.cli.pareto:pareto", "Hold bundles against each other: size, time, accuracy."),
     "evaluate": ("insula.cli.evaluate:evaluate", "Evaluate a bundle on a cohort, with intervals and a report."),
@@ -49,6 +57,8 @@ VERBS = {
     "users": ("insula.cli.users:users", "Make and change the people of the service, and their API keys."),
     "audit-trail": ("insula.cli.audit_trail:audit_trail", "Verify, export and sign the trail of who did what."),
     "info": ("insula.cli.info:info", "What is installed, which recipes and entries there are."),
+    "docs": ("insula.cli.docs:docs", "Print a page of the documents, or a part of it, such as errors#cohort."),
+    "completion": ("insula.cli.completion:completion", "Print a shell's script for completing verbs and options."),
 }
 
 
@@ -67,19 +77,40 @@ class LazyVerbs(click.Group):
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that is called; for a word that is none, the verbs that may be meant."""
+        close = difflib.get_close_matches(args[0], VERBS, 3)
+        if args[0] not in VERBS and close and not args[0].startswith("-"):
+            ctx.fail(f"There is no verb '{args[0]}'; is one of these meant: {', '.join(close)}?")
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The table's verbs; click itself would import every one of them to ask whether it is hidden."""
+        from click.shell_completion import CompletionItem
+
+        verbs = [CompletionItem(name, help=line) for name, (_, line) in VERBS.items() if name.startswith(incomplete)]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table's own help lines, so that `insula --help` stays quick."""
         with formatter.section("Verbs"):
             formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
 
 
-@click.command(cls=LazyVerbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyVerbs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="insula")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Insula: from a folder of brain scans to a classifier that its owner can defend.
 
-    Start with `insula demo`. Research use only; not a medical device.
+    Start with `insula demo`; without a verb it says what to do next. Research use only; not a medical device.
     """
+    if ctx.invoked_subcommand is None:
+        from insula.cli.first import first
+
+        click.echo(first(Path.cwd()))
 
 
 def run() -> None:
@@ -88,6 +119,7 @@ def run() -> None:
         main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
+        _point(see_of(UsageError.code))
         sys.exit(error.exit_code)
     except click.Abort:
         click.echo("insula: stopped.", err=True)
@@ -95,6 +127,16 @@ def run() -> None:
     except InsulaError as error:
         _show(error)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:  # a part that no verb asked for by name
+        if (elsewhere := posix.refusal(error)) is not None:
+            _show(elsewhere)
+            sys.exit(elsewhere.exit_code)
+        part = parts.of_module(error.name or "")
+        if not part:
+            raise
+        missing = MissingPartError(f"This needs {error.name}, which is not installed; run: {parts.install(part)}.")
+        _show(missing)
+        sys.exit(missing.exit_code)
     except OSError as error:
         if error.errno is None:
             raise
@@ -105,5 +147,12 @@ def run() -> None:
 
 def _show(error: InsulaError) -> None:
     if "--json" in sys.argv:
-        click.echo(json.dumps({"error": {"code": error.code, "message": str(error)}}, ensure_ascii=False))
+        told = {"code": error.code, "message": str(error), "see": error.see}
+        click.echo(json.dumps({"error": told}, ensure_ascii=False))
     click.echo(f"insula: {error}", err=True)
+    _point(error.see)
+
+
+def _point(place: str) -> None:
+    """Where the documents say more."""
+    click.echo(f"More: insula docs {place}", err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from insula.cli.output import emit, json_option, progress
+from insula.core.parts import need
 
 if TYPE_CHECKING:
     from insula.core.types import Case
@@ -88,6 +89,7 @@ def maps(
     shown alone, and what becomes of the maps when the network's weights are drawn anew. OUT gets a page, maps.json and
     a table with a row a case.
     """
+    need("evaluate", "Judging heat maps")
     from typing import cast
 
     from insula.bundle.load import load

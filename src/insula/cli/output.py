@@ -25,9 +25,23 @@ def recipe_options(command: Command) -> Command:
     command = click.option(
         "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. --set train.epochs=5."
     )(command)
-    return click.option("--recipe", required=True, metavar="NAME|FILE", help="A recipe by name or a YAML file.")(
-        command
-    )
+    return click.option(
+        "--recipe",
+        required=True,
+        metavar="NAME|FILE",
+        help="A recipe by name or a YAML file.",
+        shell_complete=_recipe_names,
+    )(command)
+
+
+def _recipe_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """What a shell completes: the names of recipes that begin so, or files."""
+    from click.shell_completion import CompletionItem
+
+    from insula.core.recipe_names import names
+
+    found = [CompletionItem(name) for name in names() if name.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type="file")]
 
 
 def emit(as_json: bool, data: dict[str, Any], text: str) -> None:

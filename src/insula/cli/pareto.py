@@ -11,6 +11,7 @@ import click
 
 from insula.cli.output import emit, json_option, progress
 from insula.core.errors import UsageError
+from insula.core.parts import need
 
 if TYPE_CHECKING:
     from insula.core.types import Case
@@ -32,6 +33,7 @@ def pareto(bundles: tuple[Path, ...], cohort: Path, split: str, threads: int, ou
     ROC-AUCs are compared with the first one's by DeLong's test, p-values corrected (Holm). Writes pareto.html,
     pareto.md, report.json.
     """
+    need("evaluate", "Comparing bundles")
     from insula.evaluate import given, looks, ready
     from insula.evaluate.around import Asked
     from insula.evaluate.compare import of_report

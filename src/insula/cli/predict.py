@@ -75,9 +75,9 @@ def _unknown(value: str, also: str = "") -> UsageError:
 @click.option(
     "--out",
     type=_SCAN,
-    metavar="TABLE.parquet",
-    help="Predict every case below the one folder, or of the one cohort, that is given as SCAN into this table, "
-    "whatever becomes of each; stopped, the same command goes on.",
+    metavar="TABLE",
+    help="Predict every case below the one folder, or of the one cohort, that is given as SCAN into this table "
+    "(.parquet or .csv), whatever becomes of each; stopped, the same command goes on.",
 )
 @click.option("--readers", type=click.IntRange(1, 256), help="Cases that --out reads at once; one for each CPU.")
 @click.option(
@@ -107,11 +107,12 @@ def predict(
     series or slide of the patient), and --with its clinical columns; what is left out is missing.
     """
     from insula.bundle.load import load
-    from insula.cli.case import pairs, read_case, split
+    from insula.cli.case import pairs, split
     from insula.core.errors import InsulaError, UnsuitableScanError
     from insula.infer.decide import decide, reject
     from insula.infer.heatmap import class_of, evidence, write_case
     from insula.infer.predict import Predictor
+    from insula.infer.read_case import read_case
     from insula.infer.uncertainty import SOURCES
     from insula.infer.writers import as_dict, to_text
     from insula.scans.sandbox import shared
@@ -122,7 +123,7 @@ def predict(
             "are put together by insula index and insula join."
         )
     if (readers or cluster) and out is None:
-        raise UsageError("--readers and --cluster belong to --out TABLE.parquet; give it as well.")
+        raise UsageError("--readers and --cluster belong to --out TABLE; give it as well.")
     scans = tuple(Path(text) for text in given)
     if bool(scans) == bool(by_role) or (known and not by_role):
         raise UsageError("Give either SCANs, each a case of its own, or the scans of one case by --scan ROLE=PATH.")

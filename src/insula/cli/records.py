@@ -16,11 +16,11 @@ import click
 from insula.cli.account import account
 from insula.cli.output import emit, json_option
 from insula.cli.records_backup import backup, restore
+from insula.cli.records_places import files_of, records_of, settings_here
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from insula.serve.settings import Settings
     from insula.serve.store.files import Files
     from insula.serve.store.retention import Gone, Rules
     from insula.serve.store.sound import Sound
@@ -53,7 +53,7 @@ def upgrade(as_json: bool) -> None:
     """Run the migrations that are missing; the service does the same when it starts. Make a backup first."""
     from insula.serve.store import migrate
 
-    with _engine() as engine:
+    with records_of(settings_here()) as engine:
         state = migrate.upgrade(engine)
     said = f"The records are of migration {state.needed}" + (
         "" if state.current else f" (before: {state.found or 'none'})"
@@ -72,14 +72,13 @@ def check(whole: bool, as_json: bool) -> None:
     from pathlib import Path
 
     from insula.core.errors import UsageError
-    from insula.serve.settings import Settings
     from insula.serve.store import migrate
     from insula.serve.store.errors import RecordsError
 
-    kind, _, place = Settings().database.partition(":///")
+    kind, _, place = settings_here().database.partition(":///")
     if kind == "sqlite" and not Path(place).is_file():
         raise UsageError(f"There is no file '{place}', which INSULA_DATABASE names; insula records upgrade makes it.")
-    with _engine() as engine:
+    with records_of(settings_here()) as engine:
         found = _sound(engine) if whole else None
         if found is not None and found.faults:
             told = "\n".join(found.faults)
@@ -191,11 +190,10 @@ def retention(project: str, files_days: str | None, predictions_days: str | None
 
 
 def _sound(engine: Engine) -> Sound:
-    from insula.serve.store.files import open_files
     from insula.serve.store.sound import look
 
-    place = _settings().files
-    return look(engine, open_files(place) if place else None)
+    settings = settings_here()
+    return look(engine, files_of(settings) if settings.files else None)
 
 
 def _applied(engine: Engine, files: Files, project: str) -> Gone:
@@ -221,7 +219,7 @@ def _entry(connection: Connection, action: str, subject: str, detail: Mapping[st
     from insula.serve.trail.append import append
     from insula.serve.trail.keys import trail_key
 
-    key = trail_key(_settings())
+    key = trail_key(settings_here())
     append(connection, key, actor=account(), action=action, subject=subject, detail=detail or {})
 
 
@@ -261,51 +259,19 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def _settings() -> Settings:
-    from insula.core.errors import UsageError
-    from insula.serve.settings import read_settings
-
-    settings = read_settings()
-    if not settings.database:
-        raise UsageError("No database is named; set INSULA_DATABASE to its address.")
-    return settings
-
-
-@contextmanager
-def _engine() -> Iterator[Engine]:
-    """The records; UsageError where they do not answer."""
-    from sqlalchemy.exc import OperationalError
-
-    from insula.core.errors import UsageError
-    from insula.serve.store.connect import connect
-
-    engine = connect(_settings().database)
-    try:
-        yield engine
-    except OperationalError as error:  # its text may repeat the address
-        raise UsageError(
-            "The database of INSULA_DATABASE does not answer; check its address and whether it runs."
-        ) from error
-    finally:
-        engine.dispose()
-
-
 @contextmanager
 def _current() -> Iterator[tuple[Engine, Files]]:
     """Records that need no migration, and the file store. Raises RecordsError for those that need one."""
-    from insula.core.errors import UsageError
     from insula.serve.store import migrate
     from insula.serve.store.errors import RecordsError
-    from insula.serve.store.files import open_files
 
-    place = _settings().files
-    if not place:
-        raise UsageError("No place for files is named; set INSULA_FILES to a folder, or s3://BUCKET/FOLDER.")
-    with _engine() as engine:
+    settings = settings_here()
+    files = files_of(settings)
+    with records_of(settings) as engine:
         state = migrate.check(engine)
         if not state.current:
             raise RecordsError(
                 f"The records are of migration {state.found or 'none'} and {state.needed} is needed; "
                 "run: insula records upgrade."
             )
-        yield engine, open_files(place)
+        yield engine, files

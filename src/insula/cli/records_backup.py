@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from insula.cli.account import account
 from insula.cli.output import emit, json_option, on_terminal
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from insula.serve.settings import Settings
-    from insula.serve.store.files import Files
-
-_WHY = {
-    "no_space": "The disk of the database is full; make room and run this again.",
-    "records_busy": "The database is busy with others' work; run this again.",
-    "records_damaged": "The records are damaged; run insula records check --whole, then restore a backup.",
-}
+from insula.cli.records_places import files_of, records_of, settings_here
 
 
 @click.command()
@@ -42,8 +29,9 @@ def backup(out: Path, as_json: bool) -> None:
     from insula.serve.trail.append import append
     from insula.serve.trail.keys import trail_key
 
-    with _places() as (settings, engine, files):
-        key = trail_key(settings)
+    settings = settings_here()
+    key, files = trail_key(settings), files_of(settings)
+    with records_of(settings) as engine:
         if not out.exists():  # an entry that the backup holds itself
             with writing(engine) as connection:
                 append(connection, key, actor=account(), action="records.backup")
@@ -71,8 +59,9 @@ def restore(folder: Path, as_json: bool) -> None:
     from insula.serve.store.restore import restore as make_anew
     from insula.serve.trail.keys import trail_key
 
-    with _places() as (settings, engine, files):
-        key = trail_key(settings)
+    settings = settings_here()
+    key, files = trail_key(settings), files_of(settings)
+    with records_of(settings) as engine:
         done = make_anew(engine, files, folder, key, account(), settings.trail_heads, _say("restoring files"))
     made = done.backup
     said = [
@@ -88,38 +77,6 @@ def restore(folder: Path, as_json: bool) -> None:
     data = {"made_at": made.made_at, "rows": dict(made.rows), "files": len(made.files), "entries": made.entries}
     more = {"heads": done.heads, "later_head": done.later, "lacking": list(made.lacking)}
     emit(as_json, data | more, "\n".join(said))
-
-
-@contextmanager
-def _places() -> Iterator[tuple[Settings, Engine, Files]]:
-    """Settings, records of whatever migration, and files.
-
-    Raises UsageError where the records do not answer, RecordsError for a full disk, a lock or damage.
-    """
-    from sqlalchemy.exc import DBAPIError
-
-    from insula.core.errors import UsageError
-    from insula.serve import trouble
-    from insula.serve.settings import read_settings
-    from insula.serve.store.connect import connect
-    from insula.serve.store.errors import RecordsError
-    from insula.serve.store.files import open_files
-
-    settings = read_settings()
-    if not settings.database or not settings.files:
-        raise UsageError("Records or files are not named; set INSULA_DATABASE and INSULA_FILES.")
-    engine = connect(settings.database)
-    try:
-        yield settings, engine, open_files(settings.files)
-    except DBAPIError as error:  # its text may repeat the address
-        met = trouble.of(error)
-        if met is None or met.fault_code == "records_silent":
-            raise UsageError(
-                "The database of INSULA_DATABASE does not answer; check its address and whether it runs."
-            ) from error
-        raise RecordsError(_WHY[met.fault_code]) from error
-    finally:
-        engine.dispose()
 
 
 def _say(what: str) -> Callable[[int, int], None]:

@@ -7,18 +7,24 @@ from pathlib import Path
 import click
 
 from insula.cli.output import emit, json_option
+from insula.core.errors import UsageError
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option("--pdf", is_flag=True, help="Write each page as PDF as well; needs WeasyPrint.")
+@click.option(
+    "--audit",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of an audit of the same bundle, for the model card of an evaluation.",
+)
 @json_option
-def report(folder: Path, pdf: bool, as_json: bool) -> None:
+def report(folder: Path, pdf: bool, audit: Path | None, as_json: bool) -> None:
     """Write report.html, model-card.md and checklists.json of FOLDER anew, or audit.html and summary.html.
 
     FOLDER is what evaluate, crossval, demo, compare or audit wrote. Every figure comes from its report.json, and its
     cases.parquet must be the table that they were made from; of an audit from its audit.json. No model and no scan is
-    needed.
+    needed. With --audit the card tells what the audit found, then and whenever it is written anew.
     """
     from insula.report import audit_page
     from insula.report import folder as reports
@@ -29,7 +35,9 @@ def report(folder: Path, pdf: bool, as_json: bool) -> None:
         paper.needed()
     pages: dict[str, Path] = {}
     if (folder / FIGURES).is_file() or not audit_page.is_one(folder):
-        pages["report"] = reports.rewrite(folder)
+        pages["report"] = reports.rewrite(folder, audit)
+    elif audit:
+        raise UsageError(f"'{folder}' holds an audit; give --audit with the folder of the evaluation it belongs to.")
     if audit_page.is_one(folder):
         pages["audit"], pages["summary"] = audit_page.rewrite(folder)
     data, lines = {name: str(page) for name, page in pages.items()}, []

@@ -91,9 +91,10 @@ def _asked(
     series: str | None,
 ) -> tuple[Query, FloatArray, tuple[str, ...]]:
     """The scan predicted as `insula predict` does: what it is, its embedding, and what has to be said of it."""
-    from insula.cli.case import pairs, read_case, split
+    from insula.cli.case import pairs, split
     from insula.infer import thumbnail
     from insula.infer.decide import decide
+    from insula.infer.read_case import read_case
     from insula.report.similar_page import Query
     from insula.scans.sandbox import shared
 

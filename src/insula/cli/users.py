@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -264,9 +265,17 @@ def _settings() -> Settings:
 
 
 def _password() -> str:
-    return os.environ.get(_VARIABLE) or click.prompt(
-        "New password", hide_input=True, confirmation_prompt=True, err=True
-    )
+    from insula.core.errors import UsageError
+
+    given = os.environ.get(_VARIABLE)
+    if given:
+        return given
+    try:
+        return str(click.prompt("New password", hide_input=True, confirmation_prompt=True, err=True))
+    except click.Abort as error:
+        if sys.stdin is not None and sys.stdin.isatty():  # somebody thought better of it
+            raise
+        raise UsageError(f"There is no terminal to type the password at; set {_VARIABLE} to it.") from error
 
 
 def _shown(found: User) -> dict[str, Any]:

@@ -33,6 +33,10 @@ def worker(bundle: Path | None, threads: int, until_idle: bool, json_logs: bool,
     from insula.serve.settings import read_settings
     from insula.serve.work import at_work, handlers, worker_name
 
+    stop = threading.Event()
+    if not until_idle:
+        for sign in (signal.SIGINT, signal.SIGTERM):  # from the start: who ends it while it opens its records may do so
+            signal.signal(sign, lambda *_: stop.set())
     configure(json_lines=json_logs)
     settings = read_settings(bundle=bundle)
     if not settings.database:
@@ -42,9 +46,8 @@ def worker(bundle: Path | None, threads: int, until_idle: bool, json_logs: bool,
         ended = work(service.records, handlers(service), worker_name(), threading.Event(), until_idle=True)
         emit(as_json, {"ended": ended}, f"{ended} jobs ended; none is left to begin.")
         return
-    stop = threading.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: stop.set())
+    if stop.is_set():
+        return
     with at_work(service, threads):
         click.echo("Insula works on jobs (Ctrl-C ends it; jobs at work are given back). Research use only.")
         stop.wait()

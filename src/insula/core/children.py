@@ -8,18 +8,24 @@ import multiprocessing
 import os
 import select
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import wait
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
+from types import ModuleType
+from typing import Any
 
 
 def pool(count: int, begin: Callable[[], None] | None = None) -> ProcessPoolExecutor:
-    """A pool of processes that are started anew and not forked. begin: done first in each.
+    """A pool of processes that are started anew and not forked, for functions of modules. begin: done first in each.
 
-    Those of Python's own pool wait for work for ever where their parent was killed.
+    Those of Python's own pool wait for work for ever where their parent was killed, and run the parent's script once
+    more, which has to be written for that.
     """
-    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _of_pool, (begin,))
+    return ProcessPoolExecutor(count, _Context(), _of_pool, (begin,))
 
 
 def end_with(line: int) -> None:
@@ -34,6 +40,25 @@ def end_with(line: int) -> None:
             fcntl.fcntl(line, fcntl.F_SETFL, fcntl.fcntl(line, fcntl.F_GETFL) | os.O_ASYNC)
     if select.select([line], [], [], 0)[0]:  # closed before the kernel was told
         os._exit(1)
+
+
+class _Process(SpawnProcess):
+    @staticmethod
+    def _Popen(process: BaseProcess) -> Any:  # noqa: N802 - what it overrides is called so
+        with _main:
+            own = sys.modules["__main__"]
+            sys.modules["__main__"] = ModuleType("__main__")  # of no file, so that there is nothing to run once more
+            try:
+                return SpawnProcess._Popen(process)
+            finally:
+                sys.modules["__main__"] = own
+
+
+class _Context(SpawnContext):
+    Process = _Process
+
+
+_main = threading.Lock()
 
 
 def _of_pool(begin: Callable[[], None] | None) -> None:

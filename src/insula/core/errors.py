@@ -6,7 +6,14 @@ identifiers beyond the file name that the user gave.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+PAGE: Final = "errors"  # of the documents; docs/errors.md has a heading for each code
+
+
+def see_of(code: str) -> str:
+    """Where the documents say more of an error by its code: `errors#cohort`."""
+    return f"{PAGE}#{code}"
 
 
 class InsulaError(Exception):
@@ -14,6 +21,11 @@ class InsulaError(Exception):
 
     exit_code: ClassVar[int] = 10
     code: ClassVar[str] = "error"
+
+    @property
+    def see(self) -> str:
+        """Where the documents say more of it: a page and an anchor in it, as `insula docs` takes them."""
+        return see_of(type(self).code)
 
 
 class UsageError(InsulaError):

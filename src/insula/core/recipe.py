@@ -19,6 +19,7 @@ from insula.core.recipe_audit import Audit
 from insula.core.recipe_inputs import ClinicalColumn, Input, PrepStep, Tiles
 from insula.core.recipe_keys import meant
 from insula.core.recipe_model import Model, Normalise, RoleModel
+from insula.core.recipe_names import names as names
 from insula.core.recipe_policy import OperatingPoint, Policy, Refer, Risk
 from insula.core.recipe_pretrain import Pretrain
 from insula.core.recipe_section import Probability, Section
@@ -64,6 +65,11 @@ class Recipe(Section):
     and the limits of an audit.
 
     A role, a clinical column and a target are named by small letters, digits and underscores.
+
+    name: of the recipe. question: in a sentence, as people are asked it. seed: of everything that is drawn. inputs:
+    scans by role. clinical: columns beside the scans, by name. targets: what is predicted, by name. model: the network.
+    train: how it is fitted. pretrain: how its encoder is fitted first, where `insula pretrain` is used. policy: what is
+    done with a probability. audit: how far the model may fail before an audit says so.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -153,12 +159,6 @@ class Recipe(Section):
         roles = {k: v for k, v in self.model.roles.items() if k == role}
         model = self.model.model_copy(update={"roles": roles})
         return self.model_copy(update={"inputs": {role: self.inputs[role]}, "clinical": {}, "model": model})
-
-
-def names() -> tuple[str, ...]:
-    """The recipes that come with Insula."""
-    folder = files("insula").joinpath("recipes")
-    return tuple(sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")))
 
 
 def load(source: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:

@@ -37,7 +37,8 @@ class Subgroups(Section):
     by: columns of the cohort that make groups, attributes of the scan (`kernel` or `ct.kernel`), `noise` and
     `sharpness`; all that vary where it is empty. events: positives, and negatives, that a group and all others need
     before anything is said. age: first years of the age bands; none: no bands. intersections: whether groups of two
-    columns are looked at as well. calibration: of the share of positives less the mean probability.
+    columns are looked at as well. roc_auc, sensitivity, specificity: how far below that of all others.
+    calibration: of the share of positives less the mean probability, either way.
     """
 
     by: tuple[str, ...] = ()
@@ -105,7 +106,10 @@ class Audit(Section):
 
     A corruption and a subgroup must also differ beyond chance, corrected for how many of them are looked at.
 
-    label_noise: share of patients whose label the model contradicts with confidence.
+    robustness: what disturbances of the scan may cost. subgroups: how far a group may fall behind. shortcuts: what a
+    model may rest on beside the disease. skull: what the bone may carry. calibration: how far probabilities may be off.
+    shift: how far these cases may differ from training. label_noise: share of patients whose label the model
+    contradicts with confidence.
     """
 
     robustness: Robustness = Robustness()

@@ -10,7 +10,10 @@ from insula.core.recipe_section import Probability, Section
 
 
 class PrepStep(Section):
-    """One named preparation step with its parameters; written `{name: parameters}` or just `name` in YAML."""
+    """One named preparation step with its parameters; written `{name: parameters}` or just `name` in YAML.
+
+    name: of the table of steps. params: as that step takes them; a bare value stands for its main one.
+    """
 
     name: str
     params: dict[str, Any] = Field(default_factory=dict)
@@ -53,7 +56,10 @@ class Tiles(Section):
 class Input(Section):
     """One role: which modality, what counts as one input of the network, and how it is prepared.
 
-    tiles: how whole slides are cut (modality SM); a recipe without it refuses them.
+    modality: of the scans that are taken: CT, MR, SM (slides), OT (pictures of any other kind). unit: `series`, all
+    slices of a scan are one input, pooled by the network; `image`, each slice is an input of its own, and a patient's
+    answers are pooled by the policy. tiles: how whole slides are cut (modality SM); a recipe without it refuses them.
+    prep: the preparation steps, in the order in which they are done.
     """
 
     modality: Literal["CT", "MR", "SM", "OT"]
@@ -71,8 +77,8 @@ class Input(Section):
 class ClinicalColumn(Section):
     """One clinical column beside the scans, read from the case's attributes; an empty cell is a missing value.
 
-    number: standardised by mean and standard deviation of the training patients, which travel in the network.
-    category: one of `values`; anything else counts as missing.
+    kind: `number` is standardised by mean and standard deviation of the training patients, which travel in the network;
+    `category` is one of `values`, and anything else counts as missing. values: of a category.
     """
 
     kind: Literal["number", "category"] = "number"

@@ -12,7 +12,10 @@ Pool = Literal["mean", "max", "attention", "transformer"]
 
 
 class Normalise(Section):
-    """Channel means and standard deviations, subtracted and divided inside the network's graph."""
+    """Channel means and standard deviations, subtracted and divided inside the network's graph.
+
+    mean: of each channel, or one for all. std: the same number of them, above 0.
+    """
 
     mean: tuple[float, ...] = (0.5,)
     std: tuple[Annotated[float, Field(gt=0.0)], ...] = (0.25,)
@@ -25,7 +28,10 @@ class Normalise(Section):
 
 
 class RoleModel(Section):
-    """What differs for one role; an absent key is the model's."""
+    """What differs for one role; an absent key is the model's.
+
+    encoder, pretrained, normalise, pool: as in `model`, for this role alone.
+    """
 
     encoder: str | None = None
     pretrained: bool | str | None = None
@@ -36,7 +42,8 @@ class RoleModel(Section):
 class Model(Section):
     """The network: one encoder for each role, pooling over slices and bags, fusion, dropout before the heads.
 
-    pretrained: true for published weights, a file, or false. normalise: of every role, unless `roles` says otherwise.
+    encoder: a name of the table of encoders, or any of timm. pretrained: true for published weights, a file, or false.
+    normalise: of every role, unless `roles` says otherwise. dropout: share of the features dropped before the heads.
     pool: over the slices of a series or the tiles of a slide. bags: over the series or slides of one patient.
     features: of each role once it is brought to one size for fusion, and of the fused embedding. roles: what differs
     for one role. members: networks whose answers are averaged in one bundle; 1 is no ensemble.

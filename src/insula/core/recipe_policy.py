@@ -40,6 +40,7 @@ class Risk(Section):
     """Refer until the share of mistakes is at most `error`, with this confidence, as validation patients show it.
 
     of: `error`, wrong answers among the accepted cases; `missed`, positive patients who are accepted as negative.
+    error: the largest share of them. confidence: that the bound holds.
     """
 
     of: Literal["error", "missed"] = "error"
@@ -50,8 +51,10 @@ class Risk(Section):
 class Refer(Section):
     """A person looks when confidence is below its limit, or another score above its own; null switches a limit off.
 
-    by: the source that spread, entropy and mutual_information (nats) are of: dropout passes, views of the scan (moved
-    as the training pictures were), or members of an ensemble. domain: share of the validation cases that lie nearer to
+    by: the source that the next three are of: dropout passes, views of the scan (moved as the training pictures were),
+    or members of an ensemble. spread: standard deviation of the decided class's probability. entropy: of the mean
+    probabilities, in nats. mutual_information: the part of it that the draws disagree about, in nats. confidence: of
+    the decided class, at least. domain: share of the validation cases that lie nearer to
     the training data; beyond it the scan is referred. risk: also below the confidence that keeps the error among the
     accepted cases within a bound.
     """
@@ -91,8 +94,10 @@ class Policy(Section):
     """What is done with a probability.
 
     calibration: what is fitted on validation cases beside the temperature: nothing, a line in the logit of each class,
-    or rising steps, which take some hundred cases. aggregate: of a patient's inputs; learned: the power mean whose
-    exponent gives the least log loss on validation patients.
+    or rising steps, which take some hundred cases. operating_point: the aim of the threshold. refer: when a person
+    looks. refuse: what gets no answer. aggregate: how a patient's inputs become one answer; learned: the power mean
+    whose exponent gives the least log loss on validation patients. conformal_level: share of the patients whose set of
+    possible classes is to hold the true one. passes: of dropout. prevalences: at which reports state predictive values.
     """
 
     calibration: Literal["temperature", "logistic", "isotonic"] = "temperature"

@@ -13,9 +13,12 @@ from insula.core.recipe_train import Augment, Train
 class Pretrain(Section):
     """How an encoder is pretrained on slices without labels.
 
-    method: `vicreg` brings two views of neighbouring slices together, `masked` paints hidden patches in. batch: slices.
+    method: `vicreg` brings two views of neighbouring slices together, `masked` paints hidden patches in. epochs: each
+    goes once through all slices. batch: slices. lr: AdamW's highest learning rate. weight_decay: AdamW's.
+    warmup_epochs: in which the rate rises first. clip: the largest norm of the gradient, 0 is off.
     neighbours: how many places apart in their series the two slices of a pair may lie; 0 takes one slice twice.
-    width: of vicreg's expander. hide: share of a picture that `masked` hides, in squares of `patch` pixels. augment:
+    width: of vicreg's expander. hide: share of a picture that `masked` hides. patch: pixels a side of
+    the squares that it hides. augment:
     where it is absent, the one of the train section with wider moves (vicreg), or with moves alone (masked).
     """
 

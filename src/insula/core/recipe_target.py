@@ -22,7 +22,8 @@ class Target(Section):
 
     kind: `binary` (two exclusive classes, one logit), `multiclass` (exclusive classes), `multilabel` (labels that may
     stand together), `ordinal` (exclusive classes in rising order), `survival` (time and event; the answer is a relative
-    hazard), `regression` (a number). positive: the class or label that thresholds, sensitivity and the headline are
+    hazard), `regression` (a number). classes: their names; rising for an ordinal target, and none for survival and
+    regression. positive: the class or label that thresholds, sensitivity and the headline are
     about; by default the last class of a binary or ordinal target. column: the attribute of a case that holds the label
     where the cohort has none by the target's own name (several labels are joined by ';'). time, event: the attributes
     of a survival target. horizons: days at which survival is stated. words: what people read for a class (`any`:

@@ -16,7 +16,7 @@ class Augment(Section):
     flip: chance to mirror left and right. moved: chance of a case to be rotated, shifted, scaled and distorted at all;
     the others keep their own sharpness. rotate: degrees. shift, elastic: shares of a side. scale: share of the size.
     grid: share by which the cells of a 5 × 5 grid stretch. optical: barrel or pincushion, share at a side's middle.
-    brightness, noise (standard deviation), ring, streak: in the picture's values. contrast, bias: shares.
+    brightness, ring, streak: in the picture's values. noise: its standard deviation there. contrast, bias: shares.
     gamma: 0.3 draws powers from 1/1.3 to 1.3. blur: standard deviation in pixels. local_contrast: how much of a local
     contrast normalisation is mixed in. holes: share of the area that is covered. gibbs: outer share of k-space that is
     cut. ghost: share that k-space lines lack. motion: share of a side that the head moves during the scan.
@@ -50,7 +50,8 @@ class Augment(Section):
 class TrainStage(Section):
     """Some epochs in which one part of the network trains: the head, the encoder's last blocks too, or all.
 
-    lr: the section's where it is absent. blocks: how many of the encoder's last blocks (`last_blocks` alone).
+    train: which part. epochs: of this stage. lr: the section's where it is absent. blocks: how many of the encoder's
+    last blocks (`last_blocks` alone).
     """
 
     train: Literal["head", "last_blocks", "all"]
@@ -60,7 +61,10 @@ class TrainStage(Section):
 
 
 class HardNegatives(Section):
-    """Rounds after the stages that draw a share of each epoch from the negatives which the network calls positive."""
+    """Rounds after the stages that draw a share of each epoch from the negatives which the network calls positive.
+
+    rounds: how many; 0 is none. share: of an epoch's cases that are drawn from them. epochs: of each round.
+    """
 
     rounds: Annotated[int, Field(ge=0, le=10)] = 0
     share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
@@ -81,14 +85,22 @@ class Distil(Section):
 class Train(Section):
     """How the network is fitted.
 
-    epochs: of all together; with stages their own count instead. accumulate: batches of one optimizer step. schedule
-    `step` multiplies by step_factor each step_epochs, `plateau` after plateau_patience epochs without gain. focal: γ
-    of the focal loss, 0 is off. balance `class`: each epoch draws the classes of the first target alike often. ema:
-    decay of averaged weights, 0 is off. checkpoint: compute features again in the backward pass, slower and with less
-    memory. slices: the most of a case in one step, drawn anew in each epoch; 0 is all. modality_dropout: chance that
-    an input which a case has is hidden in a step. loss_weights: of the targets, 1 where absent. mixup, cutmix: the
-    parameter of the Beta distribution of the share that a case keeps of itself (0 is off; 0.2 and 1.0 are usual);
-    with both, each batch takes one of them.
+    epochs: of all together; with stages their own count instead. batch: inputs of the network at a time, of all
+    processes together. accumulate: batches of one optimizer step. optimizer: which one. lr: its highest learning rate.
+    momentum: of `sgd`. weight_decay: of weights, not of biases and norms. schedule: how the rate falls; `step`
+    multiplies it by step_factor each step_epochs, `plateau` after plateau_patience epochs without gain. warmup_epochs:
+    in which the rate rises first. step_epochs, step_factor: of `step`, and step_factor of `plateau` too.
+    plateau_patience: of `plateau`. clip: the largest norm of the gradient, 0 is off. patience: epochs without a lower
+    validation loss until training ends. class_weights: weigh rare classes up in the loss. focal: γ of the focal loss, 0
+    is off. label_smoothing: share of a label that is spread over the other classes. balance: `class` draws the classes
+    of the first target alike often in each epoch. ema: decay of averaged weights, 0 is off. precision: `auto` takes
+    what the device has. checkpoint: compute features again in the backward pass, slower and with less memory. stages:
+    parts of the network that train one after the other. hard_negatives: rounds on what was wrongly called positive.
+    augment: random changes of the training pictures. distil: how a small network follows a teacher. slices: the most of
+    a case in one step, drawn anew in each epoch; 0 is all. modality_dropout: chance that an input which a case has is
+    hidden in a step. loss_weights: of the targets, 1 where absent. mixup, cutmix: the parameter of the Beta
+    distribution of the share that a case keeps of itself (0 is off; 0.2 and 1.0 are usual); with both, each batch takes
+    one of them.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 30

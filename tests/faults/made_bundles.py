@@ -151,12 +151,17 @@ def another(folder: Path, offset: float) -> Path:
 
 
 def swollen(graph: bytes, values: int) -> bytes:
-    """A graph of the same ends that makes an array of so many float32 of eight bytes on its way."""
+    """A graph of the same ends that makes an array of so many float32 of a few bytes on its way.
+
+    Their number is a product that the graph works out itself, so that no constant in it is too large.
+    """
     model = onnx.load_from_string(graph)
-    model.graph.initializer.append(numpy_helper.from_array(np.array([values], np.int64), "many"))
+    for name, value in (("some", values >> 20), ("times", 1 << 20)):
+        model.graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
     last = next(node for node in model.graph.node if node.output[0] == "logits")
     last.output[0] = "plain"
     more = [
+        helper.make_node("Mul", ["some", "times"], ["many"]),
         helper.make_node("ConstantOfShape", ["many"], ["big"]),
         helper.make_node("ReduceSum", ["big"], ["sum"], keepdims=0),
         helper.make_node("Add", ["plain", "sum"], ["logits"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import socket
@@ -54,7 +55,7 @@ def shorter(method: str, said: Answer) -> Answer:
 
 
 LIES: Final[dict[str, Lie]] = {"gives other bytes": other_bytes, "gives half the bytes": shorter}
-TORN: Final = ("is down", "hangs", "breaks off", "hangs up halfway", "speaks no HTTP")
+TORN: Final = ("is down", "hangs", "drips", "breaks off", "hangs up halfway", "speaks no HTTP")
 KEEPS_NOTHING: Final = "says that it kept and did not"
 MODES: Final = (*TORN, *CANNED, *LIES, KEEPS_NOTHING, "is slow")
 
@@ -117,6 +118,11 @@ def _handler(store: Store) -> type[BaseHTTPRequestHandler]:
         def _torn(self, mode: str) -> None:
             if mode == "hangs":
                 store.over.wait()
+            elif mode == "drips":
+                self.wfile.write(b'HTTP/1.1 200 OK\r\nETag: "0"\r\nX-Amz-Meta-A: ')
+                with contextlib.suppress(OSError):
+                    while not store.over.wait(0.05):
+                        self.wfile.write(b"x")
             elif mode == "hangs up halfway":
                 self.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\nETag: "0"\r\n\r\nhalf')
             elif mode == "speaks no HTTP":

@@ -73,7 +73,7 @@ def test_any_number_of_clients_gets_an_answer_or_a_clear_no(
         assert statuses[200] > 0
         assert count > 32 or not statuses[503], "38 places are there: fewer clients are never sent away"
         tally.tried(
-            f"requests of {count} clients at once",
+            f"requests of {count} client{'s' if count > 1 else ''} at once",
             len(answers),
             failed=sum(map(wrong, answers)) + len(seen.wrong),
             crashed=seen.late(LATE),

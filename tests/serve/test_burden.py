@@ -83,6 +83,52 @@ def test_a_full_service_still_answers_for_its_health() -> None:
     assert asked == ["/health"] * 2
 
 
+def test_streams_of_events_take_no_place_of_a_request_and_have_a_bound_of_their_own() -> None:
+    opened = asyncio.Event()
+    answers: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        if scope["path"].endswith("/events"):
+            opened.set()
+            await asyncio.sleep(3600)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            answers.append(message["status"])
+
+    async def story() -> None:
+        shield = Shield(app, Settings())
+        shield.burden.most_requests = shield.burden.most_streams = 1
+
+        def ask(path: str) -> Any:
+            scope = {
+                "type": "http",
+                "method": "GET",
+                "path": path,
+                "query_string": b"",
+                "headers": [(b"host", b"[::1]")],
+            }
+            return shield(scope, receive, send)
+
+        events = f"/api/v1/jobs/{'a' * 32}/events"
+        following = asyncio.create_task(ask(events))
+        await opened.wait()
+        await ask("/api/v1/studies")
+        await ask(events)
+        assert answers == [200, 503]
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        assert (shield.burden.streams, shield.burden.requests, shield.burden.bytes) == (0, 0, 0)
+
+    asyncio.run(story())
+
+
 def test_what_goes_wrong_in_the_middle_of_an_answer_begins_no_second_one() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})

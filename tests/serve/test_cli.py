@@ -77,7 +77,7 @@ def test_info_names_recipes_and_parts() -> None:
     got = CliRunner().invoke(info, ["--json"])
     data = json.loads(got.stdout)
     assert "haemorrhage-ct" in data["recipes"]
-    assert "windows" in data["prep_steps"]
+    assert "windows" in data["entries"]["prep"]
     assert data["parts"]["serve"] is True
     assert "not a medical device" in CliRunner().invoke(info, []).stdout
 

@@ -183,7 +183,7 @@ def test_what_is_no_scan_for_this_model_gets_the_one_error_body(
 ) -> None:
     got = client(tiny_bundle()).post("/predict", files={"file": ("Jane Doe.dcm", data)})
     assert (got.status_code, set(got.json())) == (status, {"error"}), got.text
-    assert set(got.json()["error"]) == {"code", "message"}
+    assert set(got.json()["error"]) == {"code", "message", "see"}
     assert got.json()["error"]["code"] == code
     for secret in ("Jane", "4711", "/tmp", "Traceback"):
         assert secret not in got.text

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -181,6 +183,28 @@ def test_health_says_that_the_records_do_not_answer(made: Made, tmp_path: Path) 
     made.service.records.dispose()
     place.write_bytes(whole)
     assert client.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, "no_space"), (errno.EROFS, "storage")])
+def test_health_says_that_nothing_can_be_kept_where_a_disk_takes_nothing(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    client, real = made.fresh(), tempfile.TemporaryFile
+    for place in (tmp_path, made.service.files.folder, Path(tempfile.gettempdir())):
+
+        def refuses(*args: Any, dir: Path, place: Path | None = place, **more: Any) -> Any:  # noqa: A002
+            if dir == place:
+                raise OSError(number, os.strerror(number))
+            return real(*args, dir=dir, **more)
+
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuses)
+        for ask in (client.get, client.head):
+            assert ask("/health").status_code == 503
+        assert client.get("/health").json()["error"]["code"] == code
+        assert client.get("/about").status_code == 200
+        monkeypatch.undo()
+    answer = client.head("/health")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
 
 
 def test_an_error_that_is_no_trouble_of_a_disk_stays_an_error_of_the_program(

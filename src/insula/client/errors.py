@@ -31,6 +31,7 @@ class UnreachableError(RemoteError):
     """No answer: no connection, a connection that was lost, or none in time."""
 
     exit_code = 27
+    code = "unreachable"
 
     def __init__(self, detail: str) -> None:
         super().__init__(0, "unreachable", detail, detail)
@@ -53,6 +54,7 @@ class UnfinishedError(RemoteError):
     """A job has not ended in the time that it was waited for; it goes on. job: as it was last seen."""
 
     exit_code = 29
+    code = "unfinished"
 
     def __init__(self, job: Job, seconds: float) -> None:
         detail = (

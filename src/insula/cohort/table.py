@@ -7,13 +7,14 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from insula.cohort.found import Aside
 from insula.cohort.gaps import NOTHING, Asked
 from insula.core.cells import guarded, unguarded
 from insula.core.errors import CohortError
+from insula.core.parts import missing, need_for_table
 from insula.core.provenance import write_bytes, write_json
 from insula.core.types import Case, Cohort, Scan
 
@@ -46,9 +47,9 @@ class Notes:
 def save(cohort: Cohort, path: Path) -> None:
     """Write a cohort as .parquet or .csv and its schema as `<name>.schema.json`; `load` gives an equal cohort back.
 
-    Raises CohortError for another suffix or for two cases of one key.
+    Raises CohortError for another suffix or for two cases of one key, MissingPartError for .parquet without pyarrow.
     """
-    suffix = _suffix(path)
+    suffix = usable(path)
     if len({case.key for case in cohort.cases}) != len(cohort.cases):
         raise CohortError("Two cases of the cohort share a key; give every case a key of its own.")
     rows = [_row(case) for case in cohort.cases]
@@ -68,10 +69,14 @@ def save(cohort: Cohort, path: Path) -> None:
 
 
 def load(path: Path) -> Cohort:
-    """The cohort that `save` wrote. Raises CohortError for a missing, foreign or damaged table or schema."""
+    """The cohort that `save` wrote.
+
+    Raises CohortError for a missing, foreign or damaged table or schema, MissingPartError for .parquet without pyarrow.
+    """
     path = Path(path)
-    suffix = _suffix(path)
+    _suffix(path)
     schema = _schema(path)
+    suffix = usable(path)
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise CohortError(f"'{path.name}' is longer than {_MAX_BYTES} bytes, too long for a table of cases.")
@@ -90,6 +95,11 @@ def load(path: Path) -> Cohort:
     if len({case.key for case in cases}) != len(cases):
         raise CohortError(f"'{path.name}' holds two cases of one key; index the folder again.")
     return Cohort(cases, schema["root"], schema["split_level"], schema["patient_ids"])
+
+
+def name_here(stem: str) -> str:
+    """The name of a table where no user chose one: Parquet, or CSV where pyarrow is not installed."""
+    return f"{stem}.csv" if "pyarrow" in missing("evaluate") else f"{stem}.parquet"
 
 
 def save_notes(path: Path, layout: str, why: str, aside: Sequence[Aside], wanted: Asked = NOTHING) -> None:
@@ -129,6 +139,13 @@ def notes_path(path: Path) -> Path:
 def schema_path(path: Path) -> Path:
     """Where the schema of a table lies."""
     return path.with_name(f"{path.name}.schema.json")
+
+
+def usable(path: Path) -> str:
+    """The ending of a table's name, refused before any work: errors as `save`."""
+    suffix = _suffix(path)
+    need_for_table(path)
+    return suffix
 
 
 def _suffix(path: Path) -> str:
@@ -188,7 +205,8 @@ def _case(row: Mapping[str, str]) -> Case:
 def _path(value: Any) -> str:
     """A table may come from anywhere: its paths stay below the cohort's root."""
     text = str(value)
-    if not text or text.startswith("/") or ".." in text.replace("\\", "/").split("/") or "\0" in text:
+    windows = PureWindowsPath(text)  # by its rules C:\a and \\server\a begin at a root, as /a does by both
+    if not text or windows.root or ".." in windows.parts or "\0" in text:
         raise ValueError("path")
     return text
 

@@ -114,6 +114,12 @@ def assemble(
         chosen_on = measured[1]
     _, _, owners = chosen_on.of_target(recipe, recipe.target_name)
     decision = replace(decision, chosen_on=tuple(sorted({hash_patient(baseline.salt, p) for p in owners})))
+    origin = record(weights_sha256=sha256_bytes(weights), seed=recipe.seed, **_told(training))
+    chosen = {
+        "thresholds": dict(decision.thresholds),
+        "temperature": decision.temperature,
+        "patients": facts["patients"],
+    }
     return Parts(
         recipe=recipe,
         model_onnx=graphs[0],
@@ -126,8 +132,8 @@ def assemble(
             "parity": {"cases": parity.cases, "logits": parity.logits, "maps": parity.maps},
             "training": training,
         },
-        model_card=model_card(recipe, _card_data(cohort, baseline, training, facts)),
-        provenance=record(weights_sha256=sha256_bytes(weights), seed=recipe.seed, **_told(training)),
+        model_card=model_card(recipe, _card_data(cohort, baseline, training, facts), provenance=origin, chosen=chosen),
+        provenance=origin,
     )
 
 

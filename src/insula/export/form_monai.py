@@ -13,6 +13,7 @@ from typing import Any
 from insula import __version__
 from insula.bundle.layout import LIMITS, MANIFEST
 from insula.bundle.load import load, read_verified
+from insula.bundle.signature import SIGNATURE
 from insula.bundle.types import Bundle
 from insula.core.errors import ExportError
 from insula.core.provenance import write_bytes, write_json, write_text
@@ -31,7 +32,9 @@ def fill(predictor: Predictor, folder: Path) -> None:
     bundle = predictor.bundle
     for name in LIMITS:
         write_bytes(folder / PLACE / name, read_verified(bundle, name))
-    write_bytes(folder / PLACE / MANIFEST, (bundle.path / MANIFEST).read_bytes())
+    for name in (MANIFEST, SIGNATURE):
+        if (bundle.path / name).exists():  # not every bundle is signed
+            write_bytes(folder / PLACE / name, (bundle.path / name).read_bytes())
     if (copied := load(folder / PLACE).id) != bundle.id:
         raise ExportError(f"The bundle {bundle.id} became {copied} while it was copied; do nothing to it meanwhile.")
     write_json(folder / "configs" / "metadata.json", metadata(predictor))

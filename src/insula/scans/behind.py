@@ -23,7 +23,7 @@ def picture(path: Path, kind: str | None) -> tuple[str, ...]:
     if kind not in ("PNG", "JPEG"):
         return ()
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        end = _png_end(data) if kind == "PNG" else _jpeg_end(data)
+        end = _png_end(data) if kind == "PNG" else jpeg_end(data)
         return (LONGER,) if 0 < end < len(data) else ()
 
 
@@ -59,7 +59,7 @@ def _png_end(data: mmap.mmap) -> int:
     return 0
 
 
-def _jpeg_end(data: mmap.mmap) -> int:
+def jpeg_end(data: mmap.mmap) -> int:
     """Where the end marker ends, 0 without one."""
     place = 0
     while (found := _NEXT.search(data, place)) is not None:

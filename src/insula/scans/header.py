@@ -38,7 +38,11 @@ _PIXEL_TAGS = (0x7FE00008, 0x7FE00009, _PIXELS)  # of float, double and other pi
 _ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # how the value of a sequence begins (PS3.5, 7.5)
 _MAY_NEST = ("SQ", "UN", None)
 _SCREEN = re.compile(r"SCREEN SAVE")
-_NO_AGENT = re.compile(r"(?:NO|NONE|N|N/A|WITHOUT|OHNE|NATIV|NATIVE|KEIN|0)(?:[ /_-].*)?", re.IGNORECASE)
+_NO_AGENT = re.compile(  # NON-CONTRAST is none; NON-IONIC is a kind of agent
+    r"(?:NO|NONE|N|N/A|NIL|NOT|WITHOUT|W/?O|OHNE|NATIV|NATIVE|KEIN|UN-?ENHANCED|NON[ _-]?(?:CONTRAST|ENHANCED)|0)"
+    r"(?:[ /_-].*)?",
+    re.IGNORECASE,
+)
 # objects that have pixels and a place in the patient, but are made from a scan instead of being one
 _MADE = {
     "1.2.840.10008.5.1.4.1.1.66.4": "segmentation",
@@ -228,6 +232,11 @@ def is_deflated(dataset: Dataset) -> bool:
     return meta is not None and attributes.text(meta, "TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
 
 
+def names_no_agent(text: str) -> bool:
+    """Whether what a header has for the contrast agent says that there was none."""
+    return _NO_AGENT.fullmatch(text.strip()) is not None
+
+
 def _facts(dataset: Dataset, path: Path) -> Header:
     meta = getattr(dataset, "file_meta", None)
     stored = attributes.text(meta, "MediaStorageSOPClassUID") if meta is not None else ""
@@ -238,7 +247,7 @@ def _facts(dataset: Dataset, path: Path) -> Header:
     if age := _years(attributes.text(dataset, "PatientAge")):
         said["age"] = age
     if agent := attributes.text(dataset, "ContrastBolusAgent"):  # free text: only whether there is one is kept
-        said["contrast"] = "no" if _NO_AGENT.fullmatch(agent.strip()) else "yes"
+        said["contrast"] = "no" if names_no_agent(agent) else "yes"
     rows, columns = attributes.integer(dataset, "Rows", 0), attributes.integer(dataset, "Columns", 0)
     place = _frame_group(dataset)
     own = doubt.lengths(attributes.numbers(place, "PixelSpacing", 2))

@@ -15,7 +15,7 @@ from PIL import Image, ImageFile, ImageOps
 
 from insula.core.errors import InsulaError, LimitError, ScanError
 from insula.core.types import Units, Volume
-from insula.scans import behind, deep, limits, tiff_header
+from insula.scans import behind, cropped, deep, jpeg_scans, limits, tiff_header
 from insula.scans.limits import LIMITS, Limits
 
 # Pillow only warns of a picture between one and two times its limit; here that is an error
@@ -113,7 +113,13 @@ def _open(path: Path, allowed: Limits) -> Image.Image:
         raise LimitError(
             f"'{path.name}' claims more than the {allowed.max_pixels} pixels allowed; crop or shrink it."
         ) from error
-    limits.picture(image.width, image.height, 1, path.name, allowed)
+    try:
+        limits.picture(image.width, image.height, 1, path.name, allowed)
+        if image.format in ("JPEG", "MPO"):
+            jpeg_scans.check(path)
+    except InsulaError:
+        image.close()
+        raise
     return image
 
 
@@ -140,6 +146,7 @@ def _decode(path: Path, allowed: Limits) -> tuple[list[NDArray[np.float32]], flo
                 found.append(array)
                 scales.add(scale)
             longer = behind.picture(path, image.format)
+            cropped.check(image, path)
     except InsulaError:
         raise
     except (MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

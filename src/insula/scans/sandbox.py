@@ -187,26 +187,22 @@ class _Worker:
     """One process and the line to it; used by one thread at a time."""
 
     def __init__(self, memory: int) -> None:
-        self._line, theirs = socket.socketpair()
         self._memory = memory
         self._ready = False
         self._broken = False
         self._tasks = 0
-        number = theirs.fileno()
-        self._place = scratch.new()  # what a killed worker had unpacked goes with it
-        ends, alive = os.pipe()
-        self._alive = os.fdopen(alive, "wb")  # closed with this process, whatever ends it; then the worker ends
-        quiet = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        with theirs, os.fdopen(ends, "rb"):
-            self._process = subprocess.Popen(
-                # -P and our own path: nothing that lies in the working folder is imported
-                [sys.executable, "-P", "-c", _CODE.format(number, memory, ends), json.dumps(sys.path)],
-                pass_fds=(number, ends),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # decoders print what they dislike, and headers name patients
-                env=os.environ | quiet | {"TMPDIR": str(self._place)},
-            )
+        with contextlib.ExitStack() as undone, contextlib.ExitStack() as theirs:
+            self._line, other = socket.socketpair()
+            undone.callback(self._line.close)
+            number = theirs.enter_context(other).fileno()
+            self._place = scratch.new()  # what a killed worker had unpacked goes with it
+            undone.callback(shutil.rmtree, self._place, ignore_errors=True)
+            ends, alive = os.pipe()
+            self._alive = os.fdopen(alive, "wb")  # closed with this process, whatever ends it; then the worker ends
+            undone.callback(self._alive.close)
+            theirs.enter_context(os.fdopen(ends, "rb"))
+            self._process = _started(number, memory, ends, self._place)
+            undone.pop_all()  # the process is there: `end` takes all of it away
 
     @property
     def fit(self) -> bool:
@@ -315,6 +311,20 @@ class _Worker:
 
     def _too_much(self, about: str) -> str:
         return f"'{about}' needs more than the {self._memory >> 20} MB that one scan may take; crop or resample it."
+
+
+def _started(number: int, memory: int, ends: int, place: Path) -> subprocess.Popen[bytes]:
+    """A worker's process. number, ends: descriptors that it gets; place: where it puts temporary files."""
+    quiet = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return subprocess.Popen(
+        # -P and our own path: nothing that lies in the working folder is imported
+        [sys.executable, "-P", "-c", _CODE.format(number, memory, ends), json.dumps(sys.path)],
+        pass_fds=(number, ends),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # decoders print what they dislike, and headers name patients
+        env=os.environ | quiet | {"TMPDIR": str(place)},
+    )
 
 
 def was_killed(error: BaseException) -> bool:

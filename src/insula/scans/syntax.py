@@ -35,7 +35,7 @@ from pydicom.uid import (
 )
 
 from insula.core.errors import ScanError
-from insula.scans import attributes, codestream, unlocked
+from insula.scans import attributes, codestream, jpeg_scans, unlocked
 from insula.scans.header import Header
 
 NATIVE = frozenset(
@@ -211,6 +211,8 @@ def _check_frame(frame: bytes, facts: Header, syntax: UID, bits: int) -> None:
         raise ScanError(f"'{name}' has a compressed frame of {found.bits} bits in {bits}; export it again.")
     if not found.complete:
         raise ScanError(f"'{name}' has a compressed frame whose tables are damaged; export it again.")
+    if found.process in _SEQUENTIAL:
+        jpeg_scans.check_frame(frame, name)
     # a lossless JPEG without its end would be decoded without a word, and CharLS works for seconds on a JPEG-LS
     if found.process in ("jpeg C3", "jls") and not frame.rstrip(b"\0").endswith(_JPEG_END):
         raise ScanError(f"'{name}' has a compressed frame that is cut short; copy the file again.")

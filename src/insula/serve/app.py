@@ -16,6 +16,7 @@ from insula import __version__
 from insula.core.errors import InsulaError
 from insula.core.log import get
 from insula.serve import faults, pages, plain, trouble
+from insula.serve import invalid as sayings
 from insula.serve.answers import INTENDED_USE
 from insula.serve.api import problem
 from insula.serve.described import add_description
@@ -146,10 +147,7 @@ def _add_handlers(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type alone
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])[:120]  # where, and nothing of what was sent
-        said = f"The request's '{place}' is refused: {str(first['msg'])[:200]}; see /openapi.json."
-        return await refused(request, 422, "invalid", said, None)
+        return await refused(request, 422, "invalid", sayings.said(error.errors()[0]), None)
 
     async def stored(request: Request, error: Exception) -> Response:
         known = trouble.of(error)

@@ -12,6 +12,7 @@ from typing import Final
 from insula.serve.faults import RequestError
 
 MOST_REQUESTS: Final = 256
+MOST_STREAMS: Final = 256  # of events, which mostly wait, and for long: they take no place of a request
 LARGEST_BODIES: Final = 8  # bodies of the largest size that may be here in part or whole
 _RETRY: Final = {"Retry-After": "5"}
 
@@ -19,10 +20,12 @@ _RETRY: Final = {"Retry-After": "5"}
 class Burden:
     """Counts for the requests of one event loop. longest: bytes of the largest body that one request may have."""
 
-    def __init__(self, longest: int, requests: int = MOST_REQUESTS) -> None:
+    def __init__(self, longest: int, requests: int = MOST_REQUESTS, streams: int = MOST_STREAMS) -> None:
         self.most_requests = requests
+        self.most_streams = streams
         self.most_bytes = LARGEST_BODIES * longest
         self.requests = 0
+        self.streams = 0
         self.bytes = 0
 
     @contextmanager
@@ -33,6 +36,20 @@ class Burden:
             yield body
         finally:
             self.requests -= body.counted
+            self.bytes -= body.bytes
+
+    @contextmanager
+    def stream(self) -> Iterator[Body]:
+        """A stream of events, as long as the block runs. Raises RequestError 503 where there are too many already."""
+        if self.streams >= self.most_streams:
+            said = f"{self.streams} streams of events are open; ask for the job instead, or try again in 5 s."
+            raise RequestError(503, "busy", said, _RETRY)
+        self.streams += 1
+        body = Body(self)
+        try:
+            yield body
+        finally:
+            self.streams -= 1
             self.bytes -= body.bytes
 
 

@@ -16,6 +16,7 @@ from insula.core.errors import (
     ScanError,
     UnsuitableScanError,
     UsageError,
+    see_of,
 )
 from insula.scans import sandbox
 
@@ -38,6 +39,11 @@ class RequestError(UsageError):
         self.fault_code = code
         self.headers = dict(headers or {})
         self.more = dict(more or {})
+
+    @property
+    def see(self) -> str:
+        """Where the documents say more of its own code."""
+        return see_of(self.fault_code)
 
 
 def busy(seconds: int) -> RequestError:
@@ -86,7 +92,7 @@ def fault(error: InsulaError, hide: str = "") -> dict[str, str]:
 
 def response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The one error body."""
-    content: dict[str, Any] = {"error": {"code": code, "message": message}}
+    content: dict[str, Any] = {"error": {"code": code, "message": message, "see": f"insula docs {see_of(code)}"}}
     return JSONResponse(content, status, dict(headers or {}))
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 
-from insula.serve import described, plain
+from insula.serve import described, plain, room, trouble
 from insula.serve.api import (
     cohorts,
     jobs,
@@ -34,6 +36,7 @@ from insula.serve.api import training as training_api
 from insula.serve.api.guard import OPEN, Act, admits, check_routes, extra
 from insula.serve.api.openapi import describe
 from insula.serve.dicomweb import routes as dicomweb
+from insula.serve.faults import RequestError
 from insula.serve.health import Look
 from insula.serve.models import choose
 from insula.serve.models.loaded import Loaded
@@ -121,8 +124,30 @@ def _plain(service: Service) -> Any:
     async def in_charge() -> Loaded | None:
         return await run_in_threadpool(_in_charge, service)  # the loop never waits for the records
 
-    look = Look(lambda: _in_charge(service))
+    look = Look(lambda: _in_charge_and_keeping(service))
     return plain.routes(service.settings, in_charge, service.line, service.limit, guard, tell, look.answer)
+
+
+def _in_charge_and_keeping(service: Service) -> Loaded | None:
+    """As `_in_charge`. Raises RequestError 503 where a disk takes nothing, with the code of `trouble.of`."""
+    found = _in_charge(service)
+    try:
+        room.tried(_kept_in(service))
+    except OSError as error:
+        met = trouble.of(error) or RequestError(503, "storage", "The disk or file store does not do as asked.")
+        said = "A disk takes nothing, so that nothing can be kept; make room, or look at the disk and its rights."
+        raise RequestError(503, met.fault_code, said) from error
+    return found
+
+
+def _kept_in(service: Service) -> frozenset[Path]:
+    """The folders of this machine that files, scans on their way, and SQLite's records are written to."""
+    there = {Path(tempfile.gettempdir())}
+    if service.files.folder is not None:
+        there.add(service.files.folder)
+    if service.records.dialect.name == "sqlite":
+        there.add(Path(str(service.records.url.database)).absolute().parent)
+    return frozenset(there)
 
 
 def _in_charge(service: Service) -> Loaded | None:

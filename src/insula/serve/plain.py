@@ -45,6 +45,8 @@ def routes(
         """Whether the service is up, with its records, and has a model; needs no key."""
         return Health(status="ok", model_loaded=await health_of() is not None)
 
+    made.head("/health", include_in_schema=False, **guard("open"))(health)  # as many who watch over services ask
+
     @made.get("/model_info", responses=FAULTS, **guard("model.read"))
     async def model_info() -> ModelInfo:
         """What is loaded."""

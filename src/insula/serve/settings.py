@@ -6,23 +6,29 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from insula.core.errors import UsageError
 from insula.core.loopback import is_loopback as is_loopback
+from insula.serve.secret_files import FromEnvironment
 
 
-class Settings(BaseSettings):
-    """Each field is read from `INSULA_<NAME>`; the key from there alone, so that no process list shows it.
+class Settings(FromEnvironment):
+    """Each field is read from `INSULA_<NAME>` or its file; keys from there alone, so that no process list shows them.
 
-    max_upload_mb: of one request in all. max_batch: scans of one batch request. threads: of one prediction, 0 for the
-    runtime's choice. queue: requests that may wait while another one is worked on. database: address of the records.
-    files: the folder or address (s3://…) under which uploads and what is made of them lie.
+    bundle: the folder of the model, where none is given on the command line. host, port: where to listen; port 0 for
+    any free one. max_upload_mb: of one request in all. max_batch: scans of one batch request. threads: of one
+    prediction, 0 for the runtime's choice. workers: cases at work at a time, 0 for twice the cores and two, 32 at most.
+    queue: requests that may wait while another one is worked on. company_ms: how long a case may wait for others that
+    share its call of the network. per_minute: requests that one client may send in a minute, 0 for no limit. burst: and
+    at once. wait_seconds: the most for a place in the queue. read_seconds: the most for reading and preparation.
+    engine_seconds: the most for the network. api_key: that requests have to show, of 16 characters or more. database:
+    address of the records. files: the folder or address (s3://…) under which uploads and what is made of them lie.
     trail_key: secret of the audit trail. trail_heads: where its signed heads are kept, a file or an address of fsspec.
     summary_url, summary_model: a language model behind an OpenAI-compatible address that may phrase summaries, asked
-    only where both are set. summary_timeout: seconds for one summary or question in all. models: the folder below which
-    an administrator may add bundles. runs: the folder below which training runs lie, to be looked at. jobs: how many
-    jobs this process works on at once, 0 to leave them to workers.
+    only where both are set. summary_key: its key, where it needs one. summary_timeout: seconds for one summary or
+    question in all. models: the folder below which an administrator may add bundles. runs: the folder below which
+    training runs lie, to be looked at. jobs: how many jobs this process works on at once, 0 to leave them to workers.
     hosts: the names under which the service answers, separated by commas, where it keeps records.
     """
 

@@ -7,6 +7,7 @@ anybody thinking of it.
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import re
 import secrets
 import time
@@ -26,6 +27,7 @@ from insula.serve.settings import Settings, is_loopback
 OPEN_PATHS = frozenset({"/health"})
 # where files come in; any other body is a few kilobytes of JSON, and what is read before it is known who sends it
 FILE_PATHS = re.compile(r"/|/predict|/batch_predict|/api/v1/studies(/[0-9a-f]+/files)?|/dicom-web/studies(/[0-9.]+)?")
+STREAMS = re.compile(r"/api/v1/jobs/[0-9a-f]{32}/events")  # answers that go on until a job has ended
 SMALL = 1 << 20
 _DIGITS = 18  # of a length; Python takes no number of thousands of them
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:/?#@\\\s]+)(:[0-9]{0,5})?")
@@ -83,6 +85,9 @@ class Shield:
             self._admit(scope)
             if scope["path"] in OPEN_PATHS:  # whoever watches over the service is always answered
                 await self.app(scope, self._measured(scope, receive, Body(self.burden)), armed)
+            elif STREAMS.fullmatch(scope["path"]):
+                with self.burden.stream() as body:
+                    await self.app(scope, self._measured(scope, receive, body), armed)
             else:
                 with self.burden.request() as body:
                     if scope["method"] in ("GET", "HEAD") or not _has_body(scope):  # whose body nobody would wait for
@@ -121,7 +126,7 @@ class Shield:
         if headers.get("sec-fetch-site") == "cross-site" and scope["method"] not in ("GET", "HEAD"):
             raise RequestError(403, "cross_site", "A page of another site sent this request; send it from here.")
         if self.settings.database:
-            self._check_host(_host_name(headers.get("host", "")))
+            self._check_host(_host_name(headers.get("host", "")), (scope.get("server") or ("",))[0])
         elif self.settings.key:
             if scope["path"] not in OPEN_PATHS and not _shows_key(headers, self.settings.key):
                 raise RequestError(
@@ -134,12 +139,14 @@ class Shield:
             # without a key only this machine may ask: a name that was re-pointed here by a web page may not
             raise RequestError(403, "host", "Without a key the service answers on localhost or 127.0.0.1 only.")
 
-    def _check_host(self, host: str) -> None:
-        """Answer under the names of the settings alone, and on this machine; any name where none is set and others can
-        reach the service.
+    def _check_host(self, host: str, here: str) -> None:
+        """Answer under the names of the settings alone, on this machine, and under the address that the request came
+        to, as who watches over one replica of many asks; any name where none is set and others can reach the service.
         """
         named = self.settings.names
         if is_loopback(host) or host.lower() in named or not (named or is_loopback(self.settings.host)):
+            return
+        if _is_address(here) and host.strip("[]") == here:  # an address is no name that could be pointed elsewhere
             return
         raise RequestError(403, "host", "The service does not answer under this name; see INSULA_HOSTS.")
 
@@ -149,7 +156,7 @@ class Shield:
         claimed = Headers(scope=scope).get("content-length", "")
         if claimed and (not claimed.isdecimal() or len(claimed) > _DIGITS or int(claimed) > limit):
             raise too_large(limit)
-        counting = scope["path"] not in OPEN_PATHS
+        counting = scope["path"] not in OPEN_PATHS and not STREAMS.fullmatch(scope["path"])
 
         async def counted() -> Message:
             message = await receive()
@@ -182,6 +189,14 @@ def _host_name(host: str) -> str:
     """The name in a Host header without its port, "" for what is none, as `127.0.0.1:1@elsewhere` (RFC 9110, 7.2)."""
     found = _HOST.fullmatch(host)
     return found[1] if found else ""
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _places(error: BaseException) -> list[str]:

@@ -28,8 +28,11 @@ class EpochLines(Callback):
 
 
 def curves(folder: Path) -> str:
-    """A folder of its own for each part of a resumed run: the logger would delete the curves of the part before."""
-    earlier = len(list(folder.glob("curves*")))
+    """A folder of its own for each part of a resumed run: the logger would delete the curves of the part before.
+
+    A part that was killed before its first epoch left an empty folder, which the next one takes.
+    """
+    earlier = len(list(folder.glob("curves*/metrics.csv")))
     return f"curves-{earlier + 1}" if earlier else "curves"
 
 

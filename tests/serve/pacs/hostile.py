@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from random import Random
@@ -12,7 +13,7 @@ from typing import Final
 
 from tests.pacs.fuzz import mutate, objects, pdus
 
-FIND_ANSWER, ECHO_ANSWER, GET_ANSWER = 0x8020, 0x8030, 0x8010
+FIND_ANSWER, ECHO_ANSWER, GET_ANSWER, MOVE_ANSWER = 0x8020, 0x8030, 0x8010, 0x8021
 _PENDING, _DONE = 0xFF00, 0x0000
 _SECONDS: Final = 20.0
 Answer = Callable[[socket.socket], None]
@@ -46,6 +47,21 @@ def dicom(random: Random, kind: int, sop_class: str) -> Answer:
         _unit(line)
         said = b"".join(_responses(random, kind, sop_class))
         line.sendall(said)
+
+    return answer
+
+
+def pending(kind: int, sop_class: str) -> Answer:
+    """What accepts an association and says from then on, until somebody hangs up, that it goes on."""
+
+    def answer(line: socket.socket) -> None:
+        line.sendall(_accepted(_unit(line)))
+        _unit(line)
+        said = pdus.sent(1, pdus.command(_elements(kind, sop_class, _PENDING, data=False)))
+        with suppress(OSError):
+            while True:
+                line.sendall(said)
+                time.sleep(0.02)
 
     return answer
 

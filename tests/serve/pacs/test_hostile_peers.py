@@ -73,6 +73,30 @@ def test_a_retrieval_ends_with_counts_or_an_error_of_ours(number: int) -> None:
     assert found.completed == len(taken) == 0
 
 
+@pytest.mark.parametrize(
+    ("bound", "what"), [("_STALLED", "a C-GET"), ("_STALLED", "a C-MOVE"), ("_TO_RETRIEVE", "a C-MOVE")]
+)
+def test_a_peer_that_says_for_ever_that_it_goes_on_is_given_up(
+    bound: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dimse, bound, 0.2)
+    monkeypatch.setattr(dimse, "_classes", lambda *_: ())
+    told: list[tuple[int, int | None]] = []
+
+    def ask(port: int) -> object:
+        if what == "a C-GET":
+            return dimse.get(SETTINGS, dicom_peer(port), "1.2.3", lambda _: None, lambda *said: told.append(said))
+        return dimse.move(SETTINGS, dicom_peer(port), "1.2.3", "NODE", lambda *said: told.append(said))
+
+    kind, model = (hostile.GET_ANSWER, dimse.GET) if what == "a C-GET" else (hostile.MOVE_ANSWER, dimse.MOVE)
+    with (
+        hostile.peer(hostile.pending(kind, str(model))) as port,
+        pytest.raises(PeerAnswerError, match=f"'archive' answers {what} that it goes on"),
+    ):
+        ask(port)
+    assert told
+
+
 ROW: dict[str, Any] = {
     "0020000D": {"vr": "UI", "Value": ["1.2.3"]},
     "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Fuzz^Canary"}]},

@@ -40,6 +40,9 @@ pytestmark = pytest.mark.serve
         "ａｄｍｉｎｉｓｔｒａｔｏｒ１",  # full width: the same word by NFKC
         "john.smith123",
         "John Smith Jr",
+        "smith john smith",  # parts of the names
+        "ADMIN Insula reviewer 77",
+        "smith admin smith 2024",
     ],
 )
 def test_a_weak_password_is_refused_with_the_reason(password: str) -> None:

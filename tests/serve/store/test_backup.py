@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,17 @@ from insula.core.errors import InsulaError, TrailError, UsageError
 from insula.serve.store import backup, schema, studies
 from insula.serve.store.backup_kept import COPIES, LIST, hash_of, place_of
 from insula.serve.store.connect import connect, reading, writing
-from insula.serve.store.copied import put_back
+from insula.serve.store.copied import is_empty, put_back
 from insula.serve.store.errors import RecordsError
 from insula.serve.store.files import Files
 from insula.serve.store.migrate import upgrade
 from insula.serve.store.restore import restore
 from insula.serve.trail.append import append
+from insula.serve.trail.entries import Mark
+from insula.serve.trail.heads import sign
 from insula.serve.trail.keep import keep_head
+from insula.serve.trail.keys import signing_key
+from insula.serve.trail.places import add_head
 
 pytestmark = pytest.mark.serve
 KEY = b"k" * 40
@@ -201,6 +206,22 @@ def test_a_restored_trail_is_held_against_the_heads(kept: Kept, tmp_path: Path) 
     engine.dispose()
 
 
+def test_tables_that_do_not_hold_never_come_to_their_place(kept: Kept, tmp_path: Path) -> None:
+    heads, out = str(tmp_path / "heads.jsonl"), made(kept)
+    add_head(heads, sign(Mark(3, "0" * 64), datetime.now(UTC), signing_key(KEY)))  # of another trail with this key
+    engine, files = anew(kept, tmp_path / "new")
+    with pytest.raises(TrailError, match="Nothing was restored"):
+        restore(engine, files, out, KEY, "local:ada", heads)
+    assert is_empty(engine)
+    assert not list((tmp_path / "new").glob("*.restored*"))
+    restore(engine, files, out, KEY, "local:ada")
+    engine.dispose()
+
+
+def test_the_list_of_a_backup_is_for_its_owner_alone(kept: Kept) -> None:
+    assert (made(kept) / LIST).stat().st_mode & 0o777 == 0o600
+
+
 def test_another_kind_of_database_or_a_newer_one_is_refused(
     kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,7 +302,7 @@ def test_postgresqls_programs_get_no_password_as_an_argument_and_are_not_repeate
     for address in ("postgresql://me:secret@127.0.0.1/x", "postgresql://me@127.0.0.1/x?password=secret"):
         engine = connect(address)
         with pytest.raises(RecordsError) as caught:
-            put_back(engine, tmp_path / "records.pgdump")
+            put_back(engine, tmp_path / "records.pgdump", lambda _: None)
         assert str(caught.value) == "pg_restore failed: COPY failed"
         arguments, _, password = (tmp_path / "asked").read_text().strip().rpartition(" ")
         assert (password, "secret" in arguments) == ("secret", False)

@@ -78,6 +78,21 @@ def test_a_store_that_says_nothing_is_not_waited_for_without_end(store: Store, m
     assert store.asked - before == 2
 
 
+@pytest.mark.parametrize("what", ASKED)
+def test_a_store_that_drips_is_given_up(store: Store, files: Files, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte came in time, so that a question took as long as the store liked."""
+    monkeypatch.setattr(elsewhere, "_LONGEST", 0.3)
+    with store.doing("drips"), pytest.raises(OSError, match="FSTimeoutError"):
+        ASKED[what](files)
+    monkeypatch.undo()
+    assert files.get(NAME) == BYTES
+
+
+def test_a_file_of_several_blocks_is_read_whole(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elsewhere, "_BLOCK", 100_000)
+    assert files.get(NAME) == BYTES
+
+
 def test_a_file_that_cannot_be_had_is_a_503_and_no_answer_without_its_bytes(store: Store, tmp_path: Path) -> None:
     """The answer had begun with 200 before the bytes were looked at, and broke off."""
     address = f"{store.address}/{tmp_path.name}"

@@ -230,7 +230,7 @@ def test_a_folder_that_another_writer_made_is_on_the_disk_before_a_file_of_it_co
 ) -> None:
     files, synced = open_files(str(tmp_path / "files")), []
     (tmp_path / "files" / NAME[:2]).mkdir()
-    monkeypatch.setattr(files_module, "_sync", lambda folder: synced.append(folder))
+    monkeypatch.setattr(files_module, "sync", lambda folder: synced.append(folder))
     for _ in range(2):
         files.put(io.BytesIO(BYTES), len(BYTES))
     assert synced.count(tmp_path / "files") == 1

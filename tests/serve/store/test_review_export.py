@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,26 @@ def test_reviewed_studies_are_a_cohort(records: Engine, tmp_path: Path) -> None:
     assert load_notes(told.table).layout == "reviews"
     assert "A0" not in told.table.with_name("cohort.parquet.schema.json").read_text()
     assert len(split(cohort, question()).cases) == 5
+
+
+def test_room_is_asked_for_before_a_scan_is_laid_out(records: Engine, tmp_path: Path) -> None:
+    make(tmp_path / "scans", patients=2)
+    files, asked = files_at(tmp_path), []
+    with writing(records) as connection:
+        one = study(connection, project(connection), "A0")
+        with next((tmp_path / "scans" / "0").iterdir()).open("rb") as scan:
+            stored = files.put(scan, 1 << 20)
+        studies.add_files(connection, files, one, "ct", [("a", stored)])
+        say(connection, one, user(connection, "ada"), "override", "stroke")
+
+        def none(size: int) -> None:
+            asked.append(size)
+            raise OSError(errno.ENOSPC, "no space")
+
+        with pytest.raises(OSError, match="no space"):
+            export(connection, files, tmp_path / "out", question(), None, room=none)
+    assert asked == [stored.size]
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_only_visible_studies_and_readable_labels_are_exported(records: Engine, tmp_path: Path) -> None:

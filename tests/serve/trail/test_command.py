@@ -106,6 +106,17 @@ def test_an_export_is_an_entry_and_can_be_judged_without_the_secret(
     assert "Line 1 is no entry" in str(call("verify", str(file), "--public-key", public_key(KEY)).exception)
 
 
+def test_an_export_writes_over_no_file(call: Call, records: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "trail.jsonl"
+    file.write_text("somebody's\n")
+    assert "exists already" in str(call("export", "--out", str(file)).exception)
+    assert file.read_text() == "somebody's\n"
+    with reading(records) as connection:
+        last = newest(connection)
+    assert last is not None
+    assert last.seq == 20, "an export that was not made is no entry"
+
+
 def test_a_filtered_export_as_csv(call: Call, tmp_path: Path) -> None:
     file = tmp_path / "trail.csv"
     words = ("--format", "csv", "--actor", "user1", "--since", "2026-03-01T08:05:00", "--until", "2026-03-01T08:12:00")

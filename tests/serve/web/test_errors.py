@@ -85,6 +85,16 @@ def test_a_refusal_of_what_was_sent_is_no_redirect(made: Made) -> None:
     assert "Refused" in answer.text
 
 
+def test_each_form_of_a_refusal_leads_to_the_page_that_explains_its_code(made: Made) -> None:
+    page = made.fresh().get("/nothing", headers=PAGE).text
+    place = "/documents/errors#not_found"
+    assert f'<a href="{place}">not_found</a>' in page
+    problem = made.client("reader").get("/api/v1/studies/" + "0" * 32).json()
+    assert (problem["code"], problem["type"]) == ("not_found", place)
+    assert made.fresh().get("/nothing").json()["error"]["see"] == "insula docs errors#not_found"
+    assert 'id="not_found"' in made.fresh().get(place, headers=PAGE).text
+
+
 def test_an_odd_address_to_go_on_to_is_no_fault_of_the_service(made: Made) -> None:
     for odd in ("//[", "http://["):
         assert made.fresh().get("/login", params={"next": odd}, headers=PAGE).status_code == 200, odd

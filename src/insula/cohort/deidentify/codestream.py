@@ -13,8 +13,11 @@ from insula.core.errors import ScanError
 
 _JPEG = b"\xff\xd8"
 _JPEG_2000 = b"\xff\x4f\xff\x51"
-_COMMENT, _TILE_PART = 0x64, 0x90
-_LENGTHS = 0x55  # of all tile-parts, which anybody can do without, and which are others once comments are gone (A.7.1)
+_TILE_PART = 0x90
+# the segments of headers that a picture is made from or found with (T.800, table A.2; CAP, PRF and CPF of later parts):
+# no comment (64), no marker that nobody knows, and no lengths of all tile-parts (55), which anybody can do without and
+# which are others once something is gone (A.7.1)
+_KEPT = frozenset((0x50, 0x51, 0x52, 0x53, 0x56, 0x57, 0x58, 0x59, *range(0x5C, 0x62), 0x63))
 _DATA, _END = b"\xff\x93", b"\xff\xd9"
 _HEADER = struct.Struct("<16L")  # of an RLE frame: how many segments, and where each begins (PS3.5, G.5)
 
@@ -111,12 +114,12 @@ def _tile_parts(frame: bytes, place: int) -> bytes:
 
 
 def _kept(frame: bytes, place: int, out: list[bytes]) -> int:
-    """Keep a segment of a header, unless it is a comment or a list of lengths; where the next one begins."""
+    """Keep a segment of a header, if it is one that the picture needs; where the next one begins."""
     length = int.from_bytes(frame[place + 2 : place + 4], "big")
     end = place + 2 + length
     if frame[place : place + 1] != b"\xff" or length < 2 or end > len(frame):
         raise _damaged("JPEG 2000")
-    if frame[place + 1] not in (_COMMENT, _LENGTHS):
+    if frame[place + 1] in _KEPT:
         out.append(frame[place:end])
     return end
 

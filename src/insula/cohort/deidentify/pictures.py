@@ -16,6 +16,7 @@ from insula.cohort.deidentify import jpeg
 from insula.cohort.deidentify.find_text import Box, Grey
 from insula.cohort.deidentify.tally import Tally
 from insula.core.errors import ScanError
+from insula.scans import jpeg_scans
 from insula.scans import pictures as reading
 from insula.scans.limits import LIMITS
 
@@ -80,6 +81,8 @@ def grey(path: Path) -> list[Grey]:
     """The pages of a picture as they are stored, in 8 bits of grey, for text to be looked for in."""
     found = []
     with Image.open(path) as image:
+        if image.format in ("JPEG", "MPO"):
+            jpeg_scans.check(path)
         for index in range(int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1):
             if index:
                 image.seek(index)

@@ -16,7 +16,7 @@ from insula.serve.jobs.queue import Wanted
 from insula.serve.service import Service
 from insula.serve.store.schema import now
 
-_ZIP = {200: {"content": {"application/zip": {}}, "description": "cohort.parquet, its notes, and the scans."}}
+_ZIP = {200: {"content": {"application/zip": {}}, "description": "The table (Parquet or CSV), its notes, the scans."}}
 
 
 def routes(service: Service) -> APIRouter:

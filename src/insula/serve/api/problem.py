@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
-from insula.core.errors import InsulaError
+from insula.core.errors import InsulaError, see_of
 from insula.serve import faults
 
 MEDIA = "application/problem+json"
@@ -18,15 +18,21 @@ MEDIA = "application/problem+json"
 class Problem(BaseModel):
     """Why a request was refused.
 
-    type: a name of the rule. code: the same rule as one word, to branch on. Where one file of an upload is to blame,
-    `role` and `file` say which: the model's input that it was sent for, and its place among that input's files, from 1.
+    type: the page that says what the rule is and what to do, an address of this service. code: the same rule as one
+    word, to branch on. Where one file of an upload is to blame, `role` and `file` say which: the model's input that it
+    was sent for, and its place among that input's files, from 1.
     """
 
-    type: str = Field(examples=["urn:insula:problem:unreadable_scan"])
+    type: str = Field(examples=["/documents/errors#unreadable_scan"])
     title: str = Field(examples=["Unprocessable Content"])
     status: int = Field(examples=[422])
     code: str = Field(examples=["unreadable_scan"])
     detail: str = Field(examples=["File 1 is cut short: it says 512 rows and holds 300; export it again."])
+
+
+def address(code: str) -> str:
+    """Where this service's own pages explain a code; RFC 9457 (section 3.1.1) allows an address without a host."""
+    return f"/documents/{see_of(code)}"
 
 
 def response(
@@ -37,9 +43,7 @@ def response(
     more: Mapping[str, Any] | None = None,
 ) -> JSONResponse:
     """One problem. more: members beyond those of every problem (RFC 9457, section 3.2)."""
-    body = Problem(
-        type=f"urn:insula:problem:{code}", title=HTTPStatus(status).phrase, status=status, code=code, detail=detail
-    )
+    body = Problem(type=address(code), title=HTTPStatus(status).phrase, status=status, code=code, detail=detail)
     return JSONResponse({**(more or {}), **body.model_dump()}, status, dict(headers or {}), media_type=MEDIA)
 
 

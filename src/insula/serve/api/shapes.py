@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from insula.serve.invalid import ID
 from insula.serve.models.offered import NAME
 
-Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", examples=["3f0c2e5d9a4b4d6c8e1f7a2b3c4d5e6f"])]
+Id = Annotated[str, Field(pattern=ID, examples=["3f0c2e5d9a4b4d6c8e1f7a2b3c4d5e6f"])]
 Text = Annotated[str, Field(max_length=20_000)]
 Short = Annotated[str, Field(max_length=200)]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import Response, StreamingResponse
 
 from insula.serve.api.cursor import After, Limit, Page, cursor, seen
@@ -17,18 +18,21 @@ from insula.serve.faults import RequestError
 from insula.serve.service import Service
 from insula.serve.store.connect import reading
 from insula.serve.trail import export, search
-from insula.serve.trail.entries import to_show
+from insula.serve.trail.entries import START, Mark, to_show
 from insula.serve.trail.search import Filter
 from insula.serve.trail.verify import verify
 
 Word = Annotated[str, Query(max_length=120)]
+MOST: Final = 100_000  # entries that one request looks at: some seconds
+_AFTER: Final = Query(pattern=r"^[0-9]{1,15}\.[0-9a-f]{64}$", description="`next` of the verdict before.")
 
 
 class Verdict(BaseModel):
     """Whether the trail holds. said: in sentences. chain_only: no signed head vouches for its end.
 
     entries: how many hold, from the first on. covered: the last of them that a head vouches for. heads: that were
-    signed with this key; spoilt_heads: what lies among them and is none.
+    signed with this key; spoilt_heads: what lies among them and is none. next: where to ask on (`after`), null where
+    all entries were looked at.
     """
 
     holds: bool
@@ -38,11 +42,13 @@ class Verdict(BaseModel):
     spoilt_heads: int
     chain_only: bool
     said: str
+    next: str | None = Field(default=None, examples=["100000." + "0" * 64])
 
 
 def routes(service: Service) -> APIRouter:
     """`/trail`."""
     made = Routes(service, "/api/v1/trail", "trail")
+    verifying = threading.Lock()
 
     @made.get("", "trail.read")
     def page(
@@ -91,9 +97,15 @@ def routes(service: Service) -> APIRouter:
         return StreamingResponse(stream(), 200, headers, media)
 
     @made.get("/verify", "trail.read")
-    def verified(acting: Acting) -> Verdict:
-        """Read the whole trail and hold it against its heads."""
-        found = verify(service.records, service.key, service.settings.trail_heads)
+    def verified(acting: Acting, after: Annotated[str | None, _AFTER] = None) -> Verdict:
+        """Read the trail, 100,000 entries at a time and one who asks at a time, and hold it against its heads."""
+        if not verifying.acquire(blocking=False):
+            raise RequestError(503, "busy", "The trail is being verified for somebody else; try again in a minute.",
+                               {"Retry-After": "60"})  # fmt: skip
+        try:
+            found = verify(service.records, service.key, service.settings.trail_heads, _mark(after), MOST)
+        finally:
+            verifying.release()
         with acting.write("trail.verify", holds=found.holds):
             pass
         return Verdict(
@@ -104,9 +116,15 @@ def routes(service: Service) -> APIRouter:
             spoilt_heads=found.spoilt,
             chain_only=found.chain_only,
             said=found.said(),
+            next=f"{found.end.seq}.{found.end.digest}" if found.left and found.holds else None,
         )
 
     return made.router
+
+
+def _mark(after: str | None) -> Mark:
+    seq, _, digest = (after or "").partition(".")
+    return Mark(int(seq), digest) if seq else START
 
 
 def _filter(

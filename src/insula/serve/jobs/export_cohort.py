@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from insula.core import scratch
+from insula.serve import room
 from insula.serve.jobs.queue import Job
 from insula.serve.jobs.worker import Cancelled, Handler, Progress, Write
 from insula.serve.people import user
@@ -34,7 +35,7 @@ def handler(service: Service) -> Handler:
             folder, archive = Path(name, "cohort"), Path(name, "cohort.zip")
             report(0.1, "laying the studies out")
             with reading(service.records) as connection:
-                made = review_export.export(connection, service.files, folder, recipe, projects, reader)
+                made = review_export.export(connection, service.files, folder, recipe, projects, reader, _room(service))
             report(0.7, "packing")
             with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
                 for path in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -57,3 +58,9 @@ def handler(service: Service) -> Handler:
         return write
 
     return export
+
+
+def _room(service: Service) -> review_export.Room:
+    """Asks for the laid out scans, the archive beside them, and the archive in the store; the scans may not deflate."""
+    spare = service.pacs.least_free_mb << 20
+    return lambda size: room.ask(service.files, 2 * size, size, spare)

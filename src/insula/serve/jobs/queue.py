@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from random import SystemRandom
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, update
 
 from insula.serve.faults import RequestError
 from insula.serve.store import schema
@@ -90,6 +90,14 @@ def waits(connection: Connection, kinds: Collection[str], now: datetime) -> bool
         connection.execute(select(jobs.id).where(jobs.kind.in_(kinds), or_(*_claimable(now))).limit(1)).first()
         is not None
     )
+
+
+def due(connection: Connection, now: datetime) -> dict[str, int]:
+    """How many jobs of each kind are at work or could be begun now: what more workers would help with."""
+    jobs = schema.jobs.c
+    these = or_(jobs.state == "running", and_(jobs.state == "waiting", jobs.run_after <= now))
+    rows = connection.execute(select(jobs.kind, func.count()).where(these).group_by(jobs.kind))
+    return {str(kind): int(count) for kind, count in rows}
 
 
 def claim(connection: Connection, worker: str, kinds: Collection[str], now: datetime, lease: timedelta) -> Job | None:

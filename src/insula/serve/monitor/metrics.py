@@ -18,9 +18,10 @@ from sqlalchemy import Connection, func, select
 
 from insula import __version__
 from insula.metrics.intervals import Figure
+from insula.serve.jobs import queue
 from insula.serve.monitor.drift import Channel
 from insula.serve.pacs import state as pacs
-from insula.serve.store.schema import alerts, jobs
+from insula.serve.store.schema import alerts, jobs, now
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 OTHER: Final = "other"
@@ -60,6 +61,7 @@ class Meter:
     queue_depth: Gauge
     queue_places: Gauge
     jobs: Gauge
+    jobs_due: Gauge
     alerts: Gauge
     drift_statistic: Gauge
     drift_limit: Gauge
@@ -104,6 +106,7 @@ def meter(routes: Collection[str]) -> Meter:
         queue_depth=gauge("insula_queue_depth", "Predictions at work or waiting in this process."),
         queue_places=gauge("insula_queue_places", "Predictions that may be at work or wait in this process."),
         jobs=gauge("insula_jobs", "Jobs in the records.", "state"),
+        jobs_due=gauge("insula_jobs_due", "Jobs in the records that are at work or could be begun now.", "kind"),
         alerts=gauge("insula_alerts_open", "Open alerts in the records.", "kind"),
         drift_statistic=gauge(
             "insula_drift_statistic", "Evidence of drift: common logarithm of a capital of 1.", "model", "channel"
@@ -190,6 +193,9 @@ def exposition(meter: Meter, connection: Connection | None = None) -> bytes:
             gauge.clear()
             for name, count in connection.execute(query):
                 gauge.labels(_word(meter, label, name)).set(count)
+        meter.jobs_due.clear()
+        for kind, count in queue.due(connection, now()).items():
+            meter.jobs_due.labels(_word(meter, "kind", kind)).set(count)
         _set_pacs(meter, connection)
     return generate_latest(meter.registry)
 

@@ -9,10 +9,11 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from insula.core.errors import UsageError
 from insula.core.loopback import is_web_address
+from insula.serve.secret_files import FromEnvironment
 from insula.serve.settings import is_loopback
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -20,15 +21,15 @@ _PREFIX = "whsec_"
 _SECRET = "INSULA_ALERT_SECRET"  # noqa: S105 - a variable's name
 
 
-class MonitorSettings(BaseSettings):
+class MonitorSettings(FromEnvironment):
     """Each field is read from `INSULA_<NAME>`.
 
     drift_rate: chance of a false alarm of drift in one watch over one bundle. drift_reference: first served patients
-    that later ones are compared with. alert_url: where alerts are sent, none for nowhere; its path
-    may be secret. alert_hosts: host names,
-    addresses and networks that may get them, separated by commas. alert_secret: signs them, `whsec_` and base64.
-    alert_error_rate: share of failed requests, and alert_failed_jobs: number of failed jobs, in a quarter of an hour,
-    from which on an alert is opened. alert_accuracy: accuracy that reviews must not show to be missed, 0 for none.
+    that later ones are compared with. alert_url: where alerts are sent, none for nowhere; its path may be secret.
+    alert_hosts: host names, addresses and networks that may get them, separated by commas. alert_secret: signs them,
+    `whsec_` and base64. alert_error_rate: share of failed requests in a quarter of an hour, from which on an alert is
+    opened. alert_failed_jobs: number of failed jobs in it, likewise. alert_accuracy: accuracy that reviews must not
+    show to be missed, 0 for none.
     """
 
     model_config = SettingsConfigDict(env_prefix="INSULA_", extra="ignore", frozen=True)

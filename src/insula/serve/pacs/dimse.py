@@ -45,6 +45,8 @@ MOVE: Final = uid.UID("1.2.840.10008.5.1.4.1.2.2.2")
 GET: Final = uid.UID("1.2.840.10008.5.1.4.1.2.2.3")
 _MOST_SERIES: Final = 2000
 _TO_FIND: Final = 120.0  # seconds for all answers to a question
+_STALLED: Final = 600.0  # seconds for which a peer may say that it goes on while no further object is done
+_TO_RETRIEVE: Final = 24 * 3600.0  # seconds for a study, however much goes on
 _ROOM: Final = 1 << 20  # bytes for what surrounds an object: commands, headers of its fragments, responses between
 _OF_STUDY: Final = (
     "StudyDate",
@@ -146,7 +148,9 @@ def get(
             taking.found = found
             answers = found.association.send_c_get(asked, GET)
             meaning = _meaning(QR_GET_SERVICE_CLASS_STATUS)
-            done = _retrieved(found, answers, "a C-GET", meaning, told, cancelled)
+            done = _retrieved(
+                found, answers, "a C-GET", meaning, told, cancelled, lambda: taking.taken + taking.refused
+            )
     except Exception:  # whatever ended it: where taking an object failed, that is why, and is told instead
         if taking.error is not None:
             raise taking.error from None
@@ -206,16 +210,28 @@ def _retrieved(
     meaning: Callable[[int], str],
     told: Told | None,
     cancelled: Callable[[], bool] = lambda: False,
+    came: Callable[[], int] = lambda: 0,
 ) -> Retrieved:
-    """Follow a retrieval to its last response (PS3.4 C.4.2.1.4, C.4.3.1.4)."""
-    stopped = False
+    """Follow a retrieval to its last response (PS3.4 C.4.2.1.4, C.4.3.1.4). came: objects that are here.
+
+    Raises PeerAnswerError where the peer says again and again that it goes on, and does not.
+    """
+    stopped, most = False, -1
+    begun = moved = time.monotonic()
     for answer, _ in answers:
-        status = status_of(found, answer)
+        status, now = status_of(found, answer), time.monotonic()
         done, failed, left = (
             count(answer.get(f"NumberOf{kind}Suboperations", "")) or 0 for kind in ("Completed", "Failed", "Remaining")
         )
         done += count(answer.get("NumberOfWarningSuboperations", "")) or 0
         if status in PENDING:
+            if done + failed + came() > most:
+                most, moved = done + failed + came(), now
+            if now - moved > _STALLED or now - begun > _TO_RETRIEVE:
+                raise PeerAnswerError(
+                    f"'{found.peer.name}' answers {what} that it goes on, with {most} objects done since "
+                    f"{round(now - moved)} s; see its log, then fetch the study again."
+                )
             if told is not None:
                 told(done + failed, done + failed + left)
             if cancelled() and not stopped:

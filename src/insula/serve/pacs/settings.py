@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from insula.core.errors import UsageError
+from insula.serve import secret_files
 from insula.serve.pacs import peers as peers_of
 from insula.serve.pacs.peers import Peer
 
 _SHORTEST = 32
 
 
-class PacsSettings(BaseSettings):
+class PacsSettings(secret_files.FromEnvironment):
     """Each field is read from `INSULA_PACS_<NAME>`; secrets from there alone.
 
     ae_title, host, port: where the node listens; port 0 for any free one. allow: calling AE titles that may open an
@@ -26,11 +26,11 @@ class PacsSettings(BaseSettings):
     tls_cert, tls_key: files of the node's certificate, for TLS; tls_ca: whose certificates are believed, of callers
     (who then have to show one) and of peers. peers: other machines, see `peers.parse`. rules: the YAML file that says
     what becomes of a study, see `rules`. quiet_seconds: after the last instance, until a study counts as whole.
-    most_associations: at a time. most_waiting: studies that wait for an answer, and least_free_mb: free disk, beyond
-    which associations are refused. max_instance_mb: of one object. keep_unrouted_days: how long is kept what no rule
-    takes or what could not be taken. identity_key: seals who a pseudonymised patient was; whoever has it can tell.
-    orthanc: name of the peer whose changes are watched, workitems: of the one whose work items are taken (UPS-RS), ""
-    for none.
+    most_associations: at a time. most_waiting: studies that wait for an answer, beyond which associations are refused.
+    least_free_mb: free disk, below which they are refused too. max_instance_mb: of one object. keep_unrouted_days: how
+    long is kept what no rule takes or what could not be taken. identity_key: seals who a pseudonymised patient was;
+    whoever has it can tell. orthanc: name of the peer whose changes are watched, "" for none. workitems: name of the
+    peer whose work items are taken (UPS-RS), "" for none.
     """
 
     # what is set to nothing is not set: a path of no letters would be that of the folder where the node was started
@@ -72,7 +72,7 @@ class PacsSettings(BaseSettings):
 
 def login(peer: str) -> str:
     """What a web peer asks for: `NAME:PASSWORD` or a bearer token, from `INSULA_PACS_LOGIN_<PEER>`; "" for none."""
-    return os.environ.get(f"INSULA_PACS_LOGIN_{peer.upper().replace('-', '_')}", "")
+    return secret_files.given(f"INSULA_PACS_LOGIN_{peer.upper().replace('-', '_')}")
 
 
 def read_pacs_settings(**given: object) -> PacsSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import unicodedata
 from functools import lru_cache
@@ -12,9 +13,11 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from insula.serve.faults import RequestError
 from insula.serve.people.common_passwords import SHORTEST, folded, is_common
+from insula.serve.people.roles import ROLES
 
 LONGEST: Final = 128
-_LEFT: Final = 6  # characters that have to be left of a password without the user's name
+_LEFT: Final = 6  # characters that have to be left of a password without the user's names
+_HOUSE: Final = frozenset({*ROLES, "administrator", "insula", "password", "passwort", "login", "user", "service"})
 _CATEGORIES: Final = frozenset({"Cc", "Cs", "Cn"})  # controls, half characters, what Unicode has not assigned
 
 # argon2id (RFC 9106) with 19 MiB, 2 passes, 1 lane: a line of OWASP's Password Storage Cheat Sheet. The lighter of its
@@ -33,7 +36,8 @@ def check_password(password: str, *names: str) -> str:
     """The normalised password, where it may be one; names: the user's names, which it may not be.
 
     12 to 128 code points, no characters of control, not on the list of common ones, at least 6 characters beside the
-    user's name. No kinds of characters are asked for (NIST SP 800-63B). Raises RequestError 422.
+    user's names and, without blanks, beside these and the service's own words (its name, the roles). No kinds of
+    characters are asked for (NIST SP 800-63B). Raises RequestError 422.
     """
     word = normalised(password)
     if not SHORTEST <= len(word) <= LONGEST:
@@ -42,10 +46,24 @@ def check_password(password: str, *names: str) -> str:
         raise _refused("The password holds a control character or no character at all; type it with a keyboard.")
     if is_common(word):
         raise _refused("The password is one of those that are tried first; several unrelated words make a good one.")
-    for name in (folded(name) for name in names):
-        if len(name) > 2 and name in folded(word) and len(folded(word).replace(name, "")) < _LEFT:
-            raise _refused("The password is little more than the user's name; take something else.")
+    if _own(names) and len(_beside(folded(word), _own(names))) < _LEFT:
+        raise _refused("The password is little more than the user's name; take something else.")
+    if len(_beside(folded(word), _own(names) | _HOUSE).replace(" ", "")) < _LEFT:
+        raise _refused("The password is made of the user's names and words of the service; take unrelated words.")
     return word
+
+
+def _own(names: tuple[str, ...]) -> frozenset[str]:
+    """The names and their parts, folded; those of one or two letters stand in too many words."""
+    whole = [folded(name) for name in names]
+    parts = [part for name in whole for part in re.split(r"[\W_]+", name)]
+    return frozenset(one for one in (*whole, *parts) if len(one) > 2)
+
+
+def _beside(word: str, known: frozenset[str]) -> str:
+    """What is left of a folded password without these words, wherever they stand."""
+    longest_first = sorted(known, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest_first)), "", word)
 
 
 def _refused(message: str) -> RequestError:

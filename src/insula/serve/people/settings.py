@@ -6,19 +6,21 @@ from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import SettingsConfigDict, SettingsError
 
 from insula.core.errors import UsageError
 from insula.serve.people.issuers import Issuer
+from insula.serve.secret_files import FromEnvironment
 from insula.serve.settings import is_loopback
 
 
-class PeopleSettings(BaseSettings):
+class PeopleSettings(FromEnvironment):
     """Each field is read from `INSULA_<NAME>`; issuers as a JSON list, from there alone since it may hold secrets.
 
-    session_idle_minutes, session_hours: a session ends that long after its last and its first request. lock_after:
-    failures in a row until an account is locked, at first for lock_seconds, then for twice as long after each further
-    failure, up to lock_most_seconds. secure_cookies: false only where a browser on this machine talks plain http.
+    session_idle_minutes: a session ends that long after its last request. session_hours: and that long after its first.
+    lock_after: failures in a row until an account is locked. lock_seconds: for how long at first; twice as long after
+    each further failure. lock_most_seconds: and at most. secure_cookies: false only where a browser on this machine
+    talks plain http. issuers: whose tokens are believed, as a JSON list; it may hold a client's secret.
     """
 
     model_config = SettingsConfigDict(env_prefix="INSULA_", extra="ignore", frozen=True, hide_input_in_errors=True)

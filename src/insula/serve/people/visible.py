@@ -68,4 +68,5 @@ def require_study(connection: Connection, caller: Caller, study_id: str) -> str:
 def require_project(caller: Caller, project_id: str) -> None:
     """Refuse to work in a project that is not the caller's. Raises RequestError 404, whether it is there or not."""
     if project_id not in caller.projects:
-        raise RequestError(404, "no_project", f"There is no project '{project_id[:40]}' among yours.")
+        said = f"There is no project '{project_id[:40]}' among yours; give a project's id, not its name: "
+        raise RequestError(404, "no_project", f"{said}GET /api/v1/projects lists yours.")

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from insula import __version__
 from insula.core.errors import TrailError, UsageError
+from insula.core.synced import sync
 from insula.serve.store import backup_kept, sound
 from insula.serve.store.backup_kept import COPIES, FILES, Backup, place_of
 from insula.serve.store.connect import reading
@@ -61,7 +62,7 @@ def make(engine: Engine, files: Files, folder: Path, key: bytes, say: Say = lamb
         _drop_others(folder, sizes)
         made = replace(view.backup, files=sizes, lacking=tuple(sorted(lacking)))
         for path in (folder / FILES, *sorted((folder / FILES).iterdir())):
-            backup_kept.sync(path)
+            sync(path)
         backup_kept.write(folder, made, key)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -107,7 +108,7 @@ def _files(files: Files, folder: Path, view: _View, say: Say) -> tuple[dict[str,
                 place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 files.fetch(sha256, place)
                 place.chmod(0o600)
-                backup_kept.sync(place)
+                sync(place)
             sizes[sha256] = place.stat().st_size
         except (MissingFileError, ChangedFileError):
             if sha256 in view.must:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from insula.core.provenance import write_bytes
+from insula.core.synced import sync
 from insula.serve.store.errors import RecordsError
 
 LIST: Final = "backup.json"
@@ -68,12 +69,7 @@ def place_of(folder: Path, sha256: str) -> Path:
 def write(folder: Path, backup: Backup, key: bytes) -> None:
     """Write the list; the backup is whole, and on the disk, when this returns."""
     content = asdict(backup) | {"mac": _mac(asdict(backup), key)}
-    new = folder / f"{LIST}.new"
-    with new.open("w", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
-    new.rename(folder / LIST)
+    write_bytes(folder / LIST, json.dumps(content, indent=1).encode(), mode=0o600)
     sync(folder)
     sync(folder.absolute().parent)
 
@@ -110,15 +106,6 @@ def hash_of(path: Path) -> tuple[str, int]:
             digest.update(block)
             size += len(block)
     return digest.hexdigest(), size
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _mac(content: Mapping[str, Any], key: bytes) -> str:

@@ -6,18 +6,19 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, inspect, text
+from sqlalchemy import URL, Connection, Engine, MetaData, inspect, text
 
 from insula.core.errors import MissingPartError, UsageError
-from insula.serve.store.backup_kept import sync
-from insula.serve.store.connect import connect, reading
+from insula.core.synced import sync
+from insula.serve.store.connect import connect, reading, writing
 from insula.serve.store.errors import RecordsError
 
+T = TypeVar("T")
 _PATIENCE: Final = 24 * 3600.0  # seconds that PostgreSQL's own programs may take
 
 
@@ -47,10 +48,13 @@ def copied(engine: Engine, target: Path) -> Iterator[Connection]:
         yield connection
 
 
-def put_back(engine: Engine, source: Path) -> None:
-    """Make an empty database's tables anew from a copy. All of them are there when this returns, or none.
+def put_back(engine: Engine, source: Path, check: Callable[[Engine], T]) -> T:
+    """Make an empty database's tables anew from a copy; what `check` found in them.
 
-    Raises as `copied`.
+    check: looks at the tables that were made and raises where they are not as they should be. All of them are there and
+    were looked at when this returns, or none is: SQLite's are looked at before they are moved to their place,
+    PostgreSQL's, which are made in one transaction of another program, are dropped again. Raises as `copied`, and what
+    `check` raises.
     """
     if engine.dialect.name == "sqlite":
         place = Path(str(engine.url.database))
@@ -59,17 +63,47 @@ def put_back(engine: Engine, source: Path) -> None:
         _made(new)
         try:
             shutil.copyfile(source, new)
+            found = _looked_at(new, check)
             sync(new)
             engine.dispose()
-            for ending in ("-wal", "-shm"):  # of the empty file that goes
-                place.with_name(place.name + ending).unlink(missing_ok=True)
+            _drop_log(place)  # of the empty file that goes
             new.replace(place)
         finally:
             new.unlink(missing_ok=True)
+            _drop_log(new)
         sync(place.parent)
-        return
+        return found
     _run(engine, "pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges",
          "--dbname={address}", str(source))  # fmt: skip
+    try:
+        return check(engine)
+    except BaseException:
+        _emptied(engine)
+        raise
+
+
+def _looked_at(place: Path, check: Callable[[Engine], T]) -> T:
+    """What is found in a database that is not where it will lie; it is one file then, as before."""
+    made = connect(URL.create("sqlite", database=str(place)))
+    try:
+        found = check(made)
+    finally:
+        made.dispose()
+    _one_file(place)
+    return found
+
+
+def _drop_log(place: Path) -> None:
+    for ending in ("-wal", "-shm"):
+        place.with_name(place.name + ending).unlink(missing_ok=True)
+
+
+def _emptied(engine: Engine) -> None:
+    """Drop every table of a database that had none before."""
+    with writing(engine) as connection:
+        there = MetaData()
+        there.reflect(connection)
+        there.drop_all(connection)
 
 
 def is_empty(engine: Engine) -> bool:

@@ -21,6 +21,7 @@ from typing import IO, Any, Final, Protocol
 
 from insula.core import scratch
 from insula.core.errors import MissingPartError, UsageError
+from insula.core.synced import sync
 from insula.serve import kept
 from insula.serve.faults import RequestError
 from insula.serve.store import elsewhere, write_back
@@ -123,8 +124,13 @@ class Files:
             folders = [Path(self._root, f"{number:02x}") for number in range(256)]
             for folder in folders:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync(Path(self._root))
+            sync(Path(self._root))
             self._lasting.update(folders)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the files lie on this machine; None for a store elsewhere."""
+        return Path(self._root) if self._local else None
 
     def free(self) -> int:
         """Bytes that may still be written: where the files lie, or where they are spooled on their way elsewhere."""
@@ -256,9 +262,9 @@ class Files:
         folder = Path(place).parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         written.replace(place)
-        _sync(folder)
+        sync(folder)
         if folder not in self._lasting:  # whoever made it may not have come to this yet
-            _sync(folder.parent)
+            sync(folder.parent)
             self._lasting.add(folder)
 
     def _verified(self, sha256: str, target: IO[bytes]) -> None:
@@ -282,9 +288,8 @@ class Files:
                 yield stream
             return
         with elsewhere.told():
-            stream = self._system.open(place, "rb")
-        with stream:
-            yield elsewhere.Told(stream)
+            stream = self._system.open(place)
+        yield elsewhere.Told(stream)
 
     def _place(self, sha256: str) -> str:
         if not _SHA256.fullmatch(sha256):
@@ -358,13 +363,5 @@ def _delete_local(place: Path, unless_put_since: datetime | None) -> bool:
         taken.replace(place)
         return False
     taken.unlink()
-    _sync(place.parent)
+    sync(place.parent)
     return True
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

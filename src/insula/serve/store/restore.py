@@ -50,8 +50,7 @@ def restore(
 
     The tables come last, so that a restore that was broken off can be done again. heads: where the trail's are kept.
     Raises UsageError for a database that has tables or is of another kind, RecordsError for a backup of which a byte is
-    not as it was made, and TrailError for a trail that does not hold: before the tables are there, or, where the trail
-    itself is at fault, after.
+    not as it was made, and TrailError for a trail that does not hold; the database is as empty then as it was.
     """
     backup = backup_kept.read(folder, key)
     refuse_other_kind(engine, backup.database)
@@ -66,9 +65,7 @@ def restore(
     for number, (sha256, size) in enumerate(sorted(backup.files.items()), start=1):
         _put(files, place_of(folder, sha256), sha256, size)
         say(number, len(backup.files))
-    put_back(engine, folder / backup.copy)
-    _check(engine, backup, key)
-    kept, later = _heads(engine, backup, key, heads)
+    kept, later = put_back(engine, folder / backup.copy, lambda made: _checked(made, backup, key, heads))
     with writing(engine) as connection:
         detail = {"made_at": backup.made_at, "entries": backup.entries, "lacking": len(backup.lacking)}
         append(connection, key, actor=actor, action="records.restore", detail=detail)
@@ -88,7 +85,8 @@ def _put(files: Files, path: Path, sha256: str, size: int) -> None:
         raise RecordsError(f"The backup's file {sha256[:12]}… changed while it was read; start again.")
 
 
-def _check(engine: Engine, backup: Backup, key: bytes) -> None:
+def _checked(engine: Engine, backup: Backup, key: bytes, heads: str) -> tuple[int, int]:
+    """Hold tables that were made anew against the backup's list and the heads; see `_heads` for what is told."""
     with reading(engine) as connection:
         rows, mark = checked_tables(connection, key)
         unlisted = sound.named(connection) - backup.files.keys() - set(backup.lacking)
@@ -96,11 +94,12 @@ def _check(engine: Engine, backup: Backup, key: bytes) -> None:
     _same("the trail's end", {"entry": mark.seq, mark.digest: 1}, {"entry": backup.entries, backup.digest: 1})
     if unlisted:
         raise RecordsError(f"The tables name {len(unlisted)} files that the backup does not list; give another backup.")
+    return _heads(engine, backup, key, heads)
 
 
 def _same(what: str, found: Mapping[str, int], wanted: Mapping[str, int]) -> None:
     if dict(found) != dict(wanted):
-        raise RecordsError(f"The restored tables differ from the backup's list in {what}; do not use them.")
+        raise RecordsError(f"The restored tables differ from the backup's list in {what}; give another backup.")
 
 
 def _heads(engine: Engine, backup: Backup, key: bytes, place: str) -> tuple[int, int]:
@@ -112,5 +111,5 @@ def _heads(engine: Engine, backup: Backup, key: bytes, place: str) -> tuple[int,
     with reading(engine) as connection, closing(stream(connection)) as entries:
         _, fault = follow(entries, entry_key(key), own)
     if fault is not None:
-        raise TrailError(f"The restored trail does not hold: {fault.said}")
+        raise TrailError(f"The backup's trail does not hold: {fault.said} Nothing was restored.")
     return len(own), max((seq for seq in signed if seq > backup.entries), default=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,8 @@ from insula.serve.store.files import Files
 from insula.serve.store.paging import Visible, seen
 from insula.serve.store.studies import SORTED, StudyFile, files_of
 
-TABLE: Final = "cohort.parquet"
+NAME: Final = "cohort"
+Room = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,15 @@ def export(
     recipe: Recipe,
     visible: Visible,
     reader_id: str | None = None,
+    room: Room = lambda size: None,
 ) -> Exported:
-    """Lay the reviewed studies out in a new or empty folder and write `cohort.parquet` with its schema and notes.
+    """Lay the reviewed studies out in a new or empty folder and write the cohort's table with its schema and notes.
 
     Below a folder per role lies one per study, named by its id; patients are named by their ids too, not by their keys.
     A recipe of several roles takes the studies that have any of them. reader_id: of one who reads himself, for whom the
-    studies are withheld that others answered and he has not yet; the notes say how many. Raises CohortError where
-    the folder holds something or no case is left, MissingFileError and ChangedFileError as `Files.fetch`.
+    studies are withheld that others answered and he has not yet; the notes say how many. room: told the bytes of all
+    scans before the first is laid out; it may raise. Raises CohortError where the folder holds something or no case is
+    left, MissingFileError and ChangedFileError as `Files.fetch`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
@@ -112,27 +115,32 @@ def export(
     found, unknown = _understood(found, recipe.target)
     left += unknown
     rows: dict[str, list[Reviewed]] = {role: [] for role in recipe.inputs}
+    wanted: list[tuple[Path, list[StudyFile]]] = []
     for one in found:
         stored = files_of(connection, one.study_id)
-        wanted = {role: [f for f in stored if f.role.partition(".")[0] in (role, SORTED)] for role in recipe.inputs}
-        if not any(wanted.values()):
+        by_role = {role: [f for f in stored if f.role.partition(".")[0] in (role, SORTED)] for role in recipe.inputs}
+        if not any(by_role.values()):
             left.append(LeftOut(one.study_id, f"it has no file of the role {' or '.join(recipe.inputs)}"))
-        for role, of_role in wanted.items():
+        for role, of_role in by_role.items():
             if of_role:
-                _lay(files, of_role, folder / role / one.study_id)
+                wanted.append((folder / role / one.study_id, of_role))
                 rows[role].append(one)
     given = {role: some for role, some in rows.items() if some}
     if not given:
         why = f" ({left[0].reason})" if left else ""
         why += f"; {_said_of(withheld)}" if withheld else ""
         raise CohortError(f"None of the reviewed studies makes a case{why}; review studies of this question first.")
+    room(sum(file.size for _, some in wanted for file in some))
+    for place, some in wanted:
+        _lay(files, some, place)
     cohort, aside = _indexed(folder, recipe, given)
-    tables.save(cohort, folder / TABLE)
+    table = folder / tables.name_here(NAME)
+    tables.save(cohort, table)
     made_of = "made of the readers' labels" + (f"; {_said_of(withheld)}" if withheld else "")
-    tables.save_notes(folder / TABLE, "reviews", made_of, aside, asked(recipe))
+    tables.save_notes(table, "reviews", made_of, aside, asked(recipe))
     below = 0 if len(given) == 1 else 1  # of a path, the part that is the study's id
     left += [LeftOut(item.path.split("/")[below], item.reason) for item in aside]
-    return Exported(folder / TABLE, len(cohort.cases), tuple(left), withheld)
+    return Exported(table, len(cohort.cases), tuple(left), withheld)
 
 
 def _said_of(withheld: int) -> str:

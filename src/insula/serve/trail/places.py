@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from insula.core.errors import InsulaError, MissingPartError, TrailError
+from insula.core.synced import sync
 from insula.serve.store import elsewhere
 from insula.serve.trail.heads import Head, genuine, read, written
 
@@ -77,11 +78,7 @@ def add_head(place: str, head: Head) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed: several processes of one machine may keep heads
         _add(file, b"\n" * _torn(file) + written(head))
     if new:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(path.parent)
 
 
 def _add(file: Any, line: bytes) -> None:

@@ -12,9 +12,29 @@ from typing import Final
 PICTURES: Final[Mapping[str, str]] = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}
 RESULTS: Final = "results/"
 SHELVES: Final[Mapping[str, tuple[str, ...]]] = {  # the names are sentences of the catalogues
-    "For everybody": ("readme", "changelog"),
+    "First steps": (
+        "index",
+        "quick-start",
+        "your-scans",
+        "tutorials/haemorrhage-ct",
+        "tutorials/stroke-ct",
+        "tutorials/brain-tumour",
+        "tutorials/clot-origin",
+        "how-to",
+    ),
+    "Notebooks": (
+        "notebooks",
+        "notebooks/01-explore-a-cohort",
+        "notebooks/02-augmentation",
+        "notebooks/03-train-and-evaluate",
+        "notebooks/04-heat-maps",
+        "notebooks/05-uncertainty",
+        "notebooks/06-audit",
+        "notebooks/07-export",
+    ),
+    "For everybody": ("readme", "clinical-background", "ethics-privacy", "limits", "glossary", "changelog"),
     "For clinicians": ("dashboard", "case-report", "summary", "explanation", "uncertainty"),
-    "For neuroradiologists who judge a model": ("evaluation", "audit", "features", "monitoring"),
+    "For neuroradiologists who judge a model": ("honest-evaluation", "evaluation", "audit", "features", "monitoring"),
     "For researchers": (
         "cohorts",
         "reading",
@@ -27,8 +47,16 @@ SHELVES: Final[Mapping[str, tuple[str, ...]]] = {  # the names are sentences of 
         "tracking",
         "optimise",
         "phantoms",
+        "migration",
+        "cards/haemorrhage-ct",
+        "cards/stroke-ct",
+        "cards/brain-tumour",
+        "cards/clot-origin",
+        "cards/phantoms",
     ),
     "For hospital engineers": (
+        "install",
+        "deployment",
         "service",
         "api",
         "pacs",
@@ -41,7 +69,16 @@ SHELVES: Final[Mapping[str, tuple[str, ...]]] = {  # the names are sentences of 
         "security",
         "reliability",
     ),
-    "For developers": ("architecture", "client", "export"),
+    "For developers": ("architecture", "adding", "python", "client", "export", "benchmarks"),
+    "Reference": (
+        "reference/cli",
+        "reference/recipe",
+        "reference/registry",
+        "reference/settings",
+        "reference/python",
+        "reference/rest",
+        "errors",
+    ),
 }
 _TOP: Final[Mapping[str, str]] = {"readme": "README.md", "changelog": "CHANGELOG.md"}
 _INSTALLED: Final = "documents"  # within the package, where pyproject.toml puts them into the wheel

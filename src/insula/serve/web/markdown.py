@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -15,7 +14,8 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup
 
-_KEPT_IN_ANCHORS: Final = re.compile(r"[^\w\- ]+")
+from insula.core.headings import slug
+
 _SCROLLS: Final = 'tabindex="0" role="group" class="scroll"'  # so that who has no mouse can scroll what is wide
 
 
@@ -54,16 +54,6 @@ def rendered(source: str, path: str, address: Callable[[str], str | None]) -> Te
     html = reader.renderer.render(tokens, reader.options, {})
     parts = tuple(part for level, part in headings if level == "h2")
     return Text(titles[0].title if titles else path, parts, Markup(html))  # noqa: S704 - escaped by the renderer
-
-
-def slug(title: str, taken: Collection[str]) -> str:
-    """The anchor of a heading as code hosts make it, so that links within documents hold here and there."""
-    plain = _KEPT_IN_ANCHORS.sub("", title.lower()).strip().replace(" ", "-") or "part"
-    made, number = plain, 0
-    while made in taken:
-        number += 1
-        made = f"{plain}-{number}"
-    return made
 
 
 class _Renderer(RendererHTML):

@@ -6,6 +6,7 @@ Usage: python scripts/reliability.py runs/faults [--write docs/reliability.md]; 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,23 @@ from insula.metrics.intervals import clopper_pearson
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 HEAD = ("what", "tried", "lost", "doubled", "leaked", "crashed", "failed otherwise", "at most (95%)", "measured")
-RATES = ("what", "tried", "refused", "flagged", "taken as sound", "taken, at most (95%)", "goal", "measured")
+RATES = ("what", "tried", "refused", "flagged", "taken as sound", "taken, at most (95%)", "met", "goal", "measured")
+TITLES = {  # of groups whose file's name makes no good heading
+    "http": "HTTP",
+    "postgresql": "PostgreSQL",
+    "files_network": "Files over the network",
+    "privacy_network": "Privacy over the network",
+    "storage_node": "Storage of the node",
+    "kills_batch": "Kills of a batch",
+    "kills_decoder": "Kills of a decoder",
+    "kills_server": "Kills of the server",
+    "kills_trainer": "Kills of a training",
+    "kills_worker": "Kills of a worker",
+    "disk_commands": "Disks of commands",
+    "not_yours": "Rows of others",
+    "own_answers": "Answers of one's own",
+}
+GOAL = re.compile(r"(?:at least )?(\d+)% (refused or flagged|refused|taken)\b")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +58,8 @@ def tables(tries: Sequence[Tries], rates: Sequence[Rates]) -> str:
     parts = []
     for group in dict.fromkeys(one.group for one in tries):
         rows = [_tries(one) for one in tries if one.group == group]
-        parts.append(f"### {group.replace('_', ' ').capitalize()}\n\n{_table(HEAD, rows)}")
+        title = TITLES.get(group, group.replace("_", " ").capitalize())
+        parts.append(f"### {title}\n\n{_table(HEAD, rows)}")
     if rates:
         parts.append(f"### Rates of wrong inputs\n\n{_table(RATES, [_rates(one) for one in rates])}")
     total, failures = sum(one.tried for one in tries), sum(one.failures for one in tries)
@@ -63,7 +81,16 @@ def _tries(one: Tries) -> tuple[str, ...]:
 
 def _rates(one: Rates) -> tuple[str, ...]:
     counts = tuple(f"{n:,}" for n in (one.tried, one.refused, one.flagged, one.taken))
-    return (one.what, *counts, _share(upper(one.taken, one.tried)), one.goal, _figures(one.figures))
+    return (one.what, *counts, _share(upper(one.taken, one.tried)), met(one), one.goal, _figures(one.figures))
+
+
+def met(one: Rates) -> str:
+    """Whether the goal in a row's words was met by its counts; a dash where there is none."""
+    found = GOAL.match(one.goal)
+    if found is None:
+        return "–"
+    reached = {"refused": one.refused, "refused or flagged": one.refused + one.flagged, "taken": one.taken}[found[2]]
+    return "yes" if 100 * reached >= int(found[1]) * one.tried else "**no**"
 
 
 def _share(value: float) -> str:
@@ -75,8 +102,8 @@ def _figures(figures: Mapping[str, float | str]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    ends = (0, len(head) - 1)
-    rule = tuple("---" if k in ends else "---:" for k in range(len(head)))
+    words = ("what", "met", "goal", "measured")
+    rule = tuple("---" if name in words else "---:" for name in head)
     return "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in (head, rule, *rows))
 
 

@@ -18,7 +18,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-NOT_DELIVERED = ("dev", "bench")  # for whoever works on Insula, not for whoever runs it
+NOT_DELIVERED = ("bench", "deploy", "dev", "docs", "release")  # for whoever works on Insula, not for whoever runs it
 UNKNOWN = "unknown"
 _COPYLEFT = re.compile(r"\b(?:AGPL|LGPL|GPL|MPL|EPL|CDDL|EUPL)|GNU|Mozilla|copyleft", re.IGNORECASE)
 _UNREACHED = re.compile(r"ConnectionError|Max retries|Name or service|timed out|Temporary failure|ServiceError|resolve")
@@ -58,6 +58,9 @@ def closure(pyproject: Path) -> list[Part]:
                 if (name, inner) in seen:
                     continue
                 seen.add((name, inner))
+                if name == project["name"]:  # an extra that includes another one
+                    waiting += [Requirement(line) for line in asked[inner]] if inner else []
+                    continue
                 try:
                     below = metadata.requires(name) or []
                 except metadata.PackageNotFoundError:

@@ -37,7 +37,7 @@ def page(
         "",
         "## Bill of materials",
         "",
-        f"{len(parts)} distributions come by the wheel and its extras (without `dev` and `bench`), {always} of them "
+        f"{len(parts)} distributions come by the wheel and its parts for users (docs/install.md), {always} of them "
         "always. " + ("The bill is valid CycloneDX 1.6." if not invalid else f"**The bill is not valid: {invalid}**"),
         "",
         "## Licences",

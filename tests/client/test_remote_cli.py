@@ -52,7 +52,7 @@ def test_upload_predict_report_in_one_go_as_a_program(server: Live, scan: Path, 
     got = subprocess.run([*start, "models"], capture_output=True, text=True, timeout=60, env=environment, check=False)
     assert got.returncode == RemoteError.exit_code
     assert got.stderr.startswith("insula: The service answers 401 (unauthorised): ")
-    assert len(got.stderr.strip().splitlines()) == 1
+    assert got.stderr.strip().splitlines()[1:] == ["More: insula docs errors#remote"]
 
 
 def test_health_and_models(server: Live) -> None:

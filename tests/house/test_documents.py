@@ -14,7 +14,7 @@ from insula.cli.main import VERBS, main
 PAGES = {name: text for name, text in texts().items() if name == "README.md" or re.fullmatch(r"docs/.*\.md", name)}
 _FENCE = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _SPAN = re.compile(r"`([^`\n]+)`")
-_CALL = re.compile(r"(?:^|[\s/])insula\s+([a-z].*)")
+_CALL = re.compile(r"(?:^|(?<!import)[\s/])insula\s+([a-z].*)")  # and not Python's `import insula as ins`
 
 
 def fenced(text: str) -> list[str]:
@@ -28,7 +28,8 @@ def spans(text: str) -> list[str]:
 
 
 def calls(lines: list[str]) -> list[str]:
-    return [found[1] for line in lines for part in re.split(r"&&|;|\|", line) if (found := _CALL.search(part.rstrip()))]
+    parts = [part.rstrip() for line in lines for part in re.split(r"&&|;|\|| > ", line)]
+    return [found[1] for part in parts if (found := _CALL.search(part))]
 
 
 BLOCKS = sorted({call for text in PAGES.values() for call in calls(fenced(text))})

@@ -28,8 +28,20 @@ def rows(text: str) -> dict[str, list[str]]:
 
 
 def test_every_section_stands_in_its_order() -> None:
-    headings = [line for line in card().splitlines() if line.startswith("#")]
-    assert headings == ["# tiny-ct", "## Intended use", "## Data", "## Figures", "## Limits"]
+    headings = [line.lstrip("# ") for line in card().splitlines() if line.startswith("#")]
+    assert headings == [
+        "tiny-ct",
+        "Intended use",
+        "Out of scope",
+        "Training data",
+        "Evaluation data",
+        "Figures",
+        "Thresholds and policy",
+        "Audit and groups of patients",
+        "Limits",
+        "How to make it again",
+        "Left to the author",
+    ]
     assert f"**{LIMITS}**" in card()
     assert "Not evaluated yet." in card()
     assert "Nothing is recorded about the training data." in card()
@@ -104,8 +116,9 @@ def test_a_card_of_predictions_from_elsewhere_says_that_it_knows_no_model() -> N
     text = of_record(record())
     assert "came without their model" in text
     assert rows(text)["ROC-AUC"] == rows(card(plain()))["ROC-AUC"]
-    for unknown in ("Intended use", "network", "Data", "Origin"):
+    for unknown in ("Intended use", "network", "Training data", "Thresholds", "Audit", "Origin"):
         assert unknown not in text
+    assert "- patients: 24" in text
 
 
 def test_the_card_of_a_record_is_about_the_bundle_it_names(tmp_path: Any) -> None:

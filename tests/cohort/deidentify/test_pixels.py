@@ -149,6 +149,21 @@ def test_comments_in_the_head_of_a_tile_are_not_copied() -> None:
     np.testing.assert_array_equal(imagecodecs.jpeg2k_decode(clean), imagecodecs.jpeg2k_decode(frame))
 
 
+@pytest.mark.parametrize("marker", [0x30, 0x54, 0x65, 0x6F, 0x7F])
+def test_unknown_segments_of_jpeg_2000_are_not_copied(marker: int) -> None:
+    image = pydicom.dcmread(str(get_testdata_file("MR_small_jp2klossless.dcm")))
+    (frame,) = generate_frames(image.PixelData, number_of_frames=1)
+    at = frame.find(b"\xff\x90")
+    said = bytes((0xFF, marker)) + (2 + 8).to_bytes(2, "big") + b"CNINSIDE"
+    length = int.from_bytes(frame[at + 6 : at + 10], "big") + len(said)
+    tile = length.to_bytes(4, "big") + frame[at + 10 : at + 12] + said + frame[at + 12 :]
+    image.PixelData = encapsulate([frame[:at] + said + frame[at : at + 6] + tile])
+    codestream.strip_frames(image)
+    (clean,) = generate_frames(image.PixelData, number_of_frames=1)
+    assert b"CNINSIDE" not in clean
+    np.testing.assert_array_equal(imagecodecs.jpeg2k_decode(clean), imagecodecs.jpeg2k_decode(frame))
+
+
 def test_negative_values_stay_negative(tmp_path: Path) -> None:
     values = np.arange(-12, 12, dtype=np.int16).reshape(6, 4)
     path = write(tmp_path / "old.dcm", values, BitsStored=12, HighBit=11)

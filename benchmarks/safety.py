@@ -61,11 +61,21 @@ class Side:
 
 @dataclass(frozen=True)
 class Seen:
-    """Of one side in one round: cases a second of many clients, median seconds of one, CPU seconds a case."""
+    """Of one side in one round: cases a second of many clients, median seconds of one, CPU seconds a case.
+
+    loop, threads, decoders: what of these the first thread took, which speaks HTTP, the others, and other processes.
+    """
 
     rate: float
     alone: float
-    cpu: float
+    loop: float
+    threads: float
+    decoders: float
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds of a case."""
+        return self.loop + self.threads + self.decoders
 
 
 FULL, QUICK = Size(7, 6.0, 30), Size(1, 2.0, 6)
@@ -94,15 +104,26 @@ def insula(folder: Path, bundle: Path, records: bool) -> Iterator[Side]:
         yield Side(site.port, site.process.pid, site.bearer())
 
 
-def cpu(pid: int) -> float:
-    """Seconds of processor time of a process and its children."""
-    found, waiting = 0.0, [pid]
+def cpu(pid: int) -> tuple[float, float, float]:
+    """Seconds of processor time: of a process's first thread, of its other threads, and of its children."""
+    whole, first, children = _spent(Path("/proc", str(pid))), _spent(Path("/proc", str(pid), "task", str(pid))), 0.0
+    waiting = _children(pid)
     while waiting:
-        one = Path("/proc", str(waiting.pop()))
-        fields = (one / "stat").read_text().rpartition(")")[2].split()
-        found += (int(fields[11]) + int(fields[12])) / _TICKS
-        waiting += [int(n) for task in (one / "task").iterdir() for n in (task / "children").read_text().split()]
-    return found
+        one = waiting.pop()
+        children += _spent(Path("/proc", str(one)))
+        waiting += _children(one)
+    return first, whole - first, children
+
+
+def _spent(place: Path) -> float:
+    fields = (place / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _children(pid: int) -> list[int]:
+    return [
+        int(n) for task in Path("/proc", str(pid), "task").iterdir() for n in (task / "children").read_text().split()
+    ]
 
 
 def look(side: Side, files: Sequence[Path], size: Size) -> Seen:
@@ -111,9 +132,11 @@ def look(side: Side, files: Sequence[Path], size: Size) -> Seen:
     while not cases:
         before = cpu(side.pid)
         many = usual.load(side.port, files, "/predict", CLIENTS, seconds=seconds, headers=dict(side.headers))
-        spent, cases, seconds = cpu(side.pid) - before, len(many["seconds"]), 2 * seconds
+        spent = [after - then for after, then in zip(cpu(side.pid), before, strict=True)]
+        cases, seconds = len(many["seconds"]), 2 * seconds
     one = usual.load(side.port, files, "/predict", 1, requests=size.alone, headers=dict(side.headers))["seconds"]
-    return Seen(cases / many["took"], statistics.median(one), spent / sum(many["statuses"].values()))
+    asked = sum(many["statuses"].values())
+    return Seen(cases / many["took"], statistics.median(one), *(part / asked for part in spent))
 
 
 def measure(work: Path, encoder: str, files: Sequence[Path], size: Size) -> dict[str, float]:
@@ -139,7 +162,8 @@ def measure(work: Path, encoder: str, files: Sequence[Path], size: Size) -> dict
     for name in sides:
         found[f"{name}_a_second"] = statistics.median(one[name].rate for one in rounds)
         found[f"{name}_alone_ms"] = 1000 * statistics.median(one[name].alone for one in rounds)
-        found[f"{name}_cpu_ms"] = 1000 * statistics.median(one[name].cpu for one in rounds)
+        for what in ("cpu", "loop", "threads", "decoders"):
+            found[f"{name}_{what}_ms"] = 1000 * statistics.median(getattr(one[name], what) for one in rounds)
     return found
 
 
@@ -186,9 +210,16 @@ SAID = {
     "bare_alone_ms": "bare app: ms of a client that is alone",
     "plain_alone_ms": "Insula: ms of a client that is alone",
     "records_alone_ms": "Insula with records: ms of a client that is alone",
-    "bare_cpu_ms": "bare app: ms of processor time a case",
-    "plain_cpu_ms": "Insula: ms of processor time a case",
-    "records_cpu_ms": "Insula with records: ms of processor time a case",
+    **{
+        f"{name}_{what}_ms": f"{side}: {said}"
+        for name, side in (("bare", "bare app"), ("plain", "Insula"), ("records", "Insula with records"))
+        for what, said in (
+            ("cpu", "ms of processor time a case"),
+            ("loop", "of these, of the thread that speaks HTTP"),
+            ("threads", "of these, of the network and all else in the same process"),
+            ("decoders", "of these, of the processes that decode"),
+        )
+    },
 }
 
 

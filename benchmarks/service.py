@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import shutil
 import signal
 import statistics
@@ -116,11 +117,14 @@ class Bare:
 
     def __init__(self, bundle: Path, files: Sequence[Path]) -> None:
         from insula.bundle.load import load
+        from insula.infer.blas import one_thread
+        from insula.infer.decide import decide
         from insula.infer.feed import of_case
         from insula.infer.predict import Predictor
         from insula.scans.read import read_files
 
-        self.files, self.of_case, self.read = files, of_case, read_files
+        one_thread()
+        self.files, self.of_case, self.read, self.decide = files, of_case, read_files, decide
         self.predictor = Predictor(load(bundle), os.cpu_count())
         self.recipe, self.engine = self.predictor.bundle.recipe, self.predictor.engine
 
@@ -133,6 +137,14 @@ class Bare:
         self.engine.run(feed)
         ended = time.perf_counter()
         return ended - begun, ended - ready
+
+    def whole(self, number: int) -> float:
+        """Seconds of the whole answer as /predict gives it: with map, passes, distances and decision."""
+        begun = time.perf_counter()
+        slices, said = self.predictor.prepare(self.read([self.files[number % len(self.files)]]))
+        asked = (self.recipe.policy.refer.by,)
+        self.decide(self.predictor.from_slices(slices, "upload", 0, said, None, asked), self.predictor.bundle)
+        return time.perf_counter() - begun
 
     def loop(self, seconds: float) -> list[tuple[float, float]]:
         found: list[tuple[float, float]] = []
@@ -241,7 +253,7 @@ def measure(bundle: Path, encoder: str, files: Sequence[Path], size: Size) -> di
             ready.append(took - plain)
     bare = Bare(bundle, files)
     bare.loop(1.0)
-    shares, turns, engines, alone, rates = [], [], [], [], []
+    shares, turns, engines, alone, whole, rates = [], [], [], [], [], []
     with service(bundle) as (port, _):
         load(port, files, "/predict", CLIENTS, seconds=2.0)
         for _ in range(size.rounds):
@@ -255,6 +267,7 @@ def measure(bundle: Path, encoder: str, files: Sequence[Path], size: Size) -> di
                 turn, _ = bare.turn(number)
                 one = load(port, files, "/predict?uncertainty=true", 1, requests=4)["seconds"][1:]
                 alone.append(statistics.median(one) / turn)
+                whole.append(bare.whole(number) / turn)
         pace = max(statistics.median(rates) / 2, 0.5)  # 0 would mean as fast as can be
         half = load(port, files, "/predict", CLIENTS, seconds=size.half, pace=pace)["seconds"]
         turn = statistics.median(turns)
@@ -270,7 +283,9 @@ def measure(bundle: Path, encoder: str, files: Sequence[Path], size: Size) -> di
         "throughput": statistics.median(shares),
         "p99_at_half": float(np.quantile(half, 0.99)) / turn,
         "p99_of_engine_alone": float(np.quantile(half, 0.99)) / statistics.median(engines),
+        "p99_of_ideal": waited(pace, turn, size.half) / turn,
         "single": statistics.median(alone),
+        "single_here": statistics.median(whole),
         "single_floor": (turn + nothing) / turn,
         "times_usual": (len(ours["seconds"]) / ours["took"]) / (len(theirs["seconds"]) / theirs["took"]),
         "ready_s": statistics.median(ready),
@@ -279,6 +294,16 @@ def measure(bundle: Path, encoder: str, files: Sequence[Path], size: Size) -> di
         "engine_ms": 1000 * statistics.median(engines),
         "usual_a_second": len(theirs["seconds"]) / theirs["took"],
     }
+
+
+def waited(pace: float, turn: float, seconds: float) -> float:
+    """99th percentile (s) of a server that needs a turn for each request and nothing beside, at the same arrivals."""
+    gap, free, found = CLIENTS / pace, 0.0, []
+    firsts = [random.Random(number).random() * gap for number in range(CLIENTS)]
+    for due in sorted(first + k * gap for first in firsts for k in range(int(seconds / gap) + 1)):
+        free = max(free, due) + turn
+        found.append(free - due)
+    return float(np.quantile(found, 0.99))
 
 
 def scans(folder: Path) -> list[Path]:
@@ -331,7 +356,9 @@ SAID = {
     "throughput": f"cases a second over HTTP, {CLIENTS} clients, of the bare loop (read, prepare, run)",
     "p99_at_half": "99th percentile at half that load, in turns of the bare loop",
     "p99_of_engine_alone": "the same, in runs of the engine alone",
+    "p99_of_ideal": "the same arrivals at a server that needs one turn a request and nothing beside (computed)",
     "single": "one request with map and 30 dropout passes, in turns of the bare loop",
+    "single_here": "the same answer in one process, without HTTP and without a process for decoding, in turns",
     "single_floor": "a turn and, beside it, one request to the same server with nothing behind it, in turns",
     "times_usual": "cases a second, of Flask, gunicorn, eager PyTorch, gradient map and 30 full passes",
     "ready_s": "seconds from the start until it listens, beyond loading and warming the model",

@@ -11,6 +11,7 @@ interface Verdict {
   spoilt_heads: number;
   chain_only: boolean;
   said: string;
+  next: string | null;
 }
 
 const form = document.querySelector<HTMLFormElement>("#verify");
@@ -26,8 +27,8 @@ function span(last: number): string {
 }
 
 function tell(found: Verdict, form: HTMLFormElement, facts: HTMLElement): void {
-  const held = found.chain_only ? text("The trail holds, as a chain only.") : text("The trail holds.");
-  say(form, `${found.holds ? held : text("Something is at fault.")} ${found.said}`, found.holds ? (found.chain_only ? "" : "good") : "bad");
+  const held = found.next ? "" : found.chain_only ? text("The trail holds, as a chain only.") : text("The trail holds.");
+  say(form, `${found.holds ? held : text("Something is at fault.")} ${found.said}`, found.holds ? (found.chain_only || found.next ? "" : "good") : "bad");
   const rows: [string, string][] = [
     [text("Entries that hold"), span(found.entries)],
     [text("Vouched for by a head"), span(found.covered)],

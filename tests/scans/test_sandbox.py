@@ -14,7 +14,7 @@ from tests.scans import made_dicom
 
 from insula.core.errors import InsulaError, LimitError, ScanError, UnsuitableScanError
 from insula.core.types import Volume
-from insula.scans import read, sandbox, worker
+from insula.scans import decoder, read, sandbox, worker
 from insula.scans.limits import Limits
 from insula.scans.sandbox import DecoderError, Sandbox
 
@@ -175,7 +175,7 @@ def test_a_worker_that_died_while_idle_is_replaced_unseen() -> None:
 
 
 def test_a_process_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_CODE", "raise SystemExit(7) # {} {}")
+    monkeypatch.setattr(decoder, "_CODE", "raise SystemExit(7) # {} {}")
     with Sandbox() as own, pytest.raises(InsulaError, match=r"did not start \(exit code 7\)"):
         own.read(Path("x"))
 

@@ -21,7 +21,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -36,7 +35,7 @@ from numpy.typing import NDArray
 from insula.core import scratch
 from insula.core.errors import InsulaError, LimitError, ScanError
 from insula.core.types import Volume
-from insula.scans import worker
+from insula.scans import decoder, worker
 from insula.scans.limits import LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -50,9 +49,6 @@ _MOST_JSON = 64 << 20
 _KILLED = (
     "The process that decodes scans was killed twice, as a system does that has no memory left; nothing is known "
     "against the scan: look at the machine's free memory, and try again."
-)
-_CODE = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from insula.scans.worker import main; main({}, {}, {})"
 )
 
 
@@ -201,7 +197,7 @@ class _Worker:
             self._alive = os.fdopen(alive, "wb")  # closed with this process, whatever ends it; then the worker ends
             undone.callback(self._alive.close)
             theirs.enter_context(os.fdopen(ends, "rb"))
-            self._process = _started(number, memory, ends, self._place)
+            self._process = decoder.started(number, memory, ends, self._place)
             undone.pop_all()  # the process is there: `end` takes all of it away
 
     @property
@@ -311,20 +307,6 @@ class _Worker:
 
     def _too_much(self, about: str) -> str:
         return f"'{about}' needs more than the {self._memory >> 20} MB that one scan may take; crop or resample it."
-
-
-def _started(number: int, memory: int, ends: int, place: Path) -> subprocess.Popen[bytes]:
-    """A worker's process. number, ends: descriptors that it gets; place: where it puts temporary files."""
-    quiet = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return subprocess.Popen(
-        # -P and our own path: nothing that lies in the working folder is imported
-        [sys.executable, "-P", "-c", _CODE.format(number, memory, ends), json.dumps(sys.path)],
-        pass_fds=(number, ends),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,  # decoders print what they dislike, and headers name patients
-        env=os.environ | quiet | {"TMPDIR": str(place)},
-    )
 
 
 def was_killed(error: BaseException) -> bool:

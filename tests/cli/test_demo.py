@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def listen(settings: Settings, say: Any) -> None:
         assert not read_people_settings(settings.host).secure_cookies
         say(f"http://{settings.host}:{settings.port}")
-        say("nothing any more: it was asked to end")
+        say(run.ENDED)
 
     monkeypatch.setattr(run, "listen", listen)
     monkeypatch.setenv("INSULA_SECURE_COOKIES", "true")  # what the verb sets is undone after the test
@@ -90,3 +91,16 @@ def test_what_is_asked_to_be_otherwise_is_made_anew_and_needs_the_training_wing(
 def test_a_port_without_a_service_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path), "--port", "8123"])
     assert "add --serve" in str(result.exception)
+
+
+def test_a_demo_says_what_it_is_before_the_training_wing_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from insula.cli import training
+
+    monkeypatch.setattr(training, "needs_torch", lambda: None)
+    monkeypatch.setitem(sys.modules, "insula.workflows.demo", None)  # its import ends the verb
+    for more, place in ([], "stdout"), (["--json"], "stderr"):
+        result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path), *more])
+        assert isinstance(result.exception, ModuleNotFoundError)
+        assert getattr(result, place).startswith("Insula demo: made patients, a trained network, its report.")

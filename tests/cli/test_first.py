@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from click.testing import CliRunner
 from insula.cli import first as firsts
 from insula.cli.first import first
 from insula.cli.main import VERBS, main
+from insula.cohort.gaps import asked
+from insula.cohort.table import save_notes
+from insula.core.recipe import load
+from insula.workflows.demo_begun import begin
 
 
 def commands(text: str) -> list[list[str]]:
@@ -85,6 +90,19 @@ def test_a_cohort_is_checked_and_split_then_trained_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("whole")
+@pytest.mark.parametrize("name", ["stroke-ct", "of-my-own"])
+def test_first_hour_a_recipe_that_the_cohort_was_indexed_for_is_named(tmp_path: Path, name: str) -> None:
+    wanted = asked(load("stroke-ct").model_copy(update={"name": name}))
+    for level in ("", "patient"):
+        cohort(tmp_path, "a.csv", level)
+        save_notes(tmp_path / "a.csv", "table", "", (), wanted)
+        text = first(tmp_path)
+        understood(text)
+        assert ("--recipe stroke-ct" in text) == ("recipes: " not in text) == (name == "stroke-ct")
+        assert ("--recipe NAME" in text) == (name != "stroke-ct")
+
+
+@pytest.mark.usefixtures("whole")
 def test_a_model_is_judged_and_served(tmp_path: Path) -> None:
     cohort(tmp_path, "split.csv", "patient")
     bundle(tmp_path / "runs" / "first" / "bundle")
@@ -101,6 +119,39 @@ def test_a_demo_is_opened_in_the_dashboard(tmp_path: Path) -> None:
     text = first(tmp_path)
     understood(text)
     assert "insula demo --serve --out runs/demo" in text
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_demo_that_was_stopped_is_named_with_the_command_that_goes_on(tmp_path: Path) -> None:
+    begin(tmp_path / "runs" / "demo", "stroke-ct", 30, ("train.epochs=2",), lambda line: None)
+    text = first(tmp_path)
+    understood(text)
+    command = "insula demo --out runs/demo --recipe stroke-ct --patients 30 --set train.epochs=2"
+    assert [" ".join(words) for words in commands(text)] == [command]
+    (tmp_path / "runs" / "demo" / "demo.json").write_text("{}")
+    assert "not finished" not in first(tmp_path)
+    (tmp_path / "runs" / "demo" / "demo.json").unlink()
+    (tmp_path / "runs" / "demo" / "demo-begun.json").write_text("[]")
+    assert "insula demo --out runs/demo   makes it anew" in first(tmp_path)
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_training_that_was_stopped_is_named_unless_a_model_came_after_it(tmp_path: Path) -> None:
+    cohort(tmp_path, "split.csv", "patient")
+    run = tmp_path / "runs" / "first"
+    run.mkdir(parents=True)
+    (run / "trained-on.json").write_text("{}")
+    text = first(tmp_path)
+    understood(text)
+    command = "insula train split.csv --recipe runs/first/recipe.yaml --out runs/first --resume"
+    assert [" ".join(words) for words in commands(text)] == [command]
+    os.utime(run / "trained-on.json", (1, 1))
+    bundle(tmp_path / "runs" / "second" / "bundle")
+    assert "'runs/second/bundle' is a trained model" in first(tmp_path)
+    os.utime(tmp_path / "runs" / "second" / "bundle" / "manifest.json", (0, 0))
+    assert "'runs/first' is a training that is not finished" in first(tmp_path)
+    (run / "weights.safetensors").write_text("")
+    assert "not finished" not in first(tmp_path)
 
 
 @pytest.mark.usefixtures("whole")

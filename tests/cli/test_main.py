@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from insula.cli import info, main
 from insula.core.errors import InsulaError, ScanError
@@ -66,6 +67,32 @@ def test_a_verb_that_is_misspelt_is_told_which_may_be_meant(
     told = capsys.readouterr().err
     assert "There is no verb 'predcit'; is one of these meant: predict" in told
     assert told.endswith("More: insula docs errors#usage\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("trian", "train"),
+        ("evalute", "evaluate"),
+        ("Predict", "predict"),
+        ("ev", "evaluate"),
+        ("dashboard", "demo"),
+        ("tests", "evaluate"),
+    ],
+)
+def test_first_hour_a_wrong_verb_names_the_one_that_is_meant(word: str, meant: str) -> None:
+    got = CliRunner().invoke(main.main, [word, "x"])
+    assert got.exit_code == 2
+    assert f"There is no verb '{word}'; is one of these meant: {meant}" in got.output
+
+
+def test_first_hour_a_word_that_is_like_no_verb_leads_to_the_list_of_them() -> None:
+    assert "There is no verb 'xyzzy'; insula --help lists them all." in CliRunner().invoke(main.main, ["xyzzy"]).output
+
+
+def test_first_hour_what_other_tools_call_a_verb_leads_to_one() -> None:
+    assert set(main._ALSO.values()) <= set(main.VERBS)
+    assert not set(main._ALSO) & set(main.VERBS)
 
 
 def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

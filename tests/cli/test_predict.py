@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from tests.scans.made_dicom import write
+from tests.serve.client import png
 from tests.tiny_bundle import parts, recipe, rejecting, weights
 
 from insula.bundle.save import save
@@ -172,3 +173,29 @@ def test_heat_maps_of_a_no_are_those_of_the_finding_and_no_heat_is_said(tmp_path
     cold = save(tmp_path / "cold", parts(recipe("binary"), made))
     said = CliRunner().invoke(predict, [str(cold.path), *words[1:]]).stdout
     assert "  no heat: no part of the scan is evidence for “stroke”, which the model does not call present\n" in said
+
+
+def test_first_hour_a_folder_of_many_cases_is_told_how_it_is_predicted(
+    tiny_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    bundle, folder = str(tiny_bundle().path), tmp_path / "many cases"
+    (folder / "one").mkdir(parents=True)
+    (folder / "two").mkdir()
+    (folder / "two" / "a.png").write_bytes(png())
+    scan(folder / "one")
+    got = CliRunner().invoke(predict, [bundle, str(folder)])
+    assert got.exit_code == ScanError.exit_code
+    assert f"predict each of them: insula predict {bundle} '{folder}' --out table.parquet" in got.stderr
+    (folder / "note.txt").write_text("no scan")
+    alone = CliRunner().invoke(predict, [bundle, str(folder / "note.txt")])
+    assert "predict each of them" not in alone.stderr
+
+
+def test_first_hour_an_error_of_predict_ends_with_the_page_that_says_more(
+    tiny_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    (tmp_path / "note.txt").write_text("no scan")
+    got = CliRunner().invoke(predict, [str(tiny_bundle().path), str(tmp_path / "note.txt"), str(tmp_path / "none")])
+    assert got.exit_code == ScanError.exit_code
+    assert got.stderr.endswith("More: insula docs errors#unreadable_scan\n")
+    assert got.stderr.count("More: ") == 1

@@ -92,3 +92,9 @@ def test_two_cases_of_one_key_are_not_written(tmp_path: Path) -> None:
 def test_the_schema_keeps_the_root(tmp_path: Path) -> None:
     content = json.loads(schema_path(one(tmp_path / "a.csv")).read_text())
     assert (content["root"], content["cases"], content["version"]) == ("/data", 1, 1)
+
+
+def test_first_hour_a_folder_in_place_of_a_table_is_told_how_one_is_made(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="is a folder") as caught:
+        load(tmp_path)
+    assert f"insula index {tmp_path} --recipe NAME --out cohort." in str(caught.value)

@@ -132,6 +132,16 @@ def test_the_same_cases_are_known_again_under_another_name_order_and_folder(tmp_
     assert third.changes == ("1 of 6 test cases were left out",)
 
 
+def test_first_hour_a_count_out_of_the_register_says_whose_it_is_and_of_whom(tmp_path: Path) -> None:
+    register, told = tmp_path / "register.jsonl", "; counted are all looks at these very patients in your register on"
+    look(looks.beside(tmp_path / "a" / "cohort.csv"), register=register)
+    assert told not in look(looks.beside(tmp_path / "a" / "cohort.csv"), register=register).sentence
+    other = look(looks.beside(tmp_path / "b" / "cohort.csv"), register=register)
+    assert other.number == 3
+    assert told in other.sentence
+    assert other.sentence.endswith("(patients that insula makes with the same seed are the same).")
+
+
 def test_a_table_in_the_same_folder_is_known_without_a_register(tmp_path: Path) -> None:
     look(looks.beside(tmp_path / "A.csv"))
     second = look(looks.beside(tmp_path / "B.csv"))

@@ -41,7 +41,7 @@ def ordered(text: str) -> bytes:
                 setattr(one, place, text.replace("\\", "/")[:longest])
             stream = io.BytesIO()
             one.save_as(stream, enforce_file_format=True)
-            plain = text.replace("/", "-").replace(":", ";").replace("\0", "")[:80]  # ":" would be a drive
+            plain = text.replace("/", "-").replace(":", ";").replace("\0", "").lstrip(".")[:80]  # no drive, not hidden
             archive.writestr(f"{plain}/{plain} {number}.dcm", stream.getvalue())
     return packed.getvalue()
 

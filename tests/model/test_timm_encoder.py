@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import logging.handlers
+import queue
 from pathlib import Path
 
 import pytest
@@ -106,3 +109,27 @@ def test_a_size_that_does_not_fit_is_not_blamed_on_the_hub(tmp_path: Path, monke
     hub(tmp_path, monkeypatch)
     with pytest.raises(TrainingError, match="'nest_tiny' cannot be built for pictures of 64×96"):
         build_encoder("nest_tiny", 3, True, (64, 96))
+
+
+def test_weights_that_cannot_be_had_are_told_once_in_whole_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log, seen = logging.getLogger("huggingface_hub.utils._http"), queue.SimpleQueue[logging.LogRecord]()
+    monkeypatch.setattr(log.parent, "handlers", [logging.handlers.QueueHandler(seen)])
+
+    def offline(*_: object, **more: object) -> nn.Module:
+        if more["pretrained"]:
+            log.warning("'[Errno -2] Name or service not known' thrown while requesting HEAD")
+            raise OSError(f"no{' answer' * 40}")
+        return nn.Identity()
+
+    monkeypatch.setattr("timm.create_model", offline)
+    before = logging.getLogger("huggingface_hub").level
+    with pytest.raises(TrainingError) as end:
+        build_encoder("resnet18", 1, True, (32, 32))
+    said = str(end.value)
+    assert seen.empty()
+    assert "answer answer …); give a local file" in said
+    assert logging.getLogger("huggingface_hub").level == before
+    log.warning("as before")
+    assert not seen.empty()

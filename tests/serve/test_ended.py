@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 from pathlib import Path
 
 import pytest
 
+from insula.cli.serve import _told
 from insula.core import scratch
 from insula.serve import run, upload
 from insula.serve.app import create_app
@@ -32,6 +34,23 @@ def test_a_server_in_another_thread_leaves_signals_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_first_hour_a_service_that_ended_says_so_and_names_no_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ended(server: run._Server, sockets: list[socket.socket]) -> None:
+        server.started = True
+        server._ready()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run._Server, "run", ended)
+    monkeypatch.setattr(run, "create_app", lambda _: None)
+    lines: list[str] = []
+    run.listen(Settings(port=0), lambda said: lines.append(_told(said)))
+    first, last = lines
+    assert first.startswith("Insula listens on http://127.0.0.1:")
+    assert last == "Insula has ended: it was asked to."
 
 
 def test_uploads_that_a_killed_service_left_in_memory_are_removed_by_the_next(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 from tests.serve.client import dicom
@@ -12,14 +14,18 @@ from tests.tiny_bundle import make, parts, recipe, weights
 
 from insula.bundle.save import save
 from insula.bundle.types import Bundle
+from insula.cohort import table
+from insula.cohort.index import survey_cohort
+from insula.cohort.phantom.make import make as phantoms
 from insula.core.errors import BundleError, InsulaError
+from insula.core.recipe import load
 from insula.serve.app import create_app
 from insula.serve.store.connect import connect
 from insula.serve.trail.keys import trail_key
 from insula.serve.trail.verify import verify
 from insula.workflows.demo_finished import DONE, Finished, finished
 from insula.workflows.demo_records import PEOPLE, PROJECT, Records, records
-from insula.workflows.demo_scans import Sent
+from insula.workflows.demo_scans import Sent, scans_of
 
 pytestmark = pytest.mark.serve
 
@@ -38,6 +44,20 @@ def scans(folder: Path) -> list[Sent]:
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
     return make(tmp_path, unit="series")
+
+
+def test_first_hour_the_newest_study_is_a_good_one(tmp_path: Path) -> None:
+    root = phantoms("haemorrhage-ct", tmp_path / "phantoms", 4, size=64, slices=8)
+    cohort = survey_cohort(root, load("haemorrhage-ct")).cohort
+    cases = tuple(replace(case, split="test") for case in cohort.cases)
+    table.save(replace(cohort, cases=cases, split_level="patient"), tmp_path / "cohort.parquet")
+    actions = ["reject", "refer", "accept", "accept"]
+    decided = pd.DataFrame({"case": [case.key for case in cases], "action": actions})
+    decided.to_parquet(tmp_path / "cases.parquet")
+    sent = scans_of(tmp_path, "haemorrhage-ct", tmp_path / "work")
+    of = {case.patient: action for case, action in zip(cases, actions, strict=True)}
+    found = [of.get(one.patient, "unlike") for one in sent]
+    assert found == ["unlike", "unlike", "reject", "refer", "accept", "accept"]
 
 
 def made_in(tmp_path: Path, bundle: Bundle, said: list[str]) -> Records:

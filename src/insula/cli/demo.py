@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _RECIPES = ("haemorrhage-ct", "stroke-ct", "brain-tumour", "clot-origin")
 _PORT = 8000
+_BEGIN = (
+    "Insula demo: made patients, a trained network, its report. Some ten minutes on two idle cores, more on busy ones; "
+    "loading PyTorch comes first."
+)
 
 
 @click.command()
@@ -26,7 +30,7 @@ _PORT = 8000
     type=click.Path(path_type=Path),
     default=Path("runs/demo"),
     show_default=True,
-    help="Folder for everything that is made; one that an earlier demo left is replaced.",
+    help="Folder for all that is made; a demo that was stopped goes on, another one there is replaced.",
 )
 @click.option("--patients", type=click.IntRange(20, 5000), help="Number of phantom patients.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe key.")
@@ -72,9 +76,10 @@ def demo(
 def _made(recipe: str, out: Path, patients: int | None, overrides: tuple[str, ...], as_json: bool) -> Path:
     """Run the whole line; the bundle that it leaves."""
     from insula.cli.training import bar, needs_torch
-    from insula.report.text import summary
 
     needs_torch()
+    click.echo(_BEGIN, err=as_json)  # before PyTorch is loaded, which takes a while the first time
+    from insula.report.text import summary
     from insula.workflows.demo import demo as run
 
     result = run(recipe, out, lambda line: click.echo(line, err=as_json), bar, on_terminal(), patients, overrides)

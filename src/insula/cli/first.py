@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from insula import __version__
+from insula.cli.first_unfinished import unfinished
 from insula.core.parts import install, missing
 from insula.core.recipe_names import names
 
@@ -20,10 +21,13 @@ def first(here: Path) -> str:
     """At most 19 lines: the next steps from here, each a command, and where more is said."""
     title = f"Insula {__version__}: from a folder of brain scans to a classifier that its owner can defend."
     bundle, (table, parted) = _bundle(here), _table(here)
-    if bundle:
+    begun = unfinished(here, table if parted else "", bundle)
+    if begun:
+        said, steps = begun[0], _columns(begun[1])
+    elif bundle:
         said, steps = _with_bundle(here, bundle, table)
     elif table:
-        said, steps = _with_table(table, parted)
+        said, steps = _with_table(table, parted, _recipe_of(here / table))
     else:
         said, steps = _with_nothing()
     lines = [title, "Research use only; not a medical device.", "", said, *(f"  {step}" for step in steps), ""]
@@ -44,22 +48,23 @@ def _with_nothing() -> tuple[str, list[str]]:
     return "There is no cohort and no model in this folder yet. Begin with one of these:", _columns(steps)
 
 
-def _with_table(table: str, parted: bool) -> tuple[str, list[str]]:
-    """There is a cohort, and no model."""
+def _with_table(table: str, parted: bool, recipe: str) -> tuple[str, list[str]]:
+    """There is a cohort, and no model. recipe: that it was indexed for, "" where that is not known."""
+    name, which = (recipe, "") if recipe else ("NAME", f" ({_recipes()})")
     train = [(install("train"), "training needs this part")] if missing("train") else []
     form = Path(table).suffix
     if not parted:
         steps = [
             (f"insula check {table} --out check", "unreadable files, label clashes, leaks"),
-            (f"insula split {table} --recipe NAME --out split{form}", "by patient, into train, val and test"),
+            (f"insula split {table} --recipe {name} --out split{form}", "by patient, into train, val and test"),
         ]
-        return f"'{table}' is a cohort that is not split yet. Next ({_recipes()}):", _columns(steps)
+        return f"'{table}' is a cohort that is not split yet. Next{which}:", _columns(steps)
     steps = [
         (f"insula leaks {table} --out leaks", "the same picture on both sides of the split"),
         *train,
-        (f"insula train {table} --recipe NAME --out runs/first", "a model, with thresholds and calibration"),
+        (f"insula train {table} --recipe {name} --out runs/first", "a model, with thresholds and calibration"),
     ]
-    return f"'{table}' is a cohort with its split. Next ({_recipes()}):", _columns(steps)
+    return f"'{table}' is a cohort with its split. Next{which}:", _columns(steps)
 
 
 def _with_bundle(here: Path, bundle: Path, table: str) -> tuple[str, list[str]]:
@@ -121,6 +126,16 @@ def _table(here: Path) -> tuple[str, bool]:
         return "", False
     parted, _, name = max(found)
     return name, parted
+
+
+def _recipe_of(table: Path) -> str:
+    """The recipe that comes with Insula and that a table was indexed for, by the notes beside it; "" for any other."""
+    try:
+        notes = json.loads(table.with_name(f"{table.name}.aside.json").read_text(encoding="utf-8"))
+        recipe = str(notes["asked"]["recipe"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return recipe if recipe in names() else ""
 
 
 def _some(here: Path, pattern: str) -> list[Path]:

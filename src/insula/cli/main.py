@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import shlex
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING
 import click
 
 from insula import __version__
+from insula.cli.output import point
 from insula.core import parts, posix
 from insula.core.errors import InsulaError, MissingPartError, UsageError, see_of
+from insula.core.stopped import StoppedError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -62,6 +65,27 @@ VERBS = {
 }
 
 
+_ALSO = {  # what other tools call a verb
+    "classify": "predict",
+    "dashboard": "demo",
+    "fit": "train",
+    "heatmap": "explain",
+    "help": "docs",
+    "infer": "predict",
+    "inference": "predict",
+    "score": "evaluate",
+    "test": "evaluate",
+    "version": "info",
+}
+
+
+def _meant(word: str) -> list[str]:
+    """The verbs that a word may mean: spelt nearly so, begun so, or called so elsewhere."""
+    begun = [name for name in VERBS if name.startswith(word)]
+    also = [_ALSO[name] for name in difflib.get_close_matches(word, _ALSO, 1, 0.8)]
+    return list(dict.fromkeys([*difflib.get_close_matches(word, VERBS, 3), *also, *begun]))[:3]
+
+
 class LazyVerbs(click.Group):
     """Lists verbs from the table above without importing any of them."""
 
@@ -81,9 +105,10 @@ class LazyVerbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The verb that is called; for a word that is none, the verbs that may be meant."""
-        close = difflib.get_close_matches(args[0], VERBS, 3)
-        if args[0] not in VERBS and close and not args[0].startswith("-"):
-            ctx.fail(f"There is no verb '{args[0]}'; is one of these meant: {', '.join(close)}?")
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            close = _meant(args[0].lower())
+            asked = f"is one of these meant: {', '.join(close)}?" if close else "insula --help lists them all."
+            ctx.fail(f"There is no verb '{args[0]}'; {asked}")
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -119,9 +144,14 @@ def run() -> None:
         main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        _point(see_of(UsageError.code))
+        point(see_of(UsageError.code))
         sys.exit(error.exit_code)
-    except click.Abort:
+    except click.Abort as error:
+        stopped = error.__cause__
+        if isinstance(stopped, StoppedError):
+            click.echo(f"insula: {stopped} {_again(sys.argv[1:])}", err=True)
+            point("training")
+            sys.exit(stopped.exit_code)
         click.echo("insula: stopped.", err=True)
         sys.exit(130)
     except InsulaError as error:
@@ -145,14 +175,18 @@ def run() -> None:
         sys.exit(InsulaError.exit_code)
 
 
+def _again(words: list[str]) -> str:
+    """How a verb that was stopped goes on: by --resume where it has one, and else by the same command."""
+    command = main.get_command(click.Context(main), words[0]) if words else None
+    if command is None or not any("--resume" in param.opts for param in command.params):
+        return "The same command goes on from there."
+    more = [] if "--resume" in words else ["--resume"]
+    return f"Go on with: {shlex.join(['insula', *words, *more])}"
+
+
 def _show(error: InsulaError) -> None:
     if "--json" in sys.argv:
         told = {"code": error.code, "message": str(error), "see": error.see}
         click.echo(json.dumps({"error": told}, ensure_ascii=False))
     click.echo(f"insula: {error}", err=True)
-    _point(error.see)
-
-
-def _point(place: str) -> None:
-    """Where the documents say more."""
-    click.echo(f"More: insula docs {place}", err=True)
+    point(error.see)

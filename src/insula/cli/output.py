@@ -15,6 +15,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _EVERY = 15.0  # seconds between two lines of a long job in a log
 
 
+def point(place: str) -> None:
+    """Say, as the last line of an error, where the documents say more."""
+    click.echo(f"More: insula docs {place}", err=True)
+
+
 def json_option(command: Command) -> Command:
     """Add `--json`, passed as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from insula.cli.output import emit, json_option, progress
-from insula.core.errors import UsageError
+from insula.cli.output import emit, json_option, point, progress
+from insula.core.errors import InsulaError, ScanError, UsageError
 
 _SCAN = click.Path(path_type=Path)
 _UNCERTAINTY = ("policy", "dropout", "views", "members", "all")
@@ -108,7 +110,7 @@ def predict(
     """
     from insula.bundle.load import load
     from insula.cli.case import pairs, split
-    from insula.core.errors import InsulaError, UnsuitableScanError
+    from insula.core.errors import UnsuitableScanError
     from insula.infer.decide import decide, reject
     from insula.infer.heatmap import class_of, evidence, write_case
     from insula.infer.predict import Predictor
@@ -147,7 +149,7 @@ def predict(
     results: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     lines: list[str] = []
-    first_code = 0
+    first_code, more = 0, dict[str, None]()
     asked = [[(recipe.role, path)] for path in scans] or [pairs(by_role, recipe, "--scan")]
     attributes = dict(split(text, "--with") for text in known)
     for number, one in enumerate(progress(asked, "predict", len(asked)), start=1):
@@ -159,9 +161,11 @@ def predict(
             )
         except InsulaError as error:
             rejected = reject(error)
-            errors.append({"scan": str(path), "code": error.code, "message": str(error), "decision": rejected.action})
+            said = f"{error}{_of_many(path, error, bundle) if scans else ''}"
+            errors.append({"scan": str(path), "code": error.code, "message": said, "decision": rejected.action})
             first_code = first_code or error.exit_code
-            click.echo(f"{path}: {error}", err=True)
+            more[error.see] = None
+            click.echo(f"{path}: {said}", err=True)
             continue
         decision = decide(prediction, predictor.bundle)
         result, drawn = {"scan": str(path), **as_dict(prediction, decision)}, ""
@@ -181,8 +185,21 @@ def predict(
     refused = len(errors) + sum(result["decision"] == "reject" for result in results)
     footer = f"{len(asked) - refused} predicted, {refused} refused. Research use only."
     emit(as_json, {"bundle": predictor.bundle.id, "results": results, "errors": errors}, "\n".join([*lines, footer]))
+    for place in more:
+        point(place)
     if first_code:
         sys.exit(first_code)
+
+
+def _of_many(path: Path, error: InsulaError, bundle: Path) -> str:
+    """How a folder of many cases is predicted, where one was given as a scan that cannot be read as one."""
+    if error.code != ScanError.code or not os.access(path, os.R_OK) or not path.is_dir():
+        return ""
+    many = any(said in str(error) for said in ("of several kinds", "each a scan of its own"))
+    if not many and not any(one.is_dir() for one in path.iterdir()):
+        return ""
+    words = shlex.join(["insula", "predict", str(bundle), str(path), "--out", "table.parquet"])
+    return f" If the folder holds many cases, predict each of them: {words}"
 
 
 def _list_series(scans: tuple[Path, ...], as_json: bool) -> None:

@@ -45,4 +45,11 @@ def serve_bundle(
     settings = read_settings(bundle=bundle, host=host, port=port, threads=threads)
     if settings.bundle is None and not settings.database:
         raise UsageError("No bundle is named; give its folder: insula serve BUNDLE, or set INSULA_BUNDLE.")
-    listen(settings, lambda address: click.echo(f"Insula listens on {address} (Ctrl-C ends it). Research use only."))
+    listen(settings, lambda address: click.echo(_told(address)))
+
+
+def _told(address: str) -> str:
+    """Where it listens; or, where there is no address any more, that it has ended."""
+    if address.startswith("http"):
+        return f"Insula listens on {address} (Ctrl-C ends it). Research use only."
+    return "Insula has ended: it was asked to."

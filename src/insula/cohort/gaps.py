@@ -15,11 +15,12 @@ _EVERY_CLASS = ("binary", "multiclass", "ordinal")  # answers of exclusive class
 
 @dataclass(frozen=True)
 class Asked:
-    """The classes that a recipe asks for. kind: of the target, as in the recipe."""
+    """The classes that a recipe asks for. kind: of the target, as in the recipe. recipe: its name, "" if not known."""
 
     target: str = ""
     kind: str = ""
     classes: tuple[str, ...] = ()
+    recipe: str = ""
 
     @property
     def needs_all(self) -> bool:
@@ -32,7 +33,7 @@ NOTHING = Asked()
 
 def asked(recipe: Recipe) -> Asked:
     """What a recipe's first target asks for."""
-    return Asked(recipe.target_name, recipe.target.kind, tuple(recipe.target.classes))
+    return Asked(recipe.target_name, recipe.target.kind, tuple(recipe.target.classes), recipe.name)
 
 
 def classes_without_a_case(cohort: Cohort, wanted: Asked) -> tuple[str, ...]:

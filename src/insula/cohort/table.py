@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PureWindowsPath
@@ -74,6 +75,11 @@ def load(path: Path) -> Cohort:
     Raises CohortError for a missing, foreign or damaged table or schema, MissingPartError for .parquet without pyarrow.
     """
     path = Path(path)
+    if path.is_dir():
+        raise CohortError(
+            f"'{path.name}' is a folder, and a cohort is a table; make one of a folder of scans: "
+            f"insula index {shlex.quote(str(path))} --recipe NAME --out {name_here('cohort')}"
+        )
     _suffix(path)
     schema = _schema(path)
     suffix = usable(path)
@@ -118,7 +124,9 @@ def load_notes(path: Path) -> Notes:
         aside = tuple(Aside(str(item["path"]), str(item["reason"])) for item in content["aside"])
         wanted = content.get("asked") or {}
         classes = tuple(str(name) for name in wanted.get("classes", ()))
-        asked = Asked(str(wanted.get("target", "")), str(wanted.get("kind", "")), classes)
+        asked = Asked(
+            str(wanted.get("target", "")), str(wanted.get("kind", "")), classes, str(wanted.get("recipe", ""))
+        )
         return Notes(str(content["layout"]), str(content["why"]), aside, asked)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Notes()

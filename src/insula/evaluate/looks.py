@@ -140,12 +140,13 @@ def _told(places: Places, made: Plan, here: Marks, now: Seen, record: Record, ot
         *((seen, by_hash.get(seen.plan), True) for seen in record.looks),
         *((seen, by_hash.get(seen.plan), False) for seen in found.values()),
     ]
-    history, elsewhere = list[Look](), dict[str, None]()
+    history, elsewhere, apart = list[Look](), dict[str, None](), False
     for seen, planned, own in sorted(before, key=lambda one: one[0].time):
         one, cases = planned or (made, here)
         common = marks.shared(cases, here, own)
         if common:
             history.append(Look(len(history) + 1, seen.time, one.models, seen.plan, common))
+            apart = apart or not own
             if not own and seen.table != places.table:
                 elsewhere[seen.table] = None
     history.append(Look(len(history) + 1, now.time, made.models, made.hash, len(here.cases)))
@@ -160,15 +161,20 @@ def _told(places: Places, made: Plan, here: Marks, now: Seen, record: Record, ot
         record=places.record.name,
         intact=record.intact,
         history=tuple(history[-_SHOWN:]),
-        sentence=_sentence(history, tuple(elsewhere), places.register is not None),
+        sentence=_sentence(history, tuple(elsewhere), places.register is not None, apart),
     )
 
 
-def _sentence(history: Sequence[Look], elsewhere: Sequence[str], registered: bool) -> str:
+def _sentence(history: Sequence[Look], elsewhere: Sequence[str], registered: bool, apart: bool) -> str:
     if len(history) == 1:
         where = ", beside this table or in your register" if registered else " beside this table"
         return f"This is the first look at this test set that is recorded{where}."
     told = f"This is look {len(history)} at this test set; the first was on {history[0].time[:10]}"
+    if apart and registered:
+        told += (
+            "; counted are all looks at these very patients in your register on this machine, from any folder "
+            "(patients that insula makes with the same seed are the same)"
+        )
     if elsewhere:
         more = f" and {len(elsewhere) - _NAMED} more" if len(elsewhere) > _NAMED else ""
         told += f"; the same cases were judged under another name: {', '.join(elsewhere[:_NAMED])}{more}"

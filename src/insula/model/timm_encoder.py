@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -76,7 +80,8 @@ def timm_encoder(name: str, channels: int, pretrained: bool, size: tuple[int, in
         raise TrainingError(f"There is no encoder '{name}' in Insula or timm; near names: {near}.")
     options: dict[str, Any] = {"in_chans": channels, "num_classes": 0}
     try:
-        backbone = _created(name, size, options | {"pretrained": pretrained})
+        with quiet_hub():
+            backbone = _created(name, size, options | {"pretrained": pretrained})
     except Exception as error:  # the hub client raises its own families (network, file, HTTP) and plain RuntimeError
         if pretrained:
             refuse_unbuildable(name, size, options)
@@ -95,6 +100,18 @@ def published(name: str) -> str:
         return name
     tag = f"{config.architecture}.{config.tag}" if config.tag else str(config.architecture)
     return f"{tag}, licence {config.license}" if config.license else tag
+
+
+@contextmanager
+def quiet_hub() -> Iterator[None]:
+    """Without the hub client's line for each attempt: where all fail, one error says so."""
+    log = logging.getLogger("huggingface_hub")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def unreachable(name: str, error: Exception) -> TrainingError:
@@ -152,4 +169,4 @@ def _unbuildable(name: str, size: tuple[int, int], error: Exception) -> Training
 
 
 def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
+    return textwrap.shorten(str(error), 160, placeholder=" …")

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Final
 
@@ -19,6 +19,7 @@ from insula.serve import connections
 from insula.serve.app import create_app
 from insula.serve.settings import Settings
 
+ENDED: Final = "ended"  # said in place of an address
 _SWITCH: Final = 0.001  # seconds after which a busy thread lets the loop go on, which answers everybody; 0.005 is usual
 # what the first scan needs and the start does not: imported while nobody waits for it
 _SOON: Final = ("scipy.special", "scipy.sparse")
@@ -49,7 +50,9 @@ class _Server(uvicorn.Server):
 
 
 def listen(settings: Settings, say: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; requests at work are finished first. `say` gets the address once it answers.
+    """Serve until Ctrl-C or SIGTERM; requests at work are finished first.
+
+    say: gets the address once it answers, and ENDED when it has ended in order.
 
     Raises UsageError when the address cannot be had, and what `create_app` raises.
     """
@@ -70,11 +73,12 @@ def listen(settings: Settings, say: Callable[[str], None]) -> None:
         timeout_graceful_shutdown=30,
         ws="none",
     )
+    server = _Server(config, lambda: say(address))
     try:
-        with _ended_in_order():
-            _Server(config, lambda: say(address)).run(sockets=[place])
-    except KeyboardInterrupt:
-        say("nothing any more: it was asked to end")
+        with suppress(KeyboardInterrupt), _ended_in_order():
+            server.run(sockets=[place])
+        if server.started:
+            say(ENDED)
     finally:
         place.close()
 

@@ -11,7 +11,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger
 from torch.utils.data import DataLoader
 
@@ -24,7 +24,7 @@ from insula.prep.cache import Prepared, build_all
 from insula.train import checkpoints, hard_negatives, same_run
 from insula.train.data import Collate, Sample, SliceDataset, check_classes, labels, samples
 from insula.train.distil import Teacher
-from insula.train.lines import EpochLines, curves, quiet_lightning
+from insula.train.lines import BatchBar, EpochLines, curves, quiet_lightning
 from insula.train.losses import label_facts
 from insula.train.module import TrainingModule
 from insula.train.pace import Pace, Patience, best_weights, several_parts, total_epochs
@@ -36,6 +36,7 @@ from insula.train.run import Run, Start, keep, shapes
 from insula.train.sampling import EpochSampler, balanced_draws, rows_per_process
 from insula.train.shuffle import shuffle_labels
 from insula.train.stages import plan
+from insula.train.stop import stoppable
 from insula.train.trackers import check as check_trackers
 from insula.train.trackers import loggers
 
@@ -68,7 +69,7 @@ def fit(
     shuffled: deal the labels of train and val out anew among patients, to see what is learnt of nothing. devices,
     nodes: processes on each machine, and machines; `train.batch` is that of all of them together. start: the network to
     go on with in place of a new one. teacher: whose answers are learnt as well as the labels. Raises TrainingError when
-    a split lacks what it needs.
+    a split lacks what it needs, StoppedError when Ctrl-C or SIGTERM ended it.
     """
     first = _rank(devices) == 0
     if first:
@@ -129,7 +130,7 @@ def fit(
     rounds.shown = pace.shown
     best, newest = checkpoints.keepers(folder)
     patience = Patience(section)
-    shown: Callback = TQDMProgressBar(refresh_rate=1, leave=False) if bars else EpochLines(say)
+    shown = [*([BatchBar()] if bars and first else []), EpochLines(say)]
     precision = here(section.precision, accelerator)
     say(precision.reason)
     last = folder / checkpoints.FOLDER / "last.ckpt"
@@ -147,17 +148,18 @@ def fit(
             deterministic=True,
             benchmark=False,
             gradient_clip_val=section.clip or None,
-            callbacks=[pace, best, newest, patience, checkpoints.Resumed(patience), *callbacks, shown],
+            callbacks=[pace, best, newest, patience, checkpoints.Resumed(patience), *callbacks, *shown],
             plugins=[checkpoints.WholeFiles()],
             logger=[_curves(folder), *loggers(trackers, folder, recipe)],
-            enable_progress_bar=bars,
+            enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
         )
         module = TrainingModule(network, recipe, facts, teacher)
         go_on = resume and last.is_file()
-        trainer.fit(module, loader, val_loader, ckpt_path=last if go_on else None, weights_only=go_on or None)
+        with stoppable(trainer, folder):
+            trainer.fit(module, loader, val_loader, ckpt_path=last if go_on else None, weights_only=go_on or None)
     if not first or trainer.global_rank != 0:
         sys.exit(0)  # the first process alone writes what came out
     loss = float(best.best_model_score) if best.best_model_score is not None else float("nan")

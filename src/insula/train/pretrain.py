@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
@@ -22,12 +22,13 @@ from insula.core.types import Case, Cohort
 from insula.model.encoders import build_encoder, weights_line
 from insula.model.memory import channels_last
 from insula.prep.cache import Prepared, build
-from insula.train.lines import curves, quiet_lightning
+from insula.train.lines import BatchBar, curves, quiet_lightning
 from insula.train.precision import here
 from insula.train.pretrain_data import Slice, Views, allowed, slices
 from insula.train.pretrain_module import PretrainModule
 from insula.train.pretrain_record import WEIGHTS, write_record
 from insula.train.sampling import EpochSampler
+from insula.train.stop import stoppable
 
 COLLAPSED = 0.01  # spread of the features below which a run is given up
 _FEWEST = 8
@@ -91,7 +92,8 @@ def pretrain(
     go_on = resume and last.is_file()
     with quiet_lightning():
         loader = _loader(rows, prepared, section, recipe.seed)
-        trainer.fit(module, loader, ckpt_path=last if go_on else None, weights_only=go_on or None)
+        with stoppable(trainer, folder):
+            trainer.fit(module, loader, ckpt_path=last if go_on else None, weights_only=go_on or None)
     figures = {k: float(trainer.callback_metrics.get(k, float("nan"))) for k in ("train_loss", "spread", "rank")}
     state = module.cpu().encoder.state_dict()
     save_file({f"encoder.{k}": v.contiguous() for k, v in state.items()}, folder / WEIGHTS)
@@ -186,7 +188,7 @@ def _trainer(
     precision = here("auto", accelerator)
     say(precision.reason)
     checkpoint = ModelCheckpoint(folder / "checkpoints", "last", enable_version_counter=False)
-    bar: list[Callback] = [TQDMProgressBar(refresh_rate=1, leave=False)] if bars else []
+    bar = [BatchBar()] if bars else []
     with quiet_lightning():
         return lightning.Trainer(
             max_epochs=section.epochs,
@@ -197,9 +199,9 @@ def _trainer(
             benchmark=False,
             use_distributed_sampler=False,
             gradient_clip_val=section.clip or None,
-            callbacks=[checkpoint, Watch(say), *callbacks, *bar],
+            callbacks=[checkpoint, *bar, Watch(say), *callbacks],
             logger=CSVLogger(folder, name="", version=curves(folder)),
-            enable_progress_bar=bars,
+            enable_progress_bar=False,
             enable_model_summary=False,
             log_every_n_steps=1,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +30,12 @@ from insula.prep.cache import build_all
 from insula.prep.check import checked
 from insula.report import folder as reports
 from insula.train.fit import fit
+from insula.train.same_run import RECIPE
+from insula.workflows import demo_begun
 from insula.workflows.demo_finished import DONE
 from insula.workflows.stages import Stages
 
 FRACTIONS = (0.6, 0.15, 0.25)
-MARKER = ".insula-demo"
 
 
 @dataclass(frozen=True)
@@ -82,25 +82,31 @@ def demo(
 ) -> Demo:
     """Run the whole line for one recipe on phantom patients and leave everything under `folder`.
 
-    A folder that an earlier demo made is replaced; any other folder that is not empty is refused with UsageError.
+    The same demo goes on where it was stopped, with the patients and epochs that it has. A folder that another demo
+    made is replaced; any other folder that is not empty is refused with UsageError.
     """
     size = SIZES.get(name)
     if size is None:
         raise UsageError(f"There is no demo of '{name}'; there is one of: {', '.join(SIZES)}.")
-    _claim(folder)
     recipe = _recipe(name, size, overrides)
     stages = Stages(say)
     count = patients or size.patients
-    with stages.stage("phantom", f"making {count} patients for {name}") as notes:
-        scans = make(name, folder / "cohort", count, seed=recipe.seed, size=size.pixels, slices=size.slices)
-        notes.append(f"in {scans}")
+    kept = demo_begun.begin(folder, name, count, overrides, say)
+    scans = folder / kept
+    if not kept:
+        with stages.stage("phantom", f"making {count} patients for {name}") as notes:
+            scans = make(name, folder / "cohort", count, seed=recipe.seed, size=size.pixels, slices=size.slices)
+            notes.append(f"in {scans}")
+        demo_begun.patients_made(folder, scans)
     cohort = _cohort(scans, recipe, folder, stages)
     with stages.stage("prepare", "decoding and preparing the training scans once") as notes:
         seen = (*cohort.of_split("train"), *cohort.of_split("val"))
         prepared = build_all(seen, Path(cohort.root), recipe, folder / "cache", progress)
         notes.append(f"{sum(len(cache.rows()) for cache in prepared.values())} slices")
     with stages.stage("train", f"{recipe.model.encoder}, at most {recipe.train.epochs} epochs") as notes:
-        run = fit(cohort, recipe, folder / "run", folder / "cache", progress=progress, bars=bars, say=say)
+        home = folder / "run"
+        begun = (home / RECIPE).is_file()
+        run = fit(cohort, recipe, home, folder / "cache", progress=progress, bars=bars, say=say, resume=begun)
         notes.append(f"{run.epochs} epochs, lowest validation loss {run.best_loss:.3f}")
     with stages.stage("export", "writing the bundle and comparing it with the network") as notes:
         bundle, parity = finish(run, cohort, folder / "bundle")
@@ -164,12 +170,3 @@ def _recipe(name: str, size: Size, overrides: tuple[str, ...]) -> Recipe:
 def _example(cohort: Cohort, recipe: Recipe) -> Case:
     positive = [c for c in cohort.of_split("test") if recipe.target.positive in c.labels.get(recipe.target_name, ())]
     return (positive or list(cohort.of_split("test")))[0]
-
-
-def _claim(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARKER).is_file():
-            raise UsageError(f"'{folder}' is not empty and no earlier demo made it; give another --out.")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).write_text("This folder was made by `insula demo`, which replaces it when it runs again.\n")

@@ -9,6 +9,8 @@ from pathlib import Path
 from insula.core.errors import BundleError
 
 DONE = "demo.json"  # written last, so that a demo with it is a whole one
+BEGUN = "demo-begun.json"  # written first: what was asked for
+MARKER = ".insula-demo"  # of a folder that a demo may replace
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ class Sent:
 def scans_of(demo: Path, recipe: str, work: Path) -> list[Sent]:
     """Scans of a finished demo's test patients, some of each decision, and two that the model was not made for.
 
+    In the order in which they are sent: the newest, which a worklist shows first, is one whose answer was accepted.
+
     work: an empty folder for the latter, which has to stay until they were sent.
     """
     cohort = table.load(demo / "cohort.parquet")
@@ -42,7 +44,7 @@ def scans_of(demo: Path, recipe: str, work: Path) -> list[Sent]:
     chosen = [case for action, most in _MOST.items() for case in _some(known, actions, action, most)]
     root = Path(cohort.root)
     made = [Sent(case.patient, "Phantom", _files(case, root), dict(case.attributes)) for case in chosen]
-    return [*made, *_unlike(made, work), _other(recipe, work)]
+    return [_other(recipe, work), *_unlike(made, work), *reversed(made)]
 
 
 def _some(cases: Sequence[Case], actions: Mapping[str, str], action: str, most: int) -> list[Case]:

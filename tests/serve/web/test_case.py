@@ -7,9 +7,10 @@ import re
 from typing import Any
 
 import pytest
+from markupsafe import escape
 from sqlalchemy import Connection, delete, select, update
 from tests.serve.api.made import Made, service
-from tests.serve.client import dicom
+from tests.serve.client import dicom, png
 from tests.serve.web.reading import read
 
 from insula.report.case import say, texts
@@ -156,6 +157,21 @@ def test_a_failed_job_is_told_and_several_series_are_a_choice(made: Made) -> Non
     made.client("reviewer").post(where, json={"series": {"ct": 2}})
     made.worked()
     assert "case-job" not in re.sub(r"<link.*?>", "", _page(made, study["id"]))
+
+
+def test_first_hour_a_study_whose_prediction_failed_says_in_its_head_what_failed(made: Made) -> None:
+    files = [("files", ("a.png", png(), "image/png"))]
+    form = {"project": made.inside, "patient": "C-PNG"}
+    study = made.client("reviewer").post("/api/v1/studies", data=form, files=files).json()
+    made.client("reviewer").post(f"/api/v1/studies/{study['id']}/predictions", json={})
+    before = _page(made, study["id"]).partition('id="case-job"')[0]
+    assert "scans without a modality" in before
+    made.worked()
+    head = _page(made, study["id"]).partition('id="case-job"')[0]
+    assert "no scans" not in head
+    job = made.client("reviewer").get("/api/v1/jobs").json()["items"][0]
+    assert job["state"] == "failed"
+    assert f'not predicted: <span lang="en">{escape(job["error"]["message"])}</span>' in head
 
 
 def test_a_second_reader_reads_blind(made: Made) -> None:

@@ -35,6 +35,16 @@ def test_nobody_sees_no_navigation_and_no_token(made: Made) -> None:
     assert 'href="/account"' not in text
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "Log in"), ("de", "Anmelden")])
+def test_first_hour_the_way_in_stands_in_the_open_on_each_public_page(made: Made, language: str, said: str) -> None:
+    way = f'<a class="button main" href="/login">{said}</a>'
+    for path, count in (("/", 2), ("/about", 2), ("/privacy", 1), ("/documents", 1), ("/login", 0)):
+        text = made.fresh().get(path, headers={**PAGE, "accept-language": language}).text
+        assert text.count(way) == count, path
+        assert not count or text.index(way) < text.index('<details class="menu">'), path
+    assert way not in made.client("reader").get("/about", headers={**PAGE, "accept-language": language}).text
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_somebody_sees_the_places_that_are_open_to_the_role(made: Made, role: Any) -> None:
     client = made.client(role)

@@ -28,7 +28,7 @@ from insula.serve.trail.keys import entry_key
 from insula.serve.trail.rows import stream
 
 Say = Callable[[int, int], None]
-_ROUNDS: Final = 5  # copies of the tables that are made before files that were deleted meanwhile are taken for lost
+_ROUNDS: Final = 12  # copies of the tables that are made before files that were deleted meanwhile are taken for lost
 
 
 @dataclass(frozen=True)

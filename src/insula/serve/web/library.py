@@ -15,6 +15,7 @@ SHELVES: Final[Mapping[str, tuple[str, ...]]] = {  # the names are sentences of 
     "First steps": (
         "index",
         "quick-start",
+        "first-hour",
         "your-scans",
         "tutorials/haemorrhage-ct",
         "tutorials/stroke-ct",

@@ -1,4 +1,4 @@
-"""What goes wrong ends in one sentence with the way out, an exit code of its own, and nothing half-written."""
+"""What goes wrong ends in one sentence with the way out, a code of its own, a page, and nothing half-written."""
 
 from pathlib import Path
 
@@ -23,8 +23,9 @@ def insula(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
 def told(capsys: pytest.CaptureFixture[str]) -> str:
     err = capsys.readouterr().err
     lines = [line for line in err.splitlines() if line.strip()]
-    assert len(lines) == 1, err
+    assert len(lines) == 2, err
     assert lines[0].startswith("insula: ")
+    assert lines[1].startswith("More: insula docs errors#")
     assert "Traceback" not in err
     return lines[0]
 

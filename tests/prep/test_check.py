@@ -59,7 +59,7 @@ def test_an_impossible_step_is_told_with_parameter_value_and_rule(wrong: PrepSte
 @pytest.mark.parametrize("wrong", ["sharpen", "resize: big"])
 def test_every_way_to_a_recipe_checks_its_steps_first(wrong: str, tmp_path: Path) -> None:
     override = f"inputs.ct.prep=[{{{wrong}}}]" if ":" in wrong else f"inputs.ct.prep=[{wrong}]"
-    options = ["--recipe", "stroke-ct", "--set", override, "--out", str(tmp_path / "out")]
+    options = ["--recipe", "stroke-ct", "--set", override, "--out", str(tmp_path / "out.parquet")]
     called = CliRunner().invoke(main, ["index", str(tmp_path / "no-such-folder"), *options])
     assert isinstance(called.exception, RecipeError)  # before it looks for the folder
     raw = recipes.dump(recipes.load("stroke-ct", (override,))).encode()

@@ -36,6 +36,7 @@ def test_a_worker_that_is_told_to_end_while_it_opens_its_records_ends_in_order(m
         begun.append(given)
         yield
 
+    monkeypatch.setattr("insula.core.log.configure", lambda **_: None)  # else of all tests that come after
     monkeypatch.setattr(settings, "read_settings", lambda **_: SimpleNamespace(database="sqlite://"))
     monkeypatch.setattr("insula.serve.model.pool_of", lambda _: None)
     monkeypatch.setattr("insula.serve.model.line_of", lambda _: None)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _RECIPES = ("haemorrhage-ct", "stroke-ct", "brain-tumour", "clot-origin")
 _PORT = 8000
 _BEGIN = (
-    "Insula demo: made patients, a trained network, its report. Some ten minutes on two idle cores, more on busy ones; "
+    "Insula demo: made patients, a trained network, its report. Half an hour on two busy cores, less on idle ones; "
     "loading PyTorch comes first."
 )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 EPOCH = "1767225600"  # 1 January 2026: the time of every file in the wheel
-_BELONGS = frozenset({".css", ".csv", ".html", ".js", ".json", ".md", ".png", ".py", ".svg", ".typed", ".yaml"})
+_BELONGS = frozenset({".css", ".csv", ".html", ".jpg", ".js", ".json", ".md", ".png", ".py", ".svg", ".typed", ".yaml"})
 _RECORDS = frozenset({"METADATA", "RECORD", "WHEEL", "LICENSE", "entry_points.txt", "NOTICE"})
 _MAGIC = {
     b"\x7fELF": "a program",

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from insula.bundle.types import Bundle
+from insula.core import log
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+
+
+@pytest.fixture(autouse=True)
+def same_log() -> Iterator[None]:
+    """The log as it is configured at first, for each test alike: what an earlier one configured does not reach it."""
+    log.configure()
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -95,10 +96,12 @@ def test_an_empty_archive_is_told(tiny_bundle: Made, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
-    """Ray on this machine, ended with the module."""
+    """Ray on this machine, ended with the module, and with it what Ray made of SIGTERM in this process."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'insula[cluster]'")
+    before = signal.getsignal(signal.SIGTERM)
     yield
     ray.shutdown()
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.cluster

@@ -39,6 +39,9 @@ def listen(
     registered; without, `insula serve` or `insula worker` does. Killed at any moment, it loses nothing that it
     acknowledged.
     """
+    from insula.core.arenas import few_arenas
+
+    few_arenas()
     from insula.core.log import configure
     from insula.serve.model import line_of, pool_of
     from insula.serve.models.limit import ClientLimit

@@ -31,6 +31,7 @@ def serve_bundle(
     json_logs: bool = False,
 ) -> None:
     """Listen until Ctrl-C; what is None comes from the environment. Raises UsageError when no bundle is named."""
+    from insula.core.arenas import few_arenas
     from insula.core.errors import MissingPartError, UsageError
     from insula.core.log import configure
 
@@ -38,6 +39,7 @@ def serve_bundle(
         raise MissingPartError(
             "Serving needs FastAPI and uvicorn, which are missing; run: pip install 'insula[serve]'."
         )
+    few_arenas()
     from insula.serve.run import listen
     from insula.serve.settings import read_settings
 

@@ -24,6 +24,9 @@ def worker(bundle: Path | None, threads: int, until_idle: bool, json_logs: bool,
     service's is needed: INSULA_DATABASE, INSULA_FILES, INSULA_TRAIL_KEY. Killed at any moment, it loses nothing: its
     job is taken up by another worker a minute later.
     """
+    from insula.core.arenas import few_arenas
+
+    few_arenas()
     from insula.core.errors import UsageError
     from insula.core.log import configure
     from insula.serve.jobs.worker import work

@@ -393,7 +393,7 @@ WHY = (
     "computed row says: 3 turns leave next to nothing for HTTP, decoding in another process and the evidence. Of a",
     "single answer the row of one process says what map, passes, distances and decision cost; the rest is HTTP and",
     "the way to the decoder. All of it is some milliseconds whatever the network, and weighs least beside a large",
-    "one.",
+    "one. Throughput lacks what these milliseconds, and the clients on the same cores, are of a turn.",
 )
 
 

@@ -158,6 +158,24 @@ def test_a_line_on_which_nothing_is_asked_makes_room_and_one_at_work_does_not() 
         assert len(others) == 2
 
 
+def test_among_lines_that_came_all_at_once_the_first_makes_room_and_not_who_comes_to_ask() -> None:
+    with listening(Patience(idle=PATIENCE), most=3) as (opened, _):
+        lines = [opened(b"GET") for _ in range(3)]
+        assert b" 200 " in answered(opened(b""), ASK)
+        assert ended(lines[0])
+        assert b" 200 " in answered(lines[2], ASK[3:])
+
+
+def test_where_all_are_at_work_the_newest_has_to_go() -> None:
+    with listening(Patience(idle=PATIENCE), most=2) as (opened, _):
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        lines = [opened(head) for _ in range(2)]
+        assert all(b" 100 " in line.recv(4096) for line in lines)
+        with contextlib.suppress(ConnectionError):  # closed before it said anything
+            assert ended(opened(ASK))
+        assert all(b" 200 " in answered(line, b"ab") for line in lines)
+
+
 def test_where_no_line_is_idle_the_slowest_body_makes_room() -> None:
     with listening(Patience(idle=0.0), most=2) as (opened, server):
         head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"

@@ -108,13 +108,17 @@ class Connection(H11Protocol):
 
 
 def make_room(newest: Connection) -> None:
-    """Close the connection that has been idle for longest; else the one whose client is slowest; else the newest."""
+    """Close the connection that has been idle for longest, one that is new only where no client is slow.
+
+    In this order: the longest idle for `Patience.idle` at least; the body that comes slowest; the longest idle, which
+    had the time in which all the others came for its request; where all are at work, the newest.
+    """
     now = newest.loop.time()
     others = [one for one in newest.connections if isinstance(one, Connection) and one is not newest]
     idle = [(since, one) for one in others if (since := one.idle_since) is not None]
     slow = [(pace, one) for one in others if (pace := one.pace(now)) is not None]
     aged = [each for each in idle if each[0] <= now - newest.patience.idle]
-    chosen = min(aged or slow, key=lambda each: each[0], default=(0.0, newest))[1]
+    chosen = min(aged or slow or idle, key=lambda each: each[0], default=(0.0, newest))[1]
     chosen.transport.abort()
 
 

@@ -35,6 +35,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
                 study = rows.study()
                 rows.prediction(
                     study,
+                    id=f"{k:032x}",  # by which ties among equal distances are settled
                     at=now() - timedelta(hours=90 - k),
                     bundle_id=bundle.id,
                     label="stroke" if k % 3 else "normal",

@@ -233,7 +233,9 @@ def page(figures: dict[str, dict[str, float]], machine: str) -> str:
         "FastAPI, pydicom and ONNX Runtime that gets the same files, prepares them by the same functions and runs the",
         "same session, with no checks, no limits, no processes for decoding and no records. Clients and services share",
         "one machine:",
-        f"{machine}. Random weights, CT slices of 512² as DICOM, sides in turn in one run; medians over rounds.",
+        f"{machine}. Random weights, CT slices of 512² as DICOM, sides in turn in one run. What is of the bare",
+        f"app's is a quotient within a round, its median over {FULL.rounds} rounds; all other rows are medians of one",
+        "side, whose quotients need not be the same where the pace of the machine wanders from round to round.",
         "",
         "| | goal | " + " | ".join(names) + " | |",
         "|---|---|" + "---:|" * len(names) + "---|",
@@ -248,10 +250,10 @@ def page(figures: dict[str, dict[str, float]], machine: str) -> str:
 WHY = (
     "What Insula does beside the bare app costs the same few milliseconds whatever the network is (the rows of",
     "processor time: HTTP with its limits, decoding in other processes, and in the network's own the map, the passes,",
-    "the distances from training and the decision). Beside a large network that is within the goal; beside a small",
-    "one it is not, and nothing of it can be left out without leaving out what it is for. An event loop in C (uvloop)",
-    "made no difference that could be told from the noise. With records each request also asks who calls and writes",
-    "to the trail before it is answered.",
+    "the distances from training and the decision). It weighs less the larger the network is, and nothing of it can",
+    "be left out without leaving out what it is for. An event loop in C (uvloop) made no difference that could be",
+    "told from the noise. With records each request also asks who calls and writes to the trail before it is",
+    "answered.",
 )
 
 

@@ -40,8 +40,8 @@ test-pacs: .venv/.test  ## The node beside real peers: Orthanc and dcmtk, in a n
 
 test-faults: .venv/.test  ## Faults, attacks and load in full, hours; the table of tries, raw logs in runs/faults.
 	scripts/system-packages pacs
-	INSULA_TRIES=runs/faults scripts/own-network $(BIN)/python -m pytest -m faults tests; \
-	  $(BIN)/python scripts/reliability.py runs/faults
+	ended=0; INSULA_TRIES=runs/faults scripts/own-network $(BIN)/python -m pytest -m faults tests || ended=$$?; \
+	  $(BIN)/python scripts/reliability.py runs/faults && exit $$ended
 
 supply: .venv/.test  ## Bill of materials, licences, known advisories, and a wheel that builds the same twice; in runs/supply.
 	$(BIN)/python scripts/supply.py runs/supply

@@ -1,6 +1,7 @@
 """The table of what was tried against Insula: how often, what failed, and how high the true share may still be.
 
-Usage: python scripts/reliability.py runs/faults [--write docs/reliability.md]; the exit code is 1 where a try failed.
+Usage: python scripts/reliability.py runs/faults [--write docs/reliability.md]; the exit code is 1 where a try or a test
+failed or no row is there, and 2 where the folder holds no tries at all.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.faults.tally import Rates, Tries, read
+from tests.faults.tally import FILE, PLACE, Origin, Rates, Tries, Written, read
 
 from insula.metrics.intervals import clopper_pearson
 
@@ -44,13 +45,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="where the tries are, runs/faults")
     parser.add_argument("--write", type=Path, help="a document with the two marks, into which the tables go")
     told = parser.parse_args(arguments)
-    tries, rates = read(told.folder)
-    text = tables(tries, rates)
+    file = told.folder / FILE
+    if not file.is_file() or not file.stat().st_size:
+        print(f"{file} is not there or empty, so that there is no table of tries: ", end="", file=sys.stderr)
+        print(f"run make test-faults, or tests with {PLACE}={told.folder}, first", file=sys.stderr)
+        return 2
+    found = read(told.folder)
+    text = f"{tables(found.tries, found.rates)}\n\n{below(found)}"
     print(text)
     if told.write:
         before, _, rest = told.write.read_text(encoding="utf-8").partition(BEGIN)
         told.write.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-    return int(any(one.failures for one in tries))
+    rows = len(found.tries) + len(found.rates)
+    return int(not rows or any(one.wrong for one in found.tries) or any(one.end == "failed" for one in found.ends))
 
 
 def tables(tries: Sequence[Tries], rates: Sequence[Rates]) -> str:
@@ -69,9 +76,29 @@ def tables(tries: Sequence[Tries], rates: Sequence[Rates]) -> str:
     return "\n\n".join(parts)
 
 
+def below(found: Written) -> str:
+    """What the tables do not show: where their rows are from, which failed before, and tests that left none."""
+    counts = sorted(found.origins.items(), key=lambda item: (item[0].date, item[0].commit))
+    origins = "; ".join(f"{_origin(origin)}: {count:,}" for origin, count in counts)
+    held = "1 row of earlier runs" if found.superseded == 1 else f"{found.superseded:,} rows of earlier runs"
+    parts = [
+        f"Rows by when they were measured: {origins or 'none'}.",
+        f"{held} held failures; the newest run of each kind counts.",
+    ]
+    if failed := [f"- `{one.test}`" for one in found.ends if one.end == "failed"]:
+        parts.append("Tests whose newest run failed:\n\n" + "\n".join(failed))
+    if skipped := [f"- `{one.test}`: {one.reason or 'no reason given'}" for one in found.ends if one.end == "skipped"]:
+        parts.append("Tests that were skipped, so that any row of theirs is an earlier one:\n\n" + "\n".join(skipped))
+    return "\n\n".join(parts)
+
+
+def _origin(origin: Origin) -> str:
+    return f"{origin.date or 'before rows had a date'}{' at ' if origin.commit else ''}{origin.commit}"
+
+
 def upper(failures: int, tried: int) -> float:
     """The one-sided upper end, at 95%, of the true share of failures (Clopper and Pearson)."""
-    return clopper_pearson(failures, tried, 0.90)[1]
+    return clopper_pearson(failures, tried, 0.90)[1] if tried else 1.0
 
 
 def _tries(one: Tries) -> tuple[str, ...]:

@@ -32,13 +32,18 @@ def test_a_bundle_is_written_in_another_form(tiny_bundle: Callable[..., Bundle],
 def test_words_that_do_not_go_together_are_refused(tiny_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
     bundle = str(tiny_bundle().path)
     out = str(tmp_path / "o")
-    for words in ([bundle, "--format", "onnx"], [bundle, "split.parquet", "--format", "onnx", "--out", out]):
-        with pytest.raises(UsageError, match="--format onnx takes one BUNDLE and --out FOLDER, and no cohort"):
-            call(*words)
-    with pytest.raises(UsageError, match="Give the COHORT that RUN was trained on"):
+    with pytest.raises(UsageError, match="--out is missing: --format onnx writes a BUNDLE to a new folder"):
+        call(bundle, "--format", "onnx")
+    with pytest.raises(UsageError, match=r"reads no cohort; leave 'split\.parquet' out"):
+        call(bundle, "split.parquet", "--format", "onnx", "--out", out)
+    with pytest.raises(UsageError, match="Give the COHORT that the run 'runs/first' was trained on"):
         call("runs/first", "--out", out)
-    with pytest.raises(UsageError, match="There is no form called 'torchscript'"):
-        call(bundle, "--format", "torchscript", "--out", out)
+    for words in ([bundle, "--out", out], [bundle, "--format", "bundle"]):
+        with pytest.raises(UsageError, match="is a bundle already; to write it in another form give --format onnx, "):
+            call(*words)
+    for more in ([], ["--out", out]):
+        with pytest.raises(UsageError, match="'torchscript'; known are: bundle, monai, onnx, safetensors"):
+            call(bundle, "--format", "torchscript", *more)
     with pytest.raises(BundleError, match="There is no bundle folder"):
         call(tmp_path / "none", "--format", "monai", "--out", out)
     assert not Path(out).exists()

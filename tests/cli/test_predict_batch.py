@@ -15,7 +15,7 @@ from insula.bundle.types import Bundle
 from insula.cli.predict import predict
 from insula.cli.predict_batch import _left, _Progress
 from insula.cohort import table
-from insula.core.errors import UsageError
+from insula.core.errors import ScanError, UsageError
 from insula.infer.batch_record import Counts
 
 
@@ -52,6 +52,24 @@ def test_what_does_not_go_together_is_refused(
     error = ran(tiny_bundle().path, *words).exception
     assert isinstance(error, UsageError)
     assert "--out" in str(error)
+
+
+def test_what_is_no_folder_is_told_and_leaves_nothing_behind(
+    tiny_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    """It was said to hold no file, and left the folder of a table that was never begun."""
+    make(tmp_path / "scans", patients=1)
+    (tmp_path / "note.txt").write_text("no scan")
+    bundle, out = tiny_bundle().path, tmp_path / "new/t.parquet"
+    missing = ran(bundle, tmp_path / "nope", "--out", out).exception
+    assert isinstance(missing, ScanError)
+    assert f"There is no folder '{tmp_path / 'nope'}'" in str(missing)
+    for name in ("note.txt", "scans/0/0.dcm"):
+        for more in ((), ("--cluster", "local")):
+            error = ran(bundle, tmp_path / name, "--out", out, *more).exception
+            assert isinstance(error, UsageError)
+            assert f"'{tmp_path / name}' is a file and no folder of scans" in str(error)
+    assert not out.parent.exists()
 
 
 def test_progress_tells_files_rate_and_time_left(

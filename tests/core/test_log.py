@@ -50,3 +50,24 @@ def test_what_a_peer_calls_itself_begins_no_line_and_colours_nothing(
     assert all(c.isprintable() for c in shown.removesuffix("\n"))
     if as_json:
         assert json.loads(shown)["caller"].startswith("x\\n2026")
+
+
+def test_what_other_packages_log_is_a_line_without_what_they_met(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(json_lines=True)
+    log.configure(json_lines=True)  # twice is as once
+    logging.getLogger("uvicorn.error").warning("Refused %s\nof Doe", "Jane")
+    try:
+        raise ValueError("Jane Doe")
+    except ValueError:
+        logging.getLogger("some_parser.part").exception("Expected a, got Doe")
+    quiet = logging.getLogger("quiet_package")
+    quiet.addHandler(logging.NullHandler())
+    quiet.warning("Jane Doe")
+    logging.getLogger("some_parser").info("Jane Doe")
+    said = capsys.readouterr().err
+    first, second = (json.loads(line) for line in said.splitlines())
+    assert (first["event"], first["logger"], first["said"]) == ("library", "uvicorn.error", "Refused %s")
+    assert (second["level"], second["logger"], second["kind"]) == ("error", "some_parser.part", "ValueError")
+    assert second["at"].startswith("test_log.py:")
+    assert "Doe" not in said
+    assert "Jane" not in said

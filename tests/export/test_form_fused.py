@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +49,15 @@ def test_the_script_takes_series_roles_and_clinical_columns(
     assert np.abs(due - unknown).max() > 1e-3
 
 
+def test_a_role_may_be_left_out_and_not_all_of_them(made: Bundle, tmp_path: Path) -> None:
+    write(made, "onnx", tmp_path / "out")
+    (scan,) = views((2,), ())["ct"]
+    assert predict.predict(tmp_path / "out", {"ct": [scan], "mri": []})
+    for given in ({}, {"ct": [], "mri": []}):
+        with pytest.raises(ValueError, match="There is no scan; give at least one of ct, mri"):
+            predict.predict(tmp_path / "out", given)
+
+
 def test_model_json_names_columns_of_all_targets_and_clinical_numbers(made: Bundle, tmp_path: Path) -> None:
     write(made, "onnx", tmp_path / "out")
     facts = json.loads((tmp_path / "out" / "model.json").read_text())
@@ -70,6 +81,28 @@ def test_the_weights_make_a_module_that_gives_the_graphs_answers(made: Bundle, t
     tensors = load_tensors((tmp_path / "out" / "weights.safetensors").read_bytes())
     assert set(tensors) == set(module.state_dict())
     assert load.check(tmp_path / "out") < 1e-4
+
+
+def test_the_script_of_the_weights_tells_what_it_was_given_from_what_it_finds(made: Bundle, tmp_path: Path) -> None:
+    write(made, "safetensors", tmp_path / "out")
+
+    def call(*words: str) -> tuple[int, str, str]:
+        command = [sys.executable, str(tmp_path / "out" / "load.py"), *words]
+        got = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        return got.returncode, got.stdout, got.stderr
+
+    assert call()[0] == 0
+    code, said, wrong = call("ct=scan.npy")
+    assert (code, said) == (2, "")
+    assert wrong.startswith("load.py takes nothing, and it was given 'ct=scan.npy'.")
+    facts = json.loads((tmp_path / "out" / "model.json").read_text())
+    facts["check"]["logits"][0][0] += 1.0
+    (tmp_path / "out" / "model.json").write_text(json.dumps(facts))
+    assert call()[0] == 1
+    (tmp_path / "out" / "weights.safetensors").unlink()
+    code, said, wrong = call()
+    assert (code, said, wrong.count("\n")) == (2, "", 1)
+    assert "export the model again" in wrong
 
 
 def test_nothing_of_single_patients_goes_with_the_weights(made: Bundle, tmp_path: Path) -> None:

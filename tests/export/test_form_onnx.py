@@ -112,6 +112,54 @@ def test_alone_it_needs_numpy_and_onnx_runtime_and_nothing_else(
     assert "python predict.py ct=scan.npy" in wrong.stderr
 
 
+def test_the_script_answers_no_scan_that_it_cannot_judge(tiny_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
+    write(tiny_bundle(), "onnx", tmp_path / "out")
+    script, good = str(tmp_path / "out" / "predict.py"), slices(3)
+    bad = {
+        "nan": np.full_like(good, np.nan),
+        "infinite": np.where(good > 0.9, np.inf, good),
+        "large": good.astype(np.float64) * 1e300,
+        "rank": good[0],
+        "side": good[..., 1:],
+        "none": good[:0],
+        "words": np.array(["a", "b"]),
+        "objects": np.array([{}], dtype=object),
+    }
+    for name, array in bad.items():
+        np.save(tmp_path / f"{name}.npy", array, allow_pickle=name == "objects")
+    np.savez(tmp_path / "several.npz", a=good)
+    (tmp_path / "empty.npy").write_bytes(b"")
+    (tmp_path / "damaged.npy").write_bytes((tmp_path / "nan.npy").read_bytes()[:200])
+    (tmp_path / "zip.npy").write_bytes(b"PK\x03\x04 no archive")
+    said = {
+        **dict.fromkeys(("nan.npy", "infinite.npy", "large.npy"), "Scan 1 of 'ct' holds NaN or infinity"),
+        **dict.fromkeys(("rank.npy", "side.npy", "none.npy"), "(slices, 1, 16, 16) is due"),
+        "words.npy": "no numbers; give float32",
+        "several.npz": "holds several arrays",
+        **dict.fromkeys(("objects.npy", "empty.npy", "damaged.npy", "zip.npy"), "it holds no array that NumPy wrote"),
+        "missing.npy": "(No such file or directory); give a .npy file",
+        "": "'' cannot be read",
+    }
+    for name, why in said.items():
+        got = alone(script, f"ct={tmp_path / name if name else ''}")
+        assert (got.returncode, got.stdout, got.stderr.count("\n")) == (2, "", 1), (name, got)
+        assert why in got.stderr, (name, got.stderr)
+    np.save(tmp_path / "good.npy", good)
+    unknown = alone(script, f"ct={tmp_path / 'good.npy'}", f"foo={tmp_path / 'good.npy'}")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr == "There is no input called 'foo'; the model takes ct.\n"
+
+
+def test_the_script_says_how_it_is_called(tiny_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
+    write(tiny_bundle(), "onnx", tmp_path / "out")
+    script = str(tmp_path / "out" / "predict.py")
+    nothing, both, helped = alone(script), alone(script, "--check", "ct=scan.npy"), alone(script, "--help")
+    assert (nothing.returncode, nothing.stdout) == (2, "")
+    assert both.stderr.startswith("'--check' is not understood: --check stands alone.")
+    assert (both.returncode, both.stdout, helped.returncode, helped.stderr) == (2, "", 0, "")
+    assert all("python predict.py ct=scan.npy" in said for said in (nothing.stderr, both.stderr, helped.stdout))
+
+
 def test_its_own_check_would_find_another_answer(tiny_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
     out = tmp_path / "out"
     write(tiny_bundle(), "onnx", out)

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.faults.tally import Tally, place
+from tests.faults.tally import PLACE, End, Tally, place, write
 
 if TYPE_CHECKING:
     from tests.faults.made_rooms import Rooms
+
+# read at once: a test may stand in another folder, or have changed the environment, when it ends
+ENDS = Path(os.environ[PLACE]).resolve() if os.environ.get(PLACE) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write down how a test ended, also where that was before it wrote a row: in a fixture, or by its time."""
+    report = yield
+    if ENDS is not None and (report.when == "call" or not report.passed):
+        told = report.longrepr
+        reason = str(told[2]).removeprefix("Skipped: ") if report.skipped and isinstance(told, tuple) else ""
+        write(ENDS, "end", End(report.nodeid, report.outcome, reason))
+    return report
 
 
 @pytest.fixture

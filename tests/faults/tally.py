@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +43,11 @@ class Tries:
         """Tries that ended in any wrong way; at most all of them."""
         return min(self.tried, self.lost + self.doubled + self.leaked + self.crashed + self.failed)
 
+    @property
+    def wrong(self) -> bool:
+        """Whether the row fails: a try ended wrongly, or nothing was tried."""
+        return self.failures > 0 or self.tried <= 0
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -55,6 +64,37 @@ class Rates:
 
 
 @dataclass(frozen=True)
+class End:
+    """How a test ended: passed, failed or skipped. reason: why it was skipped."""
+
+    test: str
+    end: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """When a row was written, and the commit it was measured at, with + for changes not committed; "" if unknown."""
+
+    date: str = ""
+    commit: str = ""
+
+
+@dataclass(frozen=True)
+class Written:
+    """All that was written down in a folder; of a kind of try, and of a test, the newest line counts.
+
+    origins: how many of the rows that count are from where; superseded: earlier rows of theirs that held failures.
+    """
+
+    tries: tuple[Tries, ...]
+    rates: tuple[Rates, ...]
+    ends: tuple[End, ...]
+    origins: Mapping[Origin, int]
+    superseded: int
+
+
+@dataclass(frozen=True)
 class Tally:
     """Where tries are written, and where raw logs are kept.
 
@@ -67,14 +107,14 @@ class Tally:
     def tried(self, what: str, tried: int, **found: Any) -> None:
         """Write tries of one kind down, and fail the test where one of them ended wrongly. found: as in `Tries`."""
         made = Tries(self.group, what, tried, **found)
-        self._write("tries", made)
+        write(self.folder, "tries", made)
         assert made.tried > 0, f"{what}: nothing was tried"
         assert made.failures == 0, f"{what}: {made}"
 
     def rates(self, what: str, tried: int, **found: Any) -> Rates:
         """Write down what became of wrong inputs; the test holds them against its goal. found: as in `Rates`."""
         made = Rates(self.group, what, tried, **found)
-        self._write("rates", made)
+        write(self.folder, "rates", made)
         assert made.refused + made.flagged + made.taken == made.tried, made
         return made
 
@@ -84,11 +124,27 @@ class Tally:
         place.mkdir(parents=True, exist_ok=True)
         return place / name
 
-    def _write(self, kind: str, made: Tries | Rates) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"kind": kind, **asdict(made)}, ensure_ascii=False) + "\n"
-        with (self.folder / FILE).open("ab") as stream:
-            stream.write(line.encode())  # one write to the end: two test processes share the file
+
+def write(folder: Path, kind: str, made: Tries | Rates | End) -> None:
+    """Write one line to the end of the folder's file, with when and at which commit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    origin = Origin(datetime.now(UTC).date().isoformat(), commit())
+    line = json.dumps({"kind": kind, **asdict(made), **asdict(origin)}, ensure_ascii=False) + "\n"
+    with (folder / FILE).open("ab") as stream:
+        stream.write(line.encode())  # one write to the end: two test processes share the file
+
+
+@cache
+def commit() -> str:
+    """The short commit of this checkout, with + behind it where tracked files differ; "" where git does not tell."""
+    command = ["git", "--no-optional-locks", "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        told = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return told.stdout.strip()
 
 
 def sizes(name: str, short: Any, full: Any, seconds: int = 3600) -> pytest.MarkDecorator:
@@ -103,16 +159,26 @@ def place(fallback: Path) -> Path:
     return Path(told).resolve() if told else fallback / "tries"
 
 
-def read(folder: Path) -> tuple[list[Tries], list[Rates]]:
-    """All that was written down in a folder; of the same kind of try the newest line counts."""
+def read(folder: Path) -> Written:
+    """What was written down in a folder. Lines from before they had a date or a commit are read too."""
     tries: dict[tuple[str, str], Tries] = {}
     rates: dict[tuple[str, str], Rates] = {}
+    ends: dict[str, End] = {}
+    origins: dict[tuple[str, ...], Origin] = {}
+    superseded = 0
     for line in (folder / FILE).read_text(encoding="utf-8").splitlines():
         content = json.loads(line)
-        if content.pop("kind") == "tries":
-            one = Tries(**{f.name: content[f.name] for f in fields(Tries)})
-            tries[one.group, one.what] = one
+        kind = content["kind"]
+        if kind == "end":
+            ends[content["test"]] = End(**{f.name: content[f.name] for f in fields(End)})
+            continue
+        key = (content["group"], content["what"])
+        if kind == "tries":
+            superseded += key in tries and tries[key].wrong
+            tries[key] = Tries(**{f.name: content[f.name] for f in fields(Tries)})
         else:
-            other = Rates(**{f.name: content[f.name] for f in fields(Rates)})
-            rates[other.group, other.what] = other
-    return list(tries.values()), list(rates.values())
+            rates[key] = Rates(**{f.name: content[f.name] for f in fields(Rates)})
+        origins[kind, *key] = Origin(content.get("date", ""), content.get("commit", ""))
+    return Written(
+        tuple(tries.values()), tuple(rates.values()), tuple(ends.values()), Counter(origins.values()), superseded
+    )

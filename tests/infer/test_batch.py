@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ from insula.core.errors import ScanError, UsageError
 from insula.core.types import Cohort, Prediction
 from insula.infer.batch import batch
 from insula.infer.batch_items import Item, of_cohort, of_folder
-from insula.infer.batch_record import Counts, place
+from insula.infer.batch_record import PLAN, Counts, lying, place
 from insula.infer.decide import decide
 from insula.infer.predict import Predictor
 from insula.infer.writers import as_dict
@@ -194,20 +196,77 @@ def test_other_choices_another_name_or_a_table_that_is_there_are_refused(
 
 def test_a_folder_without_scans_is_told(tiny_bundle: Made, tmp_path: Path) -> None:
     (tmp_path / "scans").mkdir()
-    with pytest.raises(ScanError, match="holds no file"):
-        run(Predictor(tiny_bundle()), Cohort((), str(tmp_path / "scans")), tmp_path / "t.parquet")
+    out = tmp_path / "new/t.parquet"
+    with pytest.raises(ScanError, match="'scans' holds no file"):
+        run(Predictor(tiny_bundle()), Cohort((), str(tmp_path / "scans")), out)
+    assert not out.parent.exists()
+
+
+def test_scans_that_lie_elsewhere_do_not_take_a_stopped_batch_over(
+    tiny_bundle: Made, cohort: Cohort, tmp_path: Path
+) -> None:
+    """They did, and the rows that were done were removed without a word."""
+    predictor, out, other = Predictor(tiny_bundle()), tmp_path / "t.parquet", make(tmp_path / "other", patients=2)
+    with pytest.raises(Stopped):
+        run(predictor, cohort, out, watch=stop_at(3))
+    with pytest.raises(UsageError, match=r"scans', not '.*other'; .* another --out; .* remove the folder"):
+        run(predictor, other, out)
+    assert run(predictor, cohort, out).kept == 3
+
+
+def test_a_record_that_does_not_say_where_the_scans_lie_is_gone_on_with(
+    tiny_bundle: Made, cohort: Cohort, tmp_path: Path
+) -> None:
+    predictor, out = Predictor(tiny_bundle()), tmp_path / "t.parquet"
+    with pytest.raises(Stopped):
+        run(predictor, cohort, out, watch=stop_at(3))
+    plan = json.loads((place(out) / PLAN).read_text())
+    assert plan.pop("scans") == str(Path(cohort.root).resolve())
+    (place(out) / PLAN).write_text(json.dumps(plan))
+    with pytest.raises(Stopped):
+        run(predictor, cohort, out, watch=stop_at(5))
+    assert "scans" in json.loads((place(out) / PLAN).read_text())
+    assert run(predictor, cohort, out).kept == 5
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("s3://bucket/archive/", "s3://bucket/archive"),
+        ("ftp://me:secret@server/scans?key=secret", "ftp://server/scans"),
+        ("s3://bucket/me@home", "s3://bucket/me@home"),
+    ],
+)
+def test_an_address_is_recorded_without_what_may_be_a_key(address: str, told: str) -> None:
+    assert lying(address) == told
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the names of open files stand below /proc")
 def test_the_table_is_on_the_disk_before_its_journal_goes(
     tiny_bundle: Made, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A power failure could take both, as the table was renamed without being flushed and the journal removed."""
-    flushed: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(Path(f"/proc/self/fd/{handle}").readlink().name))
-    out = tmp_path / "t.parquet"
+    """A power failure could take both: the table or its name was not flushed when the journal was removed."""
+    done: list[tuple[str, Path]] = []
+    rename, remove = Path.replace, shutil.rmtree
+
+    def renamed(old: Path, new: Path) -> Path:
+        done.append(("renamed to", new))
+        return rename(old, new)
+
+    def removed(path: Path, *more: Any, **told: Any) -> None:
+        done.append(("removed", Path(path)))
+        remove(path, *more, **told)
+
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: done.append(("flushed", Path(f"/proc/self/fd/{handle}").readlink()))
+    )
+    monkeypatch.setattr(Path, "replace", renamed)
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    out = tmp_path.resolve() / "t.parquet"
     run(Predictor(tiny_bundle()), cohort, out)
-    assert ".t.parquet.new" in flushed
+    new = out.with_name(".t.parquet.new")
+    wanted = [("flushed", new), ("renamed to", out), ("flushed", out.parent), ("removed", place(out))]
+    assert [one for one in done if one in wanted] == wanted
     assert out.is_file()
     assert not place(out).exists()
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pydicom.uid import BasicTextSRStorage
 from tests.scans.made_dicom import write
 from tests.tiny_cohort import make
 
 from insula.core import recipe as recipes
-from insula.core.errors import UsageError
+from insula.core.errors import ScanError, UsageError
 from insula.core.recipe import Recipe
 from insula.infer.batch_items import count_files, of_cohort, of_folder
 
@@ -62,6 +63,36 @@ def test_what_is_no_scan_is_set_aside_or_told(tmp_path: Path) -> None:
     assert "is empty" in str(found["empty.dcm"].failure)
     assert found["0"].case.scans["ct"].paths == ("0/0.dcm", "0/1.dcm")
     assert len(found) == 5
+
+
+def test_a_file_that_ends_within_its_header_is_told_wherever_it_ends(tmp_path: Path) -> None:
+    """Where it ended between two elements it was counted among what is no picture, and had no row."""
+    pixels = np.full((2, 2), 1000, np.int16)
+    whole = write(tmp_path / "whole.dcm", pixels).read_bytes()
+    rows = whole.index(b"\x28\x00\x10\x00US")
+    (tmp_path / "cut").mkdir()
+    for length in range(132, rows, 2):
+        (tmp_path / f"cut/{length}.dcm").write_bytes(whole[:length])
+    found = list(of_folder(tmp_path / "cut", recipe()))
+    assert len(found) == len(range(132, rows, 2))
+    assert all(isinstance(item.failure, ScanError) and not item.aside for item in found)
+    assert any("ends within its header" in str(item.failure) for item in found)
+
+
+def test_a_file_that_holds_no_picture_by_its_kind_is_set_aside(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(("Rows", "Columns", "PixelData"))
+    pixels = np.ones((2, 2), np.int16)
+    write(tmp_path / "report.dcm", pixels, SOPClassUID=BasicTextSRStorage, Modality="SR", **nothing)
+    write(tmp_path / "other.dcm", pixels, Modality="MR", SeriesInstanceUID="1.9", **nothing)
+    assert [item.aside for item in of_folder(tmp_path, recipe())] == ["no picture", "no picture"]
+
+
+def test_a_folder_that_is_not_there_and_a_file_are_told(tmp_path: Path) -> None:
+    (tmp_path / "one.dcm").touch()
+    with pytest.raises(ScanError, match=r"There is no folder '.*nope'"):
+        of_folder(tmp_path / "nope", recipe())
+    with pytest.raises(UsageError, match=r"one\.dcm' is a file and no folder of scans; .* leave out --out"):
+        of_folder(tmp_path / "one.dcm", recipe())
 
 
 def test_pictures_are_a_stack_for_series_and_cases_of_their_own_for_pictures(tmp_path: Path) -> None:

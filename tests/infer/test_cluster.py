@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +17,7 @@ from tests.infer.made_s3 import bucket
 from tests.tiny_cohort import make
 
 from insula.bundle.types import Bundle
-from insula.core.errors import ScanError
+from insula.core.errors import ScanError, UsageError
 from insula.core.types import Cohort
 from insula.infer.batch import batch
 from insula.infer.batch_items import of_cohort, of_folder
@@ -96,12 +98,10 @@ def test_an_empty_archive_is_told(tiny_bundle: Made, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
-    """Ray on this machine, ended with the module, and with it what Ray made of SIGTERM in this process."""
+    """Ray on this machine, ended with the module."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'insula[cluster]'")
-    before = signal.getsignal(signal.SIGTERM)
     yield
     ray.shutdown()
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.cluster
@@ -114,7 +114,9 @@ def test_two_actors_give_the_rows_of_the_plain_batch(
     with pytest.raises(Stopped):
         cluster(bundle, cohort.root, out, "", watch=stop_at(3))  # goes on on the cluster
     assert place(out).exists()
+    before = signal.getsignal(signal.SIGTERM)
     counts = cluster(bundle, cohort.root, out, "local", actors=2)
+    assert signal.getsignal(signal.SIGTERM) == before  # Ray's own would end this process
     assert (counts.kept, counts.rows) == (3, 11)
     assert pq.read_table(out).equals(pq.read_table(tmp_path / "a.parquet"))
 
@@ -154,3 +156,32 @@ def test_a_cluster_that_is_not_there_is_told(tiny_bundle: Made, cohort: Cohort, 
     ray.shutdown()
     with pytest.raises(ScanError, match="no Ray cluster at 'auto'"):
         cluster(tiny_bundle(), cohort.root, tmp_path / "t.parquet", "auto")
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_where_nobody_answers_is_told_at_once(
+    scheme: str, tiny_bundle: Made, cohort: Cohort, tmp_path: Path
+) -> None:
+    """Ray tried for many minutes, and could not be ended meanwhile."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'insula[cluster]'")
+    ray.shutdown()
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and does not listen
+        begun = time.monotonic()
+        for server in ("nowhere.invalid:1234", f"127.0.0.1:{held.getsockname()[1]}"):
+            with pytest.raises(ScanError, match=f"no Ray cluster at '{scheme}{server}'"):
+                cluster(tiny_bundle(), cohort.root, tmp_path / "t.parquet", f"{scheme}{server}")
+    assert time.monotonic() - begun < 30
+    assert not place(tmp_path / "t.parquet").exists()
+
+
+def test_a_stopped_batch_is_not_taken_over_by_another_archive(
+    tiny_bundle: Made, cohort: Cohort, tmp_path: Path
+) -> None:
+    bundle, out = tiny_bundle(), tmp_path / "t.parquet"
+    with pytest.raises(Stopped):
+        cluster(bundle, cohort.root, out, "", watch=stop_at(4))
+    other = make(tmp_path / "other", patients=2)
+    with pytest.raises(UsageError, match="was begun with the scans of"):
+        cluster(bundle, other.root, out, "")
+    assert cluster(bundle, cohort.root, out, "").kept == 4

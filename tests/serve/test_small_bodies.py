@@ -29,10 +29,18 @@ def test_json_of_many_megabytes_is_refused_before_it_is_read(made: Made) -> None
         headers = {"content-type": kind} if kind else {}
         answer = made.fresh().post("/api/v1/session", content=body, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+        assert "INSULA_MAX_UPLOAD_MB" not in answer.json()["detail"]  # which does not change this limit
+        assert "no setting changes" in answer.json()["detail"]
     assert (
         made.fresh().post("/api/v1/studies", content=body, headers={"content-type": "application/json"}).status_code
         == 413
     )
+
+
+def test_json_that_cannot_be_read_is_invalid_however_it_is_broken(made: Made) -> None:
+    for body in (b"[" * 100_000 + b"]" * 100_000, b'{"name": "\xff"}', b'{"name": ' + b"9" * 9999 + b"}", b'{"name": '):
+        answer = made.fresh().post("/api/v1/session", content=body, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
 
 
 def test_a_body_without_a_length_is_counted_as_it_comes(made: Made) -> None:

@@ -147,7 +147,7 @@ def test_a_finished_run_is_not_trained_again_and_another_one_is_not_taken_for_it
     with monkeypatch.context() as patch:
         patch.setattr(optimise, "fit", None)
         smaller(bundle, people, way, where(made), tmp_path / "b")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="is there already and holds a bundle"):
         smaller(bundle, people, way, where(made), tmp_path / "b")
     shutil.rmtree(tmp_path / "b")
     (tmp_path / "c.run").mkdir()
@@ -192,3 +192,36 @@ def test_the_verb_makes_them_and_refuses_what_a_method_does_not_read(
     assert insula(monkeypatch, *asked, "--method", "channels", *more) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["method"], told["bundle_id"]) == ("channels", load(tmp_path / "b").id)
+
+
+@pytest.mark.parametrize("method", ["int8", "channels"])
+def test_the_verb_looks_at_its_goal_before_any_work(
+    made: Made,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    method: str,
+) -> None:
+    _, people, bundle, root = made
+    table.save(people, tmp_path / "cohort.parquet")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
+    shutil.copytree(root / "bundle", tmp_path / "older")
+    (tmp_path / "c.run").mkdir()
+    monkeypatch.setattr("insula.prep.cache.build_all", None)  # the first step of the work
+    goals = {
+        tmp_path / "mine": "holds other things; give --out a new folder",
+        tmp_path / "older": "holds a bundle, which would be replaced; remove it, or give --out another folder",
+        root / "bundle": "is the bundle that the new one is made of",
+        root / "bundle/int8": "is in the bundle that the new one is made of",
+    }
+    for out, why in goals.items():
+        words = ("optimise", root / "bundle", tmp_path / "cohort.parquet", "--out", out, "--method", method)
+        assert insula(monkeypatch, *words) == UsageError.exit_code
+        assert why in capsys.readouterr().err
+    if method == "channels":
+        words = ("optimise", root / "bundle", tmp_path / "cohort.parquet", "--out", tmp_path / "c", "--method", method)
+        assert insula(monkeypatch, *words) == ExportError.exit_code
+        assert "no run of this kind" in capsys.readouterr().err
+    assert load(tmp_path / "older").id == bundle.id
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["notes.txt"]

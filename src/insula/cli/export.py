@@ -23,7 +23,7 @@ _FILE = click.Path(path_type=Path)
     show_default=True,
     help="What to write: the bundle of RUN, or BUNDLE in another form.",
 )
-@click.option("--out", type=_FILE, help="The new folder.  [default: RUN/bundle]")
+@click.option("--out", type=_FILE, help="The new folder; required with another --format.  [default: RUN/bundle]")
 @click.option(
     "--cache", type=_FILE, default=Path("runs/cache"), show_default=True, help="Where prepared scans are kept."
 )
@@ -36,13 +36,17 @@ def export(source: Path, cohort: Path | None, form: str, out: Path | None, cache
     """
     if form == "bundle":
         if cohort is None:
-            raise UsageError(
-                "Give the COHORT that RUN was trained on; to write a bundle in another form give --format."
-            )
+            raise UsageError(_no_cohort(source))
         _of_run(source, cohort, out or source / "bundle", cache, as_json)
         return
-    if cohort is not None or out is None:
-        raise UsageError(f"--format {form} takes one BUNDLE and --out FOLDER, and no cohort.")
+    from insula.export.forms import FORMS
+
+    if form not in FORMS:
+        raise UsageError(f"There is no form called '{form}'; known are: {', '.join(('bundle', *FORMS.names()))}.")
+    if cohort is not None:
+        raise UsageError(f"--format {form} writes a BUNDLE and reads no cohort; leave '{cohort}' out.")
+    if out is None:
+        raise UsageError(f"--out is missing: --format {form} writes a BUNDLE to a new folder; give --out FOLDER.")
     if form == "safetensors":
         from insula.cli.training import needs_torch
 
@@ -58,6 +62,15 @@ def export(source: Path, cohort: Path | None, form: str, out: Path | None, cache
     emit(
         as_json, data, f"{text} Try it: python {out / start}" if start else f"{text} See {out / 'docs' / 'README.md'}."
     )
+
+
+def _no_cohort(source: Path) -> str:
+    """What is missing for the bundle of a run, or meant by a bundle that is given in its place."""
+    from insula.bundle.layout import MANIFEST
+
+    if (source / MANIFEST).is_file():
+        return f"'{source}' is a bundle already; to write it in another form give --format onnx, safetensors or monai."
+    return f"Give the COHORT that the run '{source}' was trained on, for its thresholds: insula export RUN COHORT."
 
 
 def _of_run(run: Path, cohort: Path, target: Path, cache: Path, as_json: bool) -> None:

@@ -16,7 +16,9 @@ from insula.core.errors import UsageError
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("cohort", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder of the new bundle.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The folder of the new bundle; new or empty."
+)
 @click.option(
     "--method",
     type=click.Choice(["int8", "channels", "weights", "distil"]),
@@ -91,14 +93,19 @@ def optimise(
     _check(method, {"--keep": keep, "--epochs": epochs}, overrides, {"--calibrate": calibrate, "--weights": weights})
     from insula.bundle.load import load
     from insula.cohort import table
+    from insula.export.goal import check_goal
     from insula.export.int8 import CALIBRATE, to_int8
     from insula.prep.cache import build_all
-    from insula.workflows.optimise import EPOCHS, Way, Where, smaller
+    from insula.workflows.optimise import EPOCHS, Way, Where, check_place, smaller
 
     def say(text: str) -> None:
         click.echo(text, err=True)
 
+    check_goal(out, bundle)
     given, cases = load(bundle), table.load(cohort)
+    way = Way(method, 0.5 if keep is None else keep, epochs or EPOCHS, overrides=overrides)
+    if method != "int8":
+        check_place(given, cases, way, out)
     seen = (*cases.of_split("train"), *cases.of_split("val"))
     prepared = build_all(
         seen, Path(cases.root), given.recipe, cache, lambda found: progress(found, "prepare", len(seen))
@@ -116,7 +123,6 @@ def optimise(
             say=say,
         )
     else:
-        way = Way(method, 0.5 if keep is None else keep, epochs or EPOCHS, overrides=overrides)
         where = Where(cache, prepared, threads, max_loss, on_terminal(), say)
         made, cost = smaller(given, cases, way, where, out)
     text = f"Bundle {made.id} in {out}: {cost.size / cost.size_before:.2f} of the size, {cost.ms_before / cost.ms:.2f} "

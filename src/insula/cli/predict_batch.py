@@ -40,7 +40,7 @@ class Choices:
 def run(bundle: Bundle, archive: str, out: Path, choices: Choices, as_json: bool) -> None:
     """Run the batch and say what became of it; a run that was stopped goes on when it is called again."""
     from insula.cohort import table
-    from insula.infer import archive_store
+    from insula.infer import archive_store, batch_items
     from insula.infer.batch_record import place
 
     path, remote = Path(archive), archive_store.is_remote(archive)
@@ -50,6 +50,7 @@ def run(bundle: Bundle, archive: str, out: Path, choices: Choices, as_json: bool
     else:
         watch = _Progress(None)
         if not remote:
+            batch_items.check_folder(path)
             threading.Thread(target=watch.count, args=(path,), daemon=True).start()
     try:
         counts = _counts(bundle, archive, cohort, out, choices, watch)

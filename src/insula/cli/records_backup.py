@@ -10,7 +10,7 @@ import click
 
 from insula.cli.account import account
 from insula.cli.output import emit, json_option, on_terminal
-from insula.cli.records_places import files_of, records_of, settings_here
+from insula.cli.records_places import files_of, places_as_before, records_of, settings_here
 
 
 @click.command()
@@ -53,15 +53,17 @@ def backup(out: Path, as_json: bool) -> None:
 def restore(folder: Path, as_json: bool) -> None:
     """Make records and files anew from the backup in FOLDER; every byte and the trail are verified.
 
-    INSULA_DATABASE names an empty database or a new file; nothing is written over. INSULA_TRAIL_KEY is the key of the
+    INSULA_DATABASE names an empty database or a new file; nothing is written over, and of a backup that is refused
+    nothing is left. INSULA_TRAIL_KEY is the key of the
     service that was backed up.
     """
     from insula.serve.store.restore import restore as make_anew
     from insula.serve.trail.keys import trail_key
 
     settings = settings_here()
-    key, files = trail_key(settings), files_of(settings)
-    with records_of(settings) as engine:
+    key = trail_key(settings)
+    with places_as_before(settings), records_of(settings) as engine:
+        files = files_of(settings)
         done = make_anew(engine, files, folder, key, account(), settings.trail_heads, _say("restoring files"))
     made = done.backup
     said = [

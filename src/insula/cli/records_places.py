@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -67,3 +68,44 @@ def records_of(settings: Settings) -> Iterator[Engine]:
         raise RecordsError(_WHY[met.fault_code]) from error
     finally:
         engine.dispose()
+
+
+@contextmanager
+def places_as_before(settings: Settings) -> Iterator[None]:
+    """Take away what opening the places of records and files makes, where the block ends in an error.
+
+    That is folders that hold nothing, and SQLite's file as long as it has no table.
+    """
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    files = settings.files.removeprefix("file://")
+    places: list[Path] = [] if "://" in files else [Path(files).absolute()]
+    database = None
+    with suppress(ArgumentError):  # told where it is opened
+        found = make_url(settings.database)
+        if found.get_backend_name() == "sqlite" and found.database:
+            database = Path(found.database).absolute()
+            places.append(database.parent)
+    folders = {one for place in places for one in (place, *place.parents) if not one.exists()}
+    file_is_new = database is not None and not database.exists()
+    try:
+        yield
+    except BaseException:
+        if database is not None and file_is_new and _has_no_table(database):
+            for ending in ("", "-wal", "-shm"):
+                database.with_name(database.name + ending).unlink(missing_ok=True)
+        for folder in sorted(folders, key=lambda one: len(one.parts), reverse=True):
+            with suppress(OSError):  # it holds something, or was never made
+                folder.rmdir()
+        raise
+
+
+def _has_no_table(place: Path) -> bool:
+    import sqlite3
+
+    try:
+        with closing(sqlite3.connect(place)) as connection:
+            return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+    except sqlite3.Error:
+        return False

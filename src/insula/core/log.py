@@ -5,20 +5,23 @@ Log calls name events and counts; a path, a patient key or a UID is passed throu
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import secrets
 import sys
 import warnings
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from pathlib import PurePath
+from typing import Any, TextIO
 
 import structlog
 
 
 def configure(json_lines: bool = False, level: str = "INFO") -> None:
-    """Send all log events to standard error, as readable lines or as JSON, and nothing else: see `hush`."""
+    """Send all log events to standard error, as readable lines or as JSON, and nothing else: see `hush`, `adopt`."""
     hush()
+    adopt()
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
@@ -59,6 +62,45 @@ def hush() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module=r"(pydicom|insula)\b")
 
 
+class _Adopted(logging.Handler):
+    """Writes what other packages log as lines of this log: who spoke and where, and no words that a stranger chose.
+
+    Arguments and tracebacks are left out. So are the messages of packages that put what they met into them; those that
+    keep quiet by a null handler of their own are kept quiet.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        package = record.name.partition(".")[0]
+        if any(isinstance(one, logging.NullHandler) for one in logging.getLogger(package).handlers):
+            return
+        more: dict[str, str] = {}
+        if package in _CONSTANT and isinstance(record.msg, str) and record.msg.strip():
+            more["said"] = record.msg.strip().splitlines()[0]
+        if record.exc_info and record.exc_info[0] is not None:
+            more["kind"] = record.exc_info[0].__name__
+        level = logging.ERROR if record.levelno >= logging.ERROR else logging.WARNING
+        with contextlib.suppress(OSError, ValueError):  # standard error is closed: there is nobody to tell
+            get("library").log(level, "library", logger=record.name, at=f"{record.filename}:{record.lineno}", **more)
+
+
+def adopt() -> None:
+    """Let warnings and errors that other packages log come as lines of this log."""
+    if not any(isinstance(one, _Adopted) for one in logging.root.handlers):
+        logging.root.addHandler(_Adopted(logging.WARNING))
+
+
+def warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Take the place of `warnings.showwarning`: the kind of a warning and where it arose, and none of its words."""
+    get("library").warning("warned", kind=category.__name__, at=f"{PurePath(filename).name}:{lineno}")
+
+
 def get(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger bound to the name of the part that speaks; on standard error, since standard output is the answer's."""
     if not structlog.is_configured():
@@ -85,4 +127,6 @@ _TALKATIVE = (
     "s3fs",
     "pynetdicom",
 )
+# packages whose messages are written in their source, but for the arguments (and lines after the first)
+_CONSTANT = ("uvicorn", "asyncio")
 _SESSION_KEY = secrets.token_bytes(16)

@@ -21,6 +21,7 @@ from insula.export import cost as costs
 from insula.export import quantise
 from insula.export.cost import MAX_LOSS, Cost, Original
 from insula.export.finish import assemble, decide_on, even, measure
+from insula.export.goal import check_goal
 from insula.export.parity import Parity
 from insula.infer.engine import Engine
 from insula.infer.feed import Feed
@@ -56,8 +57,10 @@ def to_int8(
 
     Where all convolutions in integers may lose more than `max_loss` of ROC-AUC (the lower end of the paired interval on
     the validation patients), those that disturb the answer most stay in single precision, 1, 2, 4, … of them. Raises
-    ExportError where half of them would have to, and for a cohort that is not the one the bundle was trained on.
+    ExportError where half of them would have to, and for a cohort that is not the one the bundle was trained on, and
+    UsageError where something is at `target`.
     """
+    check_goal(target, bundle.path)
     base = _start(bundle, cohort, prepared, calibrate, threads)
     say(f"{len(quantise.convolutions(base.of.model))} convolutions, ranges from {len(base.feeds)} training cases.")
     seven = not quantise.has_vnni() if reduce_range is None else reduce_range

@@ -60,7 +60,7 @@ def batch(
     """
     one_thread()
     sources = asked(predictor.bundle, ask)
-    with batch_record.opened(out, predictor.bundle, sources, passes, root.name, watch) as record:
+    with batch_record.opened(out, predictor.bundle, sources, passes, batch_record.lying(root), watch) as record:
         for item, row in rows(predictor, items, root, record.known, sources, passes, readers):
             record.take(item, row)
     return record.counts

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.uid import UID
+
 from insula.core.errors import InsulaError, ScanError, UsageError
 from insula.core.recipe import Input, Recipe
 from insula.core.types import Case, Cohort, Scan
@@ -42,9 +44,10 @@ class Item:
 def of_folder(root: Path, recipe: Recipe) -> Iterator[Item]:
     """The cases below a folder for the recipe's one input, by their paths from there.
 
-    Raises UsageError for a recipe of several inputs, whose scans only a cohort puts together.
+    Raises UsageError for a recipe of several inputs, whose scans only a cohort puts together, and as `check_folder`.
     """
     check_one_input(recipe)
+    check_folder(Path(root))
     return _below(Path(root), recipe)
 
 
@@ -55,6 +58,17 @@ def check_one_input(recipe: Recipe) -> None:
             f"The model takes {', '.join(recipe.inputs)} of each case; index and join the folder (insula index, insula "
             "join) and give the cohort."
         )
+
+
+def check_folder(root: Path) -> None:
+    """Raise ScanError for an archive that is not there, UsageError for a file."""
+    if root.is_dir():
+        return
+    if root.exists():
+        raise UsageError(
+            f"'{root}' is a file and no folder of scans; to predict it as one scan leave out --out, or give its folder."
+        )
+    raise ScanError(f"There is no folder '{root}'; check the path, or give another folder of scans or a cohort.")
 
 
 def of_cohort(cohort: Cohort, recipe: Recipe) -> Iterator[Item]:
@@ -128,10 +142,23 @@ def _of_file(path: Path, kind: str, relative: str, section: Input) -> tuple[str,
     if kind == "dicom":
         facts = header.read(path)
         aside = facts.aside
-        if not aside and facts.modality and facts.modality != section.modality:
-            aside = f"modality {facts.modality}"
+        if aside in ("", header.NO_PICTURE) and facts.modality and facts.modality != section.modality:
+            aside = aside or f"modality {facts.modality}"
+        elif aside == header.NO_PICTURE and _cut(facts):
+            raise ScanError(
+                f"'{path.name}' is a DICOM file that ends within its header, before its picture; copy it again."
+            )
         uid = facts.attributes.get("study_uid", ""), facts.series_uid
         return "\0".join((*uid, aside)) if uid[1] else relative, aside, kind
     if kind in PICTURES and section.unit != "image":
         return "\0pictures", "", kind
     return relative, "", kind
+
+
+def _cut(facts: header.Header) -> bool:
+    """Whether a file without a picture was to hold one: it is of a class of images, or ends before it says its own UID.
+
+    A file that ends between two elements is to pydicom a whole one.
+    """
+    kind = UID(facts.sop_class).keyword
+    return "sop_uid" not in facts.attributes or ("ImageStorage" in kind and "SecondaryCapture" not in kind)

@@ -12,7 +12,7 @@ from typing import Any
 
 from insula.bundle.types import Bundle
 from insula.core import journal_lines
-from insula.core.errors import ScanError, UsageError
+from insula.core.errors import InsulaError, ScanError, UsageError
 from insula.core.journal_lines import Lines
 from insula.core.provenance import write_json
 from insula.core.recipe_policy import Source
@@ -22,6 +22,7 @@ from insula.infer.batch_rows import Row
 from insula.infer.batch_table import short
 
 JOURNAL, PLAN = "journal.txt", "batch.json"
+_SCANS = "scans"
 Known = Mapping[bytes, tuple[bytes, str]]
 
 
@@ -104,23 +105,47 @@ class Record:
 
 @contextlib.contextmanager
 def opened(
-    out: Path, bundle: Bundle, sources: Collection[Source], passes: int, root: str, watch: Watch | None = None
+    out: Path, bundle: Bundle, sources: Collection[Source], passes: int, archive: str, watch: Watch | None = None
 ) -> Iterator[Record]:
     """A record to take rows; when it is left without an error the table is written and the record removed.
 
-    root: what the archive is called where it holds nothing. Raises UsageError where the table is there already, or was
-    begun with another bundle or other choices, ScanError where not one item was met, and as `batch_written.check`.
+    archive: where the scans lie (`lying`). An error before any row was made leaves nothing behind. Raises UsageError
+    where the table is there already, or was begun with another bundle, other choices or of another archive, ScanError
+    where not one item was met, and as `batch_written.check`.
     """
     folder = place(out)
-    _own(out, folder, {"bundle": bundle.id, "sources": list(sources), "passes": passes})
+    above = [parent for parent in folder.parents if not parent.exists()]
+    _own(out, folder, {"bundle": bundle.id, "sources": list(sources), "passes": passes, _SCANS: archive})
     with journal_lines.opened(folder / JOURNAL) as lines:
         record = Record(lines, _known(folder / JOURNAL), watch)
-        yield record
-        if not record.met:
-            raise ScanError(_nothing(root, record.counts))
+        try:
+            yield record
+            if not record.met:
+                raise ScanError(_nothing(archive.rstrip("/").rpartition("/")[2], record.counts))
+        except InsulaError:
+            if not record.known and not record.counts.rows:
+                _removed(folder, above)
+            raise
         lines.sync()
         batch_table.write(folder / JOURNAL, out, bundle, sources, record.met)
     shutil.rmtree(folder)
+
+
+def lying(archive: str | Path) -> str:
+    """Where an archive lies: its path from the root, or its address without what may be a key."""
+    scheme, remote, rest = str(archive).partition("://")
+    if not remote:
+        return str(Path(archive).resolve())
+    server, slash, path = rest.partition("?")[0].partition("/")
+    return f"{scheme}{remote}{server.rpartition('@')[2]}{slash}{path}".rstrip("/")
+
+
+def _removed(folder: Path, above: Collection[Path]) -> None:
+    """Remove a record without rows, and the folders that were made for it."""
+    shutil.rmtree(folder)
+    with contextlib.suppress(OSError):  # not empty any more
+        for parent in above:
+            parent.rmdir()
 
 
 def _known(path: Path) -> dict[bytes, tuple[bytes, str]]:
@@ -139,10 +164,10 @@ def _own(out: Path, folder: Path, plan: dict[str, Any]) -> None:
     """The table is not there yet, and its folder is new or of a run with the same choices."""
     batch_written.check(out)
     told = folder / PLAN
-    begun: Any = None
-    if told.is_file():
-        with contextlib.suppress(ValueError):
-            begun = json.loads(told.read_text(encoding="utf-8"))
+    begun = _begun(told)
+    silent = begun is not None and _SCANS not in begun  # by an earlier version, which did not write it down
+    if begun is not None and silent:
+        begun = {**begun, _SCANS: plan[_SCANS]}
     if out.exists():
         if begun == plan:  # killed between the table and the end of its record
             shutil.rmtree(folder)
@@ -152,11 +177,28 @@ def _own(out: Path, folder: Path, plan: dict[str, Any]) -> None:
             raise UsageError(f"'{folder}' is in the way and was not begun by a batch; move it, or give another --out.")
         folder.mkdir(parents=True, exist_ok=True)
         write_json(told, plan)
-    elif begun != plan:
+    elif begun == plan:
+        if silent:
+            write_json(told, plan)
+    elif {**begun, _SCANS: plan[_SCANS]} == plan:
+        raise UsageError(
+            f"'{folder}' was begun with the scans of '{begun[_SCANS]}', not '{plan[_SCANS]}'; give those again, or "
+            "another --out; where the archive was moved, remove the folder to begin anew."
+        )
+    else:
         raise UsageError(
             f"'{folder}' was begun by bundle {begun.get('bundle')} with other choices; give the same ones, remove the "
             "folder, or give another --out."
         )
+
+
+def _begun(told: Path) -> dict[str, Any] | None:
+    """What a record was begun with; None where there is none."""
+    if told.is_file():
+        with contextlib.suppress(ValueError):
+            found = json.loads(told.read_text(encoding="utf-8"))
+            return found if isinstance(found, dict) else None
+    return None
 
 
 def _nothing(root: str, counts: Counts) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from insula import __version__
 from insula.bundle.types import Bundle
 from insula.core import journal_lines
 from insula.core.recipe_policy import Source
+from insula.core.synced import sync
 from insula.infer import batch_rows, batch_written
 
 _GROUP = 2000  # rows of one row group of the table
@@ -45,9 +45,9 @@ def write(journal: Path, out: Path, bundle: Bundle, sources: Collection[Source],
                 put(rows)
                 rows = []
         put(rows)
-    with part.open("rb") as whole:
-        os.fsync(whole.fileno())  # its journal goes next, and a power failure must not take both
+    sync(part)  # its journal goes next, and a power failure must not take both
     part.replace(out)
+    sync(out.parent)
 
 
 def _replaced(journal: Path) -> dict[bytes, int]:

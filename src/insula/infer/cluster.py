@@ -66,8 +66,7 @@ def cluster(
     where = archive.root if isinstance(archive, Cohort) else archive
     job = Job(where, uncertainty.asked(bundle, ask), passes)
     units = _of_cohort(archive) if isinstance(archive, Cohort) else _of_archive(archive, bundle)
-    name = Path(where.rstrip("/")).name
-    with batch_record.opened(out, bundle, job.sources, passes, name, watch) as record:
+    with batch_record.opened(out, bundle, job.sources, passes, batch_record.lying(where), watch) as record:
         made = (
             _by_ray(address, bundle, job, units, record.known, actors)
             if address
@@ -95,6 +94,8 @@ def _items(rows: str) -> Iterator[tuple[Item, Row | None]]:
 
 def _of_archive(archive: str, bundle: Bundle) -> list[str]:
     batch_items.check_one_input(bundle.recipe)
+    if not archive_store.is_remote(archive):
+        batch_items.check_folder(Path(archive))
     return [json.dumps(asdict(directory)) for directory in archive_store.directories(archive)]
 
 

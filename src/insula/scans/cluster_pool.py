@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import suppress
+import re
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import Any, Self
 
@@ -12,6 +17,9 @@ import numpy as np
 
 from insula.core.errors import InsulaError, MissingPartError, ScanError
 from insula.scans.sandbox import Answer, Sandbox, error_of
+
+_PATIENCE = 5.0  # seconds for a connection to a cluster; Ray itself tries for many minutes
+_SERVER = re.compile(r"(?:ray://)?(?:\[(?P<bracketed>[^\]]+)\]|(?P<host>[^:/\[\]]+)):(?P<port>\d{1,5})")
 
 
 def started(address: str) -> Any:
@@ -29,13 +37,35 @@ def started(address: str) -> Any:
     if not ray.is_initialized():
         more: dict[str, Any] = {"num_cpus": os.cpu_count()} if address == "local" else {}
         try:
-            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **more)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+            _reach(address)
+            with _same_sigterm():
+                ray.init(
+                    address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **more
+                )
+        except (OSError, RuntimeError, ValueError, OverflowError) as error:
             raise ScanError(
                 f"There is no Ray cluster at '{address}' ({type(error).__name__}); start one with `ray start --head`, "
                 "and give auto or its address."
             ) from error
     return ray
+
+
+def _reach(address: str) -> None:
+    """Raise OSError for an address HOST:PORT where nobody answers; ValueError for a host that is no name."""
+    if found := _SERVER.fullmatch(address):
+        server = found["bracketed"] or found["host"], int(found["port"])
+        socket.create_connection(server, _PATIENCE).close()
+
+
+@contextmanager
+def _same_sigterm() -> Iterator[None]:
+    """Leave this process what it does at SIGTERM: Ray would have it exit with a code of its own."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def cpus(ray: Any) -> int:

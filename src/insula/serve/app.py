@@ -140,6 +140,8 @@ def _add_handlers(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type alone
         if isinstance(error.__cause__, InsulaError):  # FastAPI's word for whatever ends the reading of a body
             return await ours(request, error.__cause__)
+        if isinstance(error.__cause__, RecursionError | ValueError):  # JSON too deep, no UTF-8, numbers without an end
+            return await refused(request, 422, "invalid", sayings.UNREADABLE, None)
         said = {404: ("not_found", "There is no such address; see /openapi.json."),
                 405: ("method", "This address does not take that method; see /openapi.json.")}  # fmt: skip
         code, message = said.get(error.status_code, ("http", str(error.detail)[:200]))

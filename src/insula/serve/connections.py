@@ -72,6 +72,10 @@ class Connection(H11Protocol):
         self._waits, self._since, self._taken = None, self.loop.time(), 0
         super().on_response_complete()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """One line for one request; uvicorn's second one advises to install what is not wanted here."""
+        self.logger.warning("Unsupported upgrade request.")
+
     @property
     def idle_since(self) -> float | None:
         """Since when nothing is asked for here; None where something is."""

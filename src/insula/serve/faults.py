@@ -53,15 +53,16 @@ def busy(seconds: int) -> RequestError:
     )
 
 
-def too_large(limit: int) -> RequestError:
-    """The request's body is above the limit."""
-    return RequestError(
-        413,
-        "too_large",
-        f"The request is larger than the {limit >> 20} MB of this address; send fewer or smaller files, and those as a "
-        "form, or raise INSULA_MAX_UPLOAD_MB.",
-        {"Connection": "close"},
+def too_large(limit: int, files: bool) -> RequestError:
+    """The request's body is above the limit. files: whether it is a form of files, whose limit can be raised."""
+    message = (
+        f"The request is larger than the {limit >> 20} MB of this service; send fewer or smaller files, or raise "
+        "INSULA_MAX_UPLOAD_MB."
+        if files
+        else f"The request is larger than the {limit >> 20} MB that a body has here at most, which no setting changes; "
+        "send less at a time, and files as a form (multipart/form-data) to an address that takes them."
     )
+    return RequestError(413, "too_large", message, {"Connection": "close"})
 
 
 def status_of(error: InsulaError) -> int:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+UNREADABLE: Final = (
+    "The request's 'body' is refused: it is no JSON that can be read, nested too deep or no UTF-8; see /openapi.json."
+)
 ID: Final = r"^[0-9a-f]{32}$"
 _LISTED: Final = {  # where the ids of a kind stand, by what a field or part of an address is called
     "project": "/api/v1/projects",

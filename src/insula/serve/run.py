@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -15,11 +16,13 @@ from typing import Final
 import uvicorn
 
 from insula.core.errors import UsageError
+from insula.core.log import get, warned
 from insula.serve import connections
 from insula.serve.app import create_app
-from insula.serve.settings import Settings
+from insula.serve.settings import Settings, is_loopback
 
 ENDED: Final = "ended"  # said in place of an address
+_IN_THE_CLEAR: Final = "passwords and keys travel in the clear; put a proxy with TLS before this address"
 _SWITCH: Final = 0.001  # seconds after which a busy thread lets the loop go on, which answers everybody; 0.005 is usual
 # what the first scan needs and the start does not: imported while nobody waits for it
 _SOON: Final = ("scipy.special", "scipy.sparse")
@@ -62,8 +65,11 @@ def listen(settings: Settings, say: Callable[[str], None]) -> None:
     place = socket_on(settings.host, settings.port)
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{shown}:{place.getsockname()[1]}"
+    if not is_loopback(settings.host):
+        get("serve").warning("plain http", host=settings.host, next=_IN_THE_CLEAR)
     config = uvicorn.Config(
         app,
+        log_config=None,  # what uvicorn logs comes by the service's own log, see `core.log.adopt`
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -75,12 +81,22 @@ def listen(settings: Settings, say: Callable[[str], None]) -> None:
     )
     server = _Server(config, lambda: say(address))
     try:
-        with suppress(KeyboardInterrupt), _ended_in_order():
+        with suppress(KeyboardInterrupt), _ended_in_order(), _warnings_logged():
             server.run(sockets=[place])
         if server.started:
             say(ENDED)
     finally:
         place.close()
+
+
+@contextmanager
+def _warnings_logged() -> Iterator[None]:
+    """Let warnings of Python's come as lines of the log, which may be read as JSON."""
+    before, warnings.showwarning = warnings.showwarning, warned
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 @contextmanager

@@ -151,18 +151,18 @@ class Shield:
         raise RequestError(403, "host", "The service does not answer under this name; see INSULA_HOSTS.")
 
     def _measured(self, scope: Scope, receive: Receive, body: Body) -> Receive:
-        files = FILE_PATHS.fullmatch(scope["path"]) and _kind(scope).startswith("multipart/")
+        files = FILE_PATHS.fullmatch(scope["path"]) is not None and _kind(scope).startswith("multipart/")
         limit = self.settings.max_bytes if files else min(SMALL, self.settings.max_bytes)
         claimed = Headers(scope=scope).get("content-length", "")
         if claimed and (not claimed.isdecimal() or len(claimed) > _DIGITS or int(claimed) > limit):
-            raise too_large(limit)
+            raise too_large(limit, files)
         counting = scope["path"] not in OPEN_PATHS and not STREAMS.fullmatch(scope["path"])
 
         async def counted() -> Message:
             message = await receive()
             body.add(len(message.get("body", b"")))
             if body.bytes > limit:
-                raise too_large(limit)
+                raise too_large(limit, files)
             if counting and message["type"] == "http.request" and not message.get("more_body", False):
                 body.whole()
             return message

@@ -24,7 +24,7 @@ _MOST_NOBODY: Final = 60  # entries a minute about requests of nobody known: a f
 
 
 class Watch:
-    """An ASGI layer within the shield."""
+    """An ASGI layer around the shield, whose refusals it tells too."""
 
     def __init__(self, app: ASGIApp, service: Service, meter: Meter) -> None:
         self.app = app

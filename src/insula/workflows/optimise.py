@@ -26,6 +26,7 @@ from insula.core.types import Cohort
 from insula.export import cost as costs
 from insula.export.cost import MAX_LOSS, Cost, Original
 from insula.export.finish import assemble, decide_on, even, facts_of, measure, start
+from insula.export.goal import check_goal
 from insula.export.parity import check
 from insula.model import prune
 from insula.model.network import Network
@@ -69,6 +70,12 @@ class Where:
     say: Callable[[str], None] = field(default=lambda line: None)
 
 
+def check_place(bundle: Bundle, cohort: Cohort, way: Way, out: Path) -> None:
+    """UsageError or ExportError where `out` is taken, or the run beside it is another one; asked before the work."""
+    check_goal(out, bundle.path)
+    _same(_beside(out), _told_of(bundle, cohort, way))
+
+
 def smaller(bundle: Bundle, cohort: Cohort, way: Way, where: Where, out: Path) -> tuple[Bundle, Cost]:
     """Make a smaller network of a bundle and write it to `out`; its run stands beside it in `<out>.run`.
 
@@ -76,10 +83,9 @@ def smaller(bundle: Bundle, cohort: Cohort, way: Way, where: Where, out: Path) -
     `max_loss` of ROC-AUC on the validation patients (the lower end of the paired interval), or has nothing to take out;
     no bundle is written then, and the run stays, to be looked at.
     """
-    if out.exists():
-        raise UsageError(f"'{out}' is there already; give another --out.")
+    check_place(bundle, cohort, way, out)
     before = costs.original(bundle, cohort, where.prepared, where.threads)
-    run, facts = _run(before, cohort, way, where, out.with_name(f"{out.name}.run"))
+    run, facts = _run(before, cohort, way, where, _beside(out))
     engine, graphs = start(run.network, run.shapes, run.recipe)
     seen = (*cohort.of_split("val"), *cohort.of_split("train"))
     parity = check(run.network, engine, seen, run.prepared, run.recipe)
@@ -106,16 +112,19 @@ def smaller(bundle: Bundle, cohort: Cohort, way: Way, where: Where, out: Path) -
 def _run(before: Original, cohort: Cohort, way: Way, where: Where, folder: Path) -> tuple[Run, dict[str, Any]]:
     """The finished run of the smaller network, and what the method has to say of itself."""
     networks = _networks(before, cohort, where)
+    recipe = _recipe(before.bundle, way)
     if way.method == "distil":
-        recipe = student(before.bundle.recipe, way.overrides)
         facts: dict[str, Any] = {"teachers": len(networks), "encoder": str(recipe.model.of(recipe.role).encoder)}
         teacher = Teacher(networks, recipe, before.bundle.recipe)
         begun: Start | None = None
         callbacks: list[Callback] = []
     else:
-        recipe, teacher = tuned(before.bundle.recipe, way), None
+        teacher = None
         begun, facts, callbacks = _cut(networks, before, way)
-    _same(folder, {"bundle": before.bundle.id, "cases": same_run.cases(recipe, cohort), **asdict(way)})
+    told = _told_of(before.bundle, cohort, way)
+    _same(folder, told)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / WAY, told)
     if (folder / WEIGHTS).is_file():
         return load_run(folder, cohort, where.cache, where.prepared), facts
     run = fit(
@@ -134,10 +143,24 @@ def _run(before: Original, cohort: Cohort, way: Way, where: Where, folder: Path)
     return run, facts
 
 
+def _beside(out: Path) -> Path:
+    return out.with_name(f"{out.name}.run")
+
+
+def _recipe(bundle: Bundle, way: Way) -> Recipe:
+    return student(bundle.recipe, way.overrides) if way.method == "distil" else tuned(bundle.recipe, way)
+
+
+def _told_of(bundle: Bundle, cohort: Cohort, way: Way) -> dict[str, Any]:
+    """What tells one run from another, as it is read back."""
+    told = {"bundle": bundle.id, "cases": same_run.cases(_recipe(bundle, way), cohort), **asdict(way)}
+    read: dict[str, Any] = json.loads(json.dumps(told))
+    return read
+
+
 def _same(folder: Path, way: dict[str, Any]) -> None:
-    """Note what a run is of; ExportError where the folder holds a run of something else."""
+    """ExportError where the folder holds a run of something else."""
     path = folder / WAY
-    way = json.loads(json.dumps(way))  # as it is read back
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != way:
         raise ExportError(
             f"'{folder}' holds a run of another bundle, cohort or way to make it smaller; remove it, or give another "
@@ -145,8 +168,6 @@ def _same(folder: Path, way: dict[str, Any]) -> None:
         )
     if folder.exists() and not path.is_file():
         raise ExportError(f"'{folder}' is there and no run of this kind; remove it, or give another --out.")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, way)
 
 
 def tuned(recipe: Recipe, way: Way) -> Recipe:

@@ -56,9 +56,9 @@ def test_members_that_are_dropped_are_not_read(tmp_path: Path, monkeypatch: pyte
 
 def test_a_text_of_digits_without_end_is_judged_at_once() -> None:
     begun = time.process_time()
-    assert not values._NUMBER.fullmatch("9" * 100_000 + "x")
-    assert not values._NUMBER.fullmatch(" " * 100_000 + "x")
-    assert time.process_time() - begun < 10  # the square of it took minutes
+    assert not values._NUMBER.fullmatch("9" * 10_000 + "x")
+    assert not values._NUMBER.fullmatch(" " * 10_000 + "x")
+    assert time.process_time() - begun < 0.5  # the square of it took 3 s, and not so long that a test hangs on it
     for text in ("", " ", "1", "1.", ".5", "-1.5e-3 ", " +7"):
         assert values._NUMBER.fullmatch(text)
     for text in (".", "e5", "1 2", "+", "1e", "--1"):

@@ -212,6 +212,8 @@ def test_writing_is_blanked_in_every_frame_and_nothing_else(tmp_path: Path) -> N
         boxed[max(box.y - 2, 0) : box.y + box.height + 2, max(box.x - 2, 0) : box.x + box.width + 2] = True
     np.testing.assert_array_equal(after[:, ~boxed], frames[:, ~boxed])
     assert boxed.mean() < 0.3
+    assert (frames > 128).any()
+    assert not (after > 128).any()  # the writing is the one thing as light as that
     assert all(len(np.unique(frame[boxed])) == 1 for frame in after)
     assert (made.BurnedInAnnotation, made.file_meta.TransferSyntaxUID) == ("NO", ExplicitVRLittleEndian)
     assert "113101" in [item.CodeValue for item in made.DeidentificationMethodCodeSequence]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -17,12 +18,16 @@ from insula.bundle import signature
 from insula.bundle.save import save
 from insula.core.errors import BundleError
 from insula.infer import providers
+from insula.scans.sandbox import Answer, Sandbox
 from insula.serve.models.trial import tried
 
 pytestmark = pytest.mark.serve
 
 
-def test_a_sound_bundle_passes_and_leaves_no_process(tmp_path: Path) -> None:
+def test_a_sound_bundle_passes_and_no_graph_of_it_is_loaded_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(onnxruntime, "InferenceSession")  # of this process alone
     tried(make(tmp_path).path)
     assert providers.VARIABLE not in os.environ
 
@@ -37,14 +42,26 @@ def test_a_graph_that_asks_for_much_memory_is_refused(tmp_path: Path) -> None:
 def test_one_that_takes_its_process_with_it_costs_the_service_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The bundle is a sound one, so that nothing but the end of the process that tries it can refuse it."""
     (tmp_path / "models").mkdir()
-    made = sound()
-    save(tmp_path / "models" / "swollen", replace(made, model_onnx=swollen(made.model_onnx, 1 << 40)))
-    address = f"sqlite:///{tmp_path}/insula.db"
-    with service(make(tmp_path), address, tmp_path, models=tmp_path / "models") as site:
-        answer = site.client("admin").post("/api/v1/models", json={"name": "swollen"})
-        assert (answer.status_code, answer.json()["code"]) == (422, "bundle")
-        assert len(site.client("admin").get("/api/v1/models").json()) == 1
+    save(tmp_path / "models" / "one", sound())
+    run, tasks = Sandbox.run, []
+    with service(make(tmp_path), f"sqlite:///{tmp_path}/insula.db", tmp_path, models=tmp_path / "models") as site:
+        admin = site.client("admin")
+        for end in ("aborted", "killed", "segfault", "left"):
+
+            def ending(own: Sandbox, task: str, *rest: Any, end: str = end) -> Answer:
+                tasks.append(task)
+                return run(own, f"tests.scans.made_faults:{end}", *rest)
+
+            with monkeypatch.context() as changed:
+                changed.setattr(Sandbox, "run", ending)
+                answer = admin.post("/api/v1/models", json={"name": "one"})
+            assert (answer.status_code, answer.json()["code"]) == (422, "bundle"), end
+            assert "in a process of its own" in answer.json()["detail"]
+            assert len(admin.get("/api/v1/models").json()) == 1
+        assert tasks == ["insula.infer.trial:task"] * 4
+        assert admin.post("/api/v1/models", json={"name": "one"}).status_code == 201
 
 
 def test_a_bundle_that_is_not_signed_by_a_trusted_key_is_not_added_and_the_live_model_stays(

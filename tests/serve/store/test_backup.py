@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from insula.serve.store.backup_kept import COPIES, LIST, hash_of, place_of
 from insula.serve.store.connect import connect, reading, writing
 from insula.serve.store.copied import is_empty, put_back
 from insula.serve.store.errors import RecordsError
-from insula.serve.store.files import Files
+from insula.serve.store.files import Files, Stored
 from insula.serve.store.migrate import upgrade
 from insula.serve.store.restore import restore
 from insula.serve.trail.append import append
@@ -149,6 +150,46 @@ def test_any_changed_or_missing_part_is_named_and_no_table_is_made(kept: Kept, t
     with pytest.raises(RecordsError, match="does not hold under"):
         restore(engine, files, out, b"o" * 40, "local:ada")
     restore(engine, files, out, KEY, "local:ada")
+    engine.dispose()
+
+
+def test_a_refused_restore_takes_away_what_it_put_and_nothing_that_was_there(kept: Kept, tmp_path: Path) -> None:
+    more = [put(kept.files, f"scan {number}".encode()).sha256 for number in range(8)]
+    with writing(kept.engine) as connection:
+        one = study(connection, project(connection, "Moda"), key="P9")
+        studies.add_files(connection, kept.files, one, "ct", [("b", Stored(name, 6)) for name in more])
+    out = made(kept)
+    last = max(more)
+    whole = place_of(out, last).read_bytes()
+    place_of(out, last).write_bytes(b"S" + whole[1:])
+    engine, files = anew(kept, tmp_path / "new")
+    before = {put(files, b"of somebody else").sha256, put(files, place_of(out, min(more)).read_bytes()).sha256}
+    folders = set((tmp_path / "new" / "files").iterdir())
+    with pytest.raises(RecordsError, match=r"is not as it was .* Nothing was restored, and nothing of it is left\.$"):
+        restore(engine, files, out, KEY, "local:ada")
+    assert {one.sha256 for one in files.all()} == before
+    assert set((tmp_path / "new" / "files").iterdir()) == folders
+    place_of(out, last).write_bytes(whole)
+    restore(engine, files, out, KEY, "local:ada")
+    assert files.get(last) == whole
+    engine.dispose()
+
+
+def test_what_somebody_else_put_while_a_restore_ran_stays(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = made(kept)
+    engine, files = anew(kept, tmp_path / "new")
+
+    def refused(*_: object) -> None:
+        time.sleep(0.02)
+        put(files, b"scan")
+        raise RecordsError("refused.")
+
+    monkeypatch.setattr("insula.serve.store.restore.put_back", refused)
+    with pytest.raises(RecordsError, match="refused"):
+        restore(engine, files, out, KEY, "local:ada")
+    assert {one.sha256 for one in files.all()} == {kept.scan}
     engine.dispose()
 
 

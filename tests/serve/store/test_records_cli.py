@@ -130,3 +130,40 @@ def test_a_missing_place_is_named(engine: Engine, missing: str, monkeypatch: pyt
     monkeypatch.delenv(missing)
     with pytest.raises(UsageError, match=missing):
         run("sweep", code=11)
+
+
+def test_a_refused_restore_leaves_no_file_and_no_folder_where_none_was(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("upgrade")
+    patient(engine, tmp_path)
+    engine.dispose()
+    out, new = tmp_path / "backup", tmp_path / "new"
+    run("backup", "--out", str(out))
+    monkeypatch.setenv("INSULA_DATABASE", f"sqlite:///{new}/records/insula.db")
+    monkeypatch.setenv("INSULA_FILES", str(new / "files"))
+    tables = out / "records.sqlite"
+    whole = tables.read_bytes()
+    for changed in (tables, next(path for path in out.glob("files/*/*"))):
+        good = changed.read_bytes()
+        changed.write_bytes(bytes([good[0] ^ 1]) + good[1:])
+        with pytest.raises(RecordsError, match="nothing of it is left"):
+            run("restore", str(out), code=24)
+        assert not new.exists()
+        changed.write_bytes(good)
+    monkeypatch.setenv("INSULA_TRAIL_KEY", "w" * 40)
+    with pytest.raises(RecordsError, match="another key"):
+        run("restore", str(out), code=24)
+    assert not new.exists()
+    monkeypatch.setenv("INSULA_TRAIL_KEY", "k" * 40)
+    (new / "files" / "mine").mkdir(parents=True)
+    (new / "records").mkdir()
+    tables.write_bytes(whole[:-1])
+    with pytest.raises(RecordsError, match="is not as it was"):
+        run("restore", str(out), code=24)
+    assert sorted(path.relative_to(new).as_posix() for path in new.rglob("*")) == ["files", "files/mine", "records"]
+    tables.write_bytes(whole)
+    assert run("restore", str(out))["files"] == 1
+    with pytest.raises(UsageError, match="has tables already"):
+        run("restore", str(out), code=11)
+    assert run("check", "--whole")["files"] == 1

@@ -4,8 +4,10 @@
     python predict.py ct=a.npy ct=b.npy         two series or slides of one patient
     python predict.py --check                   the model's own check: arrays of noise with the answer that is due
 
-Which inputs there are and how a scan is prepared for each stands in model.json. Clinical columns are taken as unknown
-here; `predict` below takes them. Research use only; not a medical device.
+Which inputs there are and how a scan is prepared for each stands in model.json; of several inputs some may be left
+out. Clinical columns are taken as unknown here; `predict` below takes them. It ends with 0 and JSON, or with 2 and
+what is wrong with what was given; --check ends with 1 where another answer is found. Research use only; not a medical
+device.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -49,15 +52,17 @@ def feed(facts: Mapping[str, Any], scans: Mapping[str, Sequence[Any]], clinical:
     """What model.onnx takes, for one patient.
 
     scans: role → prepared scans (S, C, H, W); a role may be left out where there are others. clinical: numbers in the
-    order of model.json, NaN where one is not known; all of them unknown by default.
+    order of model.json, NaN where one is not known; all of them unknown by default. Raises ValueError for scans that
+    the model does not take, or none: the network would answer them too.
     """
+    scans = _taken(facts, scans)
     if facts["each_slice_alone"]:
         role = facts["inputs"][0]["role"]
-        slices = np.concatenate([np.asarray(scan, np.float32) for scan in scans[role]])
+        slices = np.concatenate(scans[role])
         return {role: slices[:, None], f"{role}_mask": np.ones((len(slices), 1, 1), np.float32)}
     found: dict[str, Any] = {}
     for one in facts["inputs"]:
-        role, bags = one["role"], [np.asarray(scan, np.float32) for scan in scans.get(one["role"], ())]
+        role, bags = one["role"], scans[one["role"]]
         if not bags:  # the patient has no such scan: one empty slice that belongs to no bag
             found |= {
                 role: np.zeros((1, 1, *one["shape"][2:]), np.float32),
@@ -87,9 +92,37 @@ def predict(folder: Path, scans: Mapping[str, Sequence[Any]], clinical: Any = No
 def check(folder: Path) -> float:
     """The largest difference between what this script computes for the check's arrays and the answer that is due."""
     due = json.loads((folder / "model.json").read_text(encoding="utf-8"))["check"]
-    scans = {role: [np.load(folder / name)] for role, name in due["scans"].items()}
+    scans = {role: [np.load(folder / name, allow_pickle=False)] for role, name in due["scans"].items()}
     found = predict(folder, scans)
-    return float(max(abs(found[name] - value) for name, value in due["probabilities"].items()))
+    return float(np.max([abs(found[name] - value) for name, value in due["probabilities"].items()]))
+
+
+def _taken(facts: Mapping[str, Any], scans: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """The scans of every role in single precision; ValueError for one that the model cannot take."""
+    shapes = {one["role"]: tuple(one["shape"][2:]) for one in facts["inputs"]}
+    for role in scans:
+        if role not in shapes:
+            raise ValueError(f"There is no input called '{role}'; the model takes {', '.join(shapes)}.")
+    if not any(len(several) for several in scans.values()):
+        raise ValueError(f"There is no scan; give at least one of {', '.join(shapes)}.")
+    return {
+        role: [_single(scan, shape, f"Scan {n} of '{role}'") for n, scan in enumerate(scans.get(role, ()), 1)]
+        for role, shape in shapes.items()
+    }
+
+
+def _single(scan: Any, shape: tuple[int, ...], name: str) -> Any:
+    array = np.asarray(scan)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} holds {array.dtype}, no numbers; give float32, prepared as model.json says.")
+    if array.shape[1:] != shape or not len(array):
+        due = ", ".join(("slices", *map(str, shape)))
+        raise ValueError(f"{name} has the shape {array.shape}, and ({due}) is due; prepare it as model.json says.")
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinity in single precision; the model takes finite numbers alone.")
+    return array
 
 
 def _sigmoid(x: Any) -> Any:
@@ -129,20 +162,42 @@ def _pooled(rows: Any, how: str, power: float, exclusive: bool) -> Any:
     return pooled / pooled.sum() if exclusive else pooled
 
 
-def main(words: Sequence[str]) -> int:
-    """The command line."""
-    if list(words) == ["--check"]:
-        apart = check(HERE)
-        sys.stdout.write(f"largest difference {apart:.2g}\n")
-        return 0 if apart < 1e-5 else 1
+def _read(words: Sequence[str]) -> dict[str, list[Any]]:
+    """The scans that role=FILE names; ValueError for a word of another kind, or a file that holds no array."""
     scans: dict[str, list[Any]] = {}
     for word in words:
         role, equals, path = word.partition("=")
-        if not equals:
-            sys.stderr.write(f"{__doc__}\n")
-            return 2
-        scans.setdefault(role, []).append(np.load(path))
-    sys.stdout.write(json.dumps(predict(HERE, scans), indent=2) + "\n")
+        if word.startswith("-") or not equals:
+            rule = "--check stands alone" if word == "--check" else "a scan is given as ROLE=FILE"
+            raise ValueError(f"'{word}' is not understood: {rule}.\n\n{__doc__}")
+        try:
+            array = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            why = getattr(error, "strerror", None) or "it holds no array that NumPy wrote"
+            raise ValueError(f"'{path}' cannot be read ({why}); give a .npy file.") from error
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"'{path}' holds several arrays; give a .npy file, which holds one.")
+        scans.setdefault(role, []).append(array)
+    return scans
+
+
+def main(words: Sequence[str]) -> int:
+    """The command line."""
+    if not words or list(words) in (["-h"], ["--help"]):
+        (sys.stdout if words else sys.stderr).write(f"{__doc__}\n")
+        return 0 if words else 2
+    try:
+        if list(words) == ["--check"]:
+            apart = check(HERE)
+            sys.stdout.write(f"largest difference {apart:.2g}\n")
+            return 0 if apart < 1e-5 else 1
+        found = predict(HERE, _read(words))
+        if not np.isfinite(list(found.values())).all():
+            raise ValueError("The model's answer to these scans is no number; prepare them as model.json says.")
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stdout.write(json.dumps(found, indent=2, allow_nan=False) + "\n")
     return 0
 
 

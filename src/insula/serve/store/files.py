@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,6 +146,23 @@ class Files:
                 return bool(self._system.info(place, refresh=True)["type"] == "file")
         except FileNotFoundError:
             return False
+
+    def put_at(self, sha256: str) -> datetime | None:
+        """When a file was put last; None where there is none."""
+        place = self._place(sha256)
+        try:
+            with contextlib.nullcontext() if self._local else elsewhere.told():
+                return _changed(self._system.info(place) if self._local else self._system.info(place, refresh=True))
+        except FileNotFoundError:
+            return None
+
+    def drop_folders(self, but: Collection[Path]) -> None:
+        """Remove folders of a store on this machine that hold nothing, but for these."""
+        for folder in Path(self._root).iterdir() if self._local else ():
+            if folder not in but and folder.is_dir():
+                with contextlib.suppress(OSError):  # it holds something
+                    folder.rmdir()
+                    self._lasting.discard(folder)
 
     @contextlib.contextmanager
     def open(self, sha256: str) -> Iterator[IO[bytes]]:

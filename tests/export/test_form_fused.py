@@ -21,6 +21,7 @@ from tests.tiny_bundle import parts, weights
 from insula.bundle.save import save
 from insula.bundle.types import Bundle
 from insula.core.errors import BundleError, ExportError
+from insula.core.types import FloatArray
 from insula.export.alone import load, predict
 from insula.export.forms import write
 from insula.export.onnx import head_graph, model_graph
@@ -53,7 +54,8 @@ def test_a_role_may_be_left_out_and_not_all_of_them(made: Bundle, tmp_path: Path
     write(made, "onnx", tmp_path / "out")
     (scan,) = views((2,), ())["ct"]
     assert predict.predict(tmp_path / "out", {"ct": [scan], "mri": []})
-    for given in ({}, {"ct": [], "mri": []}):
+    nothing: list[dict[str, list[FloatArray]]] = [{}, {"ct": [], "mri": []}]
+    for given in nothing:
         with pytest.raises(ValueError, match="There is no scan; give at least one of ct, mri"):
             predict.predict(tmp_path / "out", given)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,16 @@ def same_log() -> Iterator[None]:
     log.configure()
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def same_signals() -> Iterator[None]:
+    """What this process does at Ctrl-C and SIGTERM, as before each test: verbs that run until then take them over."""
+    before = {sign: signal.getsignal(sign) for sign in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for sign, handler in before.items():
+        if signal.getsignal(sign) is not handler and handler is not None:
+            signal.signal(sign, handler)
 
 
 @pytest.fixture

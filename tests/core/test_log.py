@@ -55,7 +55,7 @@ def test_what_a_peer_calls_itself_begins_no_line_and_colours_nothing(
 def test_what_other_packages_log_is_a_line_without_what_they_met(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure(json_lines=True)
     log.configure(json_lines=True)  # twice is as once
-    logging.getLogger("uvicorn.error").warning("Refused %s\nof Doe", "Jane")
+    logging.getLogger("asyncio").warning("Refused %s\nof Doe", "Jane")
     try:
         raise ValueError("Jane Doe")
     except ValueError:
@@ -66,7 +66,7 @@ def test_what_other_packages_log_is_a_line_without_what_they_met(capsys: pytest.
     logging.getLogger("some_parser").info("Jane Doe")
     said = capsys.readouterr().err
     first, second = (json.loads(line) for line in said.splitlines())
-    assert (first["event"], first["logger"], first["said"]) == ("library", "uvicorn.error", "Refused %s")
+    assert (first["event"], first["logger"], first["said"]) == ("library", "asyncio", "Refused %s")
     assert (second["level"], second["logger"], second["kind"]) == ("error", "some_parser.part", "ValueError")
     assert second["at"].startswith("test_log.py:")
     assert "Doe" not in said

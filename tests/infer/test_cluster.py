@@ -151,6 +151,7 @@ def test_a_cluster_prepares_what_one_machine_does(ray: None, tiny_bundle: Made, 
 
 
 @pytest.mark.cluster
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
 def test_a_cluster_that_is_not_there_is_told(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'insula[cluster]'")
     ray.shutdown()
@@ -158,6 +159,7 @@ def test_a_cluster_that_is_not_there_is_told(tiny_bundle: Made, cohort: Cohort, 
         cluster(tiny_bundle(), cohort.root, tmp_path / "t.parquet", "auto")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_an_address_where_nobody_answers_is_told_at_once(
     scheme: str, tiny_bundle: Made, cohort: Cohort, tmp_path: Path

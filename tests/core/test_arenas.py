@@ -11,13 +11,14 @@ import pytest
 from insula.core.arenas import few_arenas
 
 COUNTED = """
-import ctypes, sys, threading
+import ctypes, os, sys, threading
 from insula.core.arenas import few_arenas
 if sys.argv[1] == "few":
     assert few_arenas()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
-barrier = threading.Barrier(24)
+count = 4 * max(2, os.cpu_count() or 1)  # more than the arenas that are left, fewer than glibc makes by itself
+barrier = threading.Barrier(count)
 places = set()
 
 def work():
@@ -25,7 +26,7 @@ def work():
     places.add(libc.malloc(1000) >> 26)  # an arena beside the first begins at a multiple of 64 MB
     barrier.wait()
 
-threads = [threading.Thread(target=work) for _ in range(24)]
+threads = [threading.Thread(target=work) for _ in range(count)]
 for one in threads:
     one.start()
 for one in threads:

@@ -54,8 +54,7 @@ def restore(folder: Path, as_json: bool) -> None:
     """Make records and files anew from the backup in FOLDER; every byte and the trail are verified.
 
     INSULA_DATABASE names an empty database or a new file; nothing is written over, and of a backup that is refused
-    nothing is left. INSULA_TRAIL_KEY is the key of the
-    service that was backed up.
+    nothing is left. INSULA_TRAIL_KEY is the key of the service that was backed up.
     """
     from insula.serve.store.restore import restore as make_anew
     from insula.serve.trail.keys import trail_key

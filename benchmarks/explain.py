@@ -65,7 +65,7 @@ def session(graph: bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # it spins within a run, as by itself
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 

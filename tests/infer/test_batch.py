@@ -8,7 +8,8 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ import pytest
 from tests.tiny_cohort import make
 
 from insula.bundle.types import Bundle
+from insula.core.cores import usable
 from insula.core.errors import ScanError, UsageError
-from insula.core.types import Cohort, Prediction
-from insula.infer.batch import batch
+from insula.core.types import Cohort, FloatArray, Prediction
+from insula.infer.batch import batch, shared_out
 from insula.infer.batch_items import Item, of_cohort, of_folder
 from insula.infer.batch_record import PLAN, Counts, lying, place
 from insula.infer.decide import decide
+from insula.infer.engine import Engine, Outputs
 from insula.infer.predict import Predictor
 from insula.infer.writers import as_dict
 
@@ -112,6 +115,43 @@ def test_a_rejected_case_has_no_figure(tiny_bundle: Made, cohort: Cohort, tmp_pa
     assert all(row[name] is None for name in ("p_normal", "p_stroke", "confidence"))
     assert "too unlike" in row["reasons"]
     assert counts.rejected == 1
+
+
+@pytest.mark.parametrize(("provider", "at_once"), [("CPUExecutionProvider", 2), ("CUDAExecutionProvider", 1)])
+def test_two_cases_are_in_the_network_at_once_and_no_more(
+    provider: str, at_once: int, tiny_bundle: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort, predictor = make(tmp_path / "scans", patients=8), Predictor(tiny_bundle(), 1)
+    run(predictor, cohort, tmp_path / "one.parquet")
+    predictor.engine.provider = provider
+    meeting, guard, now, most = threading.Barrier(at_once, timeout=60), threading.Lock(), 0, 0
+    alone = Engine.run
+
+    def met(engine: Engine, feed: Mapping[str, FloatArray]) -> Outputs:
+        nonlocal now, most
+        with guard:
+            now += 1
+            most = max(most, now)
+        meeting.wait()  # nobody goes on before as many as may be are here
+        try:
+            return alone(engine, feed)
+        finally:
+            with guard:
+                now -= 1
+
+    monkeypatch.setattr(Engine, "run", met)
+    run(predictor, cohort, tmp_path / "two.parquet", readers=1, at_once=2)
+    assert most == at_once
+    assert rows(tmp_path / "two.parquet") == rows(tmp_path / "one.parquet")
+
+
+def test_threads_are_halved_where_they_can_be(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
+    assert [shared_out(n) for n in (1, 2, 3, 4, 64)] == [(1, 1), (1, 2), (3, 1), (2, 2), (32, 2)]
+    assert shared_out(None) == shared_out(usable())
+    for threads in (3, 4):
+        each, at_once = shared_out(threads)
+        run(Predictor(tiny_bundle(), each), cohort, tmp_path / f"{threads}.parquet", at_once=at_once)
+    assert rows(tmp_path / "3.parquet") == rows(tmp_path / "4.parquet")
 
 
 def test_what_is_done_is_not_done_again(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import structlog
 from tests.tiny_bundle import head_graph, model_graph, recipe, weights
 
 from insula.bundle.types import Bundle
+from insula.core import cores
 from insula.core.errors import BundleError, MissingPartError, UsageError
 from insula.core.recipe import ClinicalColumn
 from insula.infer import providers
@@ -37,14 +38,20 @@ class Made:
         self.raises, self.silent = how.get("raises", ()), how.get("silent", ())
         self.change: Change = how.get("change", lambda name, array: array)
         self.asked: list[list[tuple[str, dict[str, str]]]] = []
+        self.options: list[onnxruntime.SessionOptions] = []
         self.fallbacks: list[int] = []
         patch.setattr(onnxruntime, "get_available_providers", lambda: [*names, "CPUExecutionProvider"])
         patch.setattr(onnxruntime, "InferenceSession", self.session)
 
     def session(
-        self, data: bytes, options: object, providers: list[tuple[str, dict[str, str]]], enable_fallback: int
+        self,
+        data: bytes,
+        options: onnxruntime.SessionOptions,
+        providers: list[tuple[str, dict[str, str]]],
+        enable_fallback: int,
     ) -> Any:
         self.asked.append(providers)
+        self.options.append(options)
         self.fallbacks.append(enable_fallback)
         names = [name for name, _ in providers]
         if names[0] in self.raises:
@@ -272,3 +279,20 @@ def test_the_made_input_has_a_missing_slice_and_missing_columns(tiny_bundle: Cal
     assert feed["ct_mask"].tolist() == [[[1, 1, 1]], [[1, 1, 0]]]
     assert np.isnan(feed["clinical"]).tolist() == [[False] * made.clinical, [True] * made.clinical]
     assert feed["ct"].shape == (2, 3, 1, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("threads", "usable", "count", "spinning"),
+    [(None, 8, 0, "1"), (None, 2, 2, "1"), (2, 2, 2, "1"), (1, 8, 1, "1"), (4, 2, 4, "0"), (2, 1, 2, "0")],
+)
+def test_threads_spin_within_a_run_where_each_has_a_core(
+    threads: int | None, usable: int, count: int, spinning: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Made(monkeypatch, ())
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(cores, "usable", lambda: usable)
+    providers.start(MODEL, "model.onnx", ("cpu",), threads)
+    (options,) = made.options
+    assert options.intra_op_num_threads == count
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == spinning
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"

@@ -7,6 +7,8 @@ import platform
 from pathlib import Path
 from typing import Any, Final
 
+from insula.core import cores
+
 _TOLD: Final = Path("/proc/cpuinfo")
 _CARDS: Final = Path("/proc/driver/nvidia/gpus")
 # products of single precision; of integers of 8 bits, by which insula optimise gains; of half precision
@@ -33,12 +35,11 @@ def machine(told: Path = _TOLD, cards: Path = _CARDS) -> dict[str, Any]:
     What the system does not tell in these files is None or empty.
     """
     model, flags = _processor(told)
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": model or platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
-        "usable_cores": usable,
+        "usable_cores": cores.usable(),
         "memory_gib": _memory(),
         "instructions": [name for name in INSTRUCTIONS if name in flags],
         "gpus": _cards(cards),

@@ -72,7 +72,7 @@ def _unknown(value: str, also: str = "") -> UsageError:
 )
 @click.option("--passes", type=click.IntRange(2, 10_000), help="Dropout passes, in place of the recipe's number.")
 @click.option("--heatmaps", type=_SCAN, help="Write overlays of the slices with most evidence into this folder.")
-@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of one prediction.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of the network, in all.")
 @click.option("--series", metavar="UID|NUMBER", help="The series to take where a SCAN holds several, or `list`.")
 @click.option(
     "--out",

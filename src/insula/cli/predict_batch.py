@@ -27,7 +27,7 @@ _COHORTS = (".parquet", ".csv")
 @dataclass(frozen=True)
 class Choices:
     """What is asked of a batch: sources of uncertainty, dropout passes, cases read at once (or actors of a cluster),
-    threads of the engine, and the address of a cluster.
+    threads of the network, and the address of a cluster.
     """
 
     ask: tuple[Source, ...]
@@ -66,7 +66,7 @@ def _counts(
     bundle: Bundle, archive: str, cohort: Cohort | None, out: Path, choices: Choices, watch: _Progress
 ) -> Counts:
     from insula.infer import archive_store, batch_items
-    from insula.infer.batch import batch
+    from insula.infer.batch import batch, shared_out
     from insula.infer.cluster import cluster
     from insula.infer.predict import Predictor
     from insula.scans.sandbox import Sandbox
@@ -76,11 +76,13 @@ def _counts(
         asked: dict[str, Any] = {"ask": choices.ask, "passes": choices.passes, "actors": choices.readers}
         return cluster(bundle, cohort or archive, out, choices.cluster or "", watch=watch, **asked)
     readers = choices.readers or os.cpu_count() or 1
+    threads, at_once = shared_out(choices.threads)
     root, recipe = Path(where), bundle.recipe
     with Sandbox(readers).start(readers) as pool:
-        predictor = Predictor(bundle, choices.threads, pool.read_files)
+        predictor = Predictor(bundle, threads, pool.read_files)
         items = batch_items.of_cohort(cohort, recipe) if cohort else batch_items.of_folder(root, recipe)
-        return batch(predictor, items, root, out, ask=choices.ask, passes=choices.passes, readers=readers, watch=watch)
+        given: dict[str, Any] = {"ask": choices.ask, "passes": choices.passes, "readers": readers, "at_once": at_once}
+        return batch(predictor, items, root, out, watch=watch, **given)
 
 
 def _plain(counts: Counts) -> dict[str, Any]:

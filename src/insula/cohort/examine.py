@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +14,7 @@ from PIL import Image
 
 from insula.cohort import burned_in, quality, shown
 from insula.cohort.quality import Quality
-from insula.core import children
+from insula.core import children, cores
 from insula.core.errors import InsulaError
 from insula.core.types import Case, Scan, Volume
 from insula.scans.pictures import heard
@@ -85,7 +84,7 @@ def thumbnails(
 
 
 def _cores() -> int:
-    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(8, cores.usable())
 
 
 def _workers(cases: Sequence[Case]) -> int:

@@ -14,6 +14,7 @@ from torch import nn
 
 from insula.core import scratch
 from insula.core.errors import ExportError
+from insula.export import pooling
 from insula.model.ensemble import Ensemble
 from insula.model.graphs import ExportGraph, HeadGraph
 from insula.model.network import Network, Shape
@@ -79,7 +80,7 @@ def export_graph(
             if program is None:
                 raise ExportError("The exporter returned no graph; choose another encoder.")
             program.save(str(path), external_data=False)
-            return _told_nothing(onnx.load(path))
+            return _told_nothing(pooling.by_plane(onnx.load(path)))
         except (torch.onnx.OnnxExporterError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ExportError(

@@ -29,7 +29,7 @@ from insula.core import scratch
 from insula.core.errors import ExportError
 from insula.infer.feed import Feed
 
-_TYPES = ("Conv", "MaxPool", "Add", "Relu", "GlobalAveragePool")  # what may stay in integers between convolutions
+_TYPES = ("Conv", "MaxPool", "Add", "Relu")  # what may stay in integers between convolutions
 _FLAGS = Path("/proc/cpuinfo")
 
 

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 import onnxruntime
 
+from insula.core import cores
 from insula.core.errors import BundleError, MissingPartError, UsageError
 from insula.core.log import get
 from insula.core.types import FloatArray
@@ -55,7 +56,8 @@ def start(
 ) -> tuple[onnxruntime.InferenceSession, str]:
     """A session on the graph `name` and the short name of its provider: the first of `names` that starts.
 
-    threads: CPU threads of one run, the runtime's choice when None. Raises BundleError where the graph cannot be run,
+    threads: CPU threads of one run; when None the runtime's choice, or as many as there are usable cores where a
+    container has fewer than the machine. Raises BundleError where the graph cannot be run,
     UsageError where none of the names starts. ONNX Runtime itself may leave a provider out without an error, so what
     counts is what the session says of itself.
     """
@@ -64,11 +66,16 @@ def start(
         os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    whole = cores.usable()
+    count = threads or (whole if whole < (os.cpu_count() or 1) else 0)
+    # threads that sleep between two layers of a small network wake up as late as a layer takes; spinning ends with the
+    # run, or it would slow whatever comes next, and is left out where cores are fewer than threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if count <= whole else "0")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     # else bytes 4 to 8 decide, and a file that was checked as ONNX could be taken for ONNX Runtime's own format
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    if threads:
-        options.intra_op_num_threads = threads
+    if count:
+        options.intra_op_num_threads = count
     for i, asked in enumerate(names):
         chain: dict[str, dict[str, str]] = {}  # those that follow compute what this one cannot
         for one in names[i:]:

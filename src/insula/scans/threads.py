@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-COUNT = max(1, min(_cores, 8))
+from insula.core import cores
+
+COUNT = min(cores.usable(), 8)
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _pools: dict[int, ThreadPoolExecutor] = {}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from starlette.requests import Request
 
+from insula.core import cores
 from insula.serve.faults import RequestError, busy
 from insula.serve.models.ticket import TICKET, Stage, Ticket, gone
 
@@ -51,8 +51,7 @@ class Seconds:
 
 def default_workers() -> int:
     """Cases at work at once where nobody says it: twice the cores and two, for decoders and network alike."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(2 * cores + 2, 32)
+    return min(2 * cores.usable() + 2, 32)
 
 
 class Line:

@@ -49,8 +49,8 @@ QUIET = 0.5
 SIDE = 2048  # of the matrices
 WHY = (
     "Billions of operations a second, counted as multiplications and additions of the convolutions and products. Where",
-    "the goal asks for more than the product of two matrices reaches, it cannot be met by computing the same: PyTorch's",
-    "kernels use AVX-512 where the processor has it, and leave less than that to gain.",
+    "a goal asks for more than the product of two matrices reaches, it cannot be met by computing the same:",
+    "PyTorch's kernels use AVX-512 where the processor has it, and leave less than that to gain.",
 )
 
 
@@ -132,7 +132,7 @@ def measure(encoder: str, side: int, threads: int) -> dict[str, Any]:
 
 
 def product(threads: int) -> float:
-    """Operations a second of a product of two matrices of single precision; the median of as many as there are rounds."""
+    """Operations a second of a product of two matrices of single precision; the median of `ROUNDS`."""
     a, b = np.random.default_rng(0).random((2, SIDE, SIDE), np.float32)
     times = []
     with threadpool_limits(threads, user_api="blas"):
@@ -254,7 +254,7 @@ def page(found: dict[str, Any]) -> str:
 
 
 def _why_missed(found: dict[str, Any]) -> list[str]:
-    """What other runtimes reach where the engine misses its goal against PyTorch, and what the processor does at most."""
+    """What other runtimes reach where the engine misses its goal, and what two matrices do."""
     rows = []
     for encoder, goal in GOALS.items():
         one = found["figures"][encoder]

@@ -124,7 +124,7 @@ class Bare:
 
         one_thread()
         self.files, self.of_case, self.read, self.decide = files, of_case, read_files, decide
-        self.predictor = Predictor(load(bundle), os.cpu_count())
+        self.predictor = Predictor(load(bundle), os.cpu_count(), spins=False)  # as the service runs it
         self.recipe, self.engine = self.predictor.bundle.recipe, self.predictor.engine
 
     def turn(self, number: int) -> tuple[float, float]:

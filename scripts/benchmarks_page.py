@@ -28,6 +28,7 @@ FOLDER = ROOT / "benchmarks"
 KEPT = ROOT / "docs" / "results" / "benchmarks.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PAGES = {  # where the figures of a benchmark stand in full
+    "batch": "results/batch.md",
     "coverage": "results/intervals.md",
     "engine": "results/engine.md",
     "explain": "results/explanation-speed.md",

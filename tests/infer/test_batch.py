@@ -145,8 +145,8 @@ def test_two_cases_are_in_the_network_at_once_and_no_more(
     assert rows(tmp_path / "two.parquet") == rows(tmp_path / "one.parquet")
 
 
-def test_threads_are_halved_where_they_can_be(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
-    assert [shared_out(n) for n in (1, 2, 3, 4, 64)] == [(1, 1), (1, 2), (3, 1), (2, 2), (32, 2)]
+def test_two_cases_share_all_threads(tiny_bundle: Made, cohort: Cohort, tmp_path: Path) -> None:
+    assert [shared_out(n) for n in (1, 2, 3, 4, 64)] == [(1, 1), (1, 2), (2, 2), (3, 2), (63, 2)]
     assert shared_out(None) == shared_out(usable())
     for threads in (3, 4):
         each, at_once = shared_out(threads)

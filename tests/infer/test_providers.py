@@ -291,8 +291,9 @@ def test_threads_spin_within_a_run_where_each_has_a_core(
     made = Made(monkeypatch, ())
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(cores, "usable", lambda: usable)
-    providers.start(MODEL, "model.onnx", ("cpu",), threads)
-    (options,) = made.options
-    assert options.intra_op_num_threads == count
-    assert options.get_session_config_entry("session.intra_op.allow_spinning") == spinning
-    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+    for asked in (True, False):
+        providers.start(MODEL, "model.onnx", ("cpu",), threads, asked)
+        options = made.options[-1]
+        assert options.intra_op_num_threads == count
+        assert options.get_session_config_entry("session.intra_op.allow_spinning") == (spinning if asked else "0")
+        assert options.get_session_config_entry("session.force_spinning_stop") == "1"

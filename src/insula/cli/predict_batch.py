@@ -79,7 +79,7 @@ def _counts(
     threads, at_once = shared_out(choices.threads)
     root, recipe = Path(where), bundle.recipe
     with Sandbox(readers).start(readers) as pool:
-        predictor = Predictor(bundle, threads, pool.read_files)
+        predictor = Predictor(bundle, threads, pool.read_files, spins=False)
         items = batch_items.of_cohort(cohort, recipe) if cohort else batch_items.of_folder(root, recipe)
         given: dict[str, Any] = {"ask": choices.ask, "passes": choices.passes, "readers": readers, "at_once": at_once}
         return batch(predictor, items, root, out, watch=watch, **given)

@@ -134,7 +134,7 @@ class Worker:
     def __init__(self, bundle: Bundle, known: Known, job: Job) -> None:
         one_thread()
         self._pool = Sandbox(1).start()
-        self._predictor = Predictor(bundle, job.threads, self._pool.read_files)
+        self._predictor = Predictor(bundle, job.threads, self._pool.read_files, spins=False)
         self._known = known
         self._job = job
 

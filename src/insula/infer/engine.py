@@ -38,26 +38,28 @@ class Outputs:
 class Engine:
     """The two graphs of one bundle, ready to run; safe to call from several threads.
 
-    threads: CPU threads of one run, ONNX Runtime's choice when None. provider: ONNX Runtime's name of the execution
-    provider in use (`infer.providers`); the head, one small product, is always the CPU's. available: the providers
-    that are installed, in the order in which they are tried. difference: how far the provider is from the CPU on a
-    made input, relative; None on the CPU itself. input_shapes: role → (C, H, W). clinical: how many numbers the
-    clinical columns of a case take.
+    threads: CPU threads of one run, ONNX Runtime's choice when None. spins: whether they keep their cores busy between
+    two layers, up to the end of the run: as fast as can be alone, and slower where others need the cores. provider:
+    ONNX Runtime's name of the execution provider in use (`infer.providers`); the head, one small product, is always the
+    CPU's. available: the providers that are installed, in the order in which they are tried. difference: how far the
+    provider is from the CPU on a made input, relative; None on the CPU itself. input_shapes: role → (C, H, W).
+    clinical: how many numbers the clinical columns of a case take.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        self._start(read_verified(bundle, "model.onnx"), read_verified(bundle, "head.onnx"), bundle.recipe, threads)
+    def __init__(self, bundle: Bundle, threads: int | None = None, spins: bool = True) -> None:
+        model, head = (read_verified(bundle, name) for name in ("model.onnx", "head.onnx"))
+        self._start(model, head, bundle.recipe, threads, spins)
 
     @classmethod
     def of_graphs(cls, model: bytes, head: bytes, recipe: Recipe, threads: int | None = None) -> Engine:
         """An engine on two graphs that are not in a bundle yet."""
         engine = cls.__new__(cls)
-        engine._start(model, head, recipe, threads)
+        engine._start(model, head, recipe, threads, spins=True)
         return engine
 
-    def _start(self, model: bytes, head: bytes, recipe: Recipe, threads: int | None) -> None:
+    def _start(self, model: bytes, head: bytes, recipe: Recipe, threads: int | None, spins: bool) -> None:
         names = providers.wanted()
-        self._model, used = providers.start(model, "model.onnx", names, threads)
+        self._model, used = providers.start(model, "model.onnx", names, threads, spins)
         self._head, _ = providers.start(head, "head.onnx", ("cpu",), threads)
         self.roles = tuple(recipe.inputs)
         self._inputs = [name for role in self.roles for name in (role, f"{role}_mask")]
@@ -84,7 +86,7 @@ class Engine:
             )
         self.difference: float | None = None
         if used != "cpu":
-            used = self._hold_against_cpu(model, used, names, threads)
+            used = self._hold_against_cpu(model, used, names, threads, spins)
         self.provider = providers.RUNTIME[used]
         self.available = tuple(providers.RUNTIME[name] for name in providers.available())
 
@@ -129,9 +131,9 @@ class Engine:
             feed["clinical"] = np.full((1, self.clinical), np.nan, np.float32)
         self.run(feed)
 
-    def _hold_against_cpu(self, model: bytes, used: str, names: Sequence[str], threads: int | None) -> str:
+    def _hold_against_cpu(self, model: bytes, used: str, names: Sequence[str], threads: int | None, spins: bool) -> str:
         """The provider to go on with: the one in use, or the CPU where that computes something else."""
-        reference, _ = providers.start(model, "model.onnx", ("cpu",), threads)
+        reference, _ = providers.start(model, "model.onnx", ("cpu",), threads, spins)
         apart = providers.difference(self._model, reference, self._outputs, self._made_input())
         if apart <= providers.TOLERANCE:
             get("infer").info("provider holds against the CPU", provider=used, difference=apart)

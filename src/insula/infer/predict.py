@@ -46,16 +46,19 @@ class Reader(Protocol):
 class Predictor:
     """A bundle with its engine, ready for scans; safe to call from several threads.
 
-    reader: how the files of a case are read; in this process by default, in others by `Sandbox.read_files`.
+    reader: how the files of a case are read; in this process by default, in others by `Sandbox.read_files`. spins: of
+    the engine; False where cases are read, or requests answered, while the network is at work.
     passes: dropout passes behind `Prediction.spread`; 0 leaves the spread out. ask: sources of uncertainty, `dropout`
     with the recipe's number of passes where `passes` is 0. attributes: what is known of the patient by the names of the
     recipe's clinical columns; what is absent is missing, for which the network was trained.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, reader: Reader = files.read_files) -> None:
+    def __init__(
+        self, bundle: Bundle, threads: int | None = None, reader: Reader = files.read_files, spins: bool = True
+    ) -> None:
         self.bundle = bundle
         self.reader = reader
-        self.engine = Engine(bundle, threads)
+        self.engine = Engine(bundle, threads, spins)
 
     def path(self, path: Path, passes: int = 0, ask: Collection[Source] = ()) -> Prediction:
         """Predict the scan in a file or folder; the prediction's case is the path's last name."""

@@ -52,14 +52,15 @@ def wanted() -> tuple[str, ...]:
 
 
 def start(
-    data: bytes, name: str, names: Sequence[str], threads: int | None
+    data: bytes, name: str, names: Sequence[str], threads: int | None, spins: bool = False
 ) -> tuple[onnxruntime.InferenceSession, str]:
     """A session on the graph `name` and the short name of its provider: the first of `names` that starts.
 
     threads: CPU threads of one run; when None the runtime's choice, or as many as there are usable cores where a
-    container has fewer than the machine. Raises BundleError where the graph cannot be run,
-    UsageError where none of the names starts. ONNX Runtime itself may leave a provider out without an error, so what
-    counts is what the session says of itself.
+    container has fewer than the machine. spins: whether threads wait for the next layer at work, where each has a core:
+    those that sleep wake up as late as a layer of a small network takes. Raises BundleError where the graph cannot be
+    run, UsageError where none of the names starts. ONNX Runtime itself may leave a provider out without an error, so
+    what counts is what the session says of itself.
     """
     if any(n in ("tensorrt", "cuda") for n in names):
         # cuDNN's graphs and TensorRT know no option of a session against TF32, which keeps 10 bits of a number
@@ -68,9 +69,8 @@ def start(
     options.log_severity_level = 4
     whole = cores.usable()
     count = threads or (whole if whole < (os.cpu_count() or 1) else 0)
-    # threads that sleep between two layers of a small network wake up as late as a layer takes; spinning ends with the
-    # run, or it would slow whatever comes next, and is left out where cores are fewer than threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if count <= whole else "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spins and count <= whole else "0")
+    # with the run, or it would slow whatever comes next
     options.add_session_config_entry("session.force_spinning_stop", "1")
     # else bytes 4 to 8 decide, and a file that was checked as ONNX could be taken for ONNX Runtime's own format
     options.add_session_config_entry("session.load_model_format", "ONNX")

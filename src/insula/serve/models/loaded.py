@@ -57,7 +57,7 @@ class Loaded:
         one_thread()
         pool = sandbox.shared().start()  # uploads are decoded in processes of their own, which wake up meanwhile
         self.bundle = load(bundle) if isinstance(bundle, Path) else bundle
-        self.predictor = Predictor(self.bundle, threads or None, _read)
+        self.predictor = Predictor(self.bundle, threads or None, _read, spins=False)
         self.predictor.engine.warm()
         self.gain = gain.measured(self.predictor.engine)
         on_cpu = self.predictor.engine.provider == RUNTIME["cpu"]

@@ -48,7 +48,7 @@ from insula.prep.cache import build_all
 from insula.scans.sandbox import Sandbox
 from insula.train.run import keep
 
-PATIENTS, SLICES, SIDE, ROUNDS = 24, 28, 512, 3
+PATIENTS, SLICES, SIDE, ROUNDS, PACED = 24, 28, 512, 3, 7
 FEW, MANY, SMALL = 1_000, 20_000, 64
 OF_SLOWER, MEMORY, OF_PLAIN = 0.90, 1.1, 0.85
 
@@ -95,7 +95,7 @@ def paces(bundle: Bundle, archive: Path, work: Path) -> dict[str, list[float]]:
             out.unlink(missing_ok=True)
             batch(predictor, of_folder(archive, recipe), archive, out, readers=cores, at_once=at_once)
 
-        for number in range(ROUNDS + 1):
+        for number in range(PACED + 1):
             for name, side in (("decoding", decoding), ("engine", engines), ("batch", batches)):
                 begun = time.perf_counter()
                 side()
@@ -270,7 +270,7 @@ def page(found: dict[str, Any]) -> str:
             for what, value, goal, met in found["goals"]
         ),
         "",
-        f"Made head CT, uncompressed; medians of {ROUNDS} interleaved rounds, quotients within the round.",
+        f"Made head CT, uncompressed; medians of {ROUNDS} interleaved rounds ({PACED} of the first), quotients within the round.",
         "",
         "| | | |",
         "|---|---|---:|",
@@ -283,7 +283,7 @@ def page(found: dict[str, Any]) -> str:
         f"| plain batch, longer for twice the archive | {series} more, s | {found['plain_more']} |",
         f"| two Ray actors, longer for twice the archive | {series} more, s | {found['ray_more']} |",
         "",
-        "What Ray's start takes is in neither of the last two rows: each is the time for twice the archive, less that for",
+        "The start of Ray is in neither of the last two rows: each is the time for twice the archive, less that for",
         "the archive.",
         "",
     ]

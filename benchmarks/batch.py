@@ -270,8 +270,8 @@ def page(found: dict[str, Any]) -> str:
             for what, value, goal, met in found["goals"]
         ),
         "",
-        f"Made head CT, uncompressed; medians of {ROUNDS} interleaved rounds ({PACED} of the first row), and of quotients",
-        "within a round.",
+        f"Made head CT, uncompressed; medians of {ROUNDS} interleaved rounds ({PACED} for the first row), and of",
+        "quotients within a round.",
         "",
         "| | | |",
         "|---|---|---:|",

@@ -4,7 +4,7 @@ One slice, and sixteen at once, of ResNet-18, ResNet-50, EfficientNet-B0 (224²)
 in one process with equally many threads: the engine on the bundle's graph; ONNX Runtime on the same graph without
 anything around it; the engine on the graph in 8-bit integers; PyTorch as it is, and traced to TorchScript; OpenVINO
 (left out with a line where it is not installed). What each gives is compared before it is timed. Beside them stands
-what the machine can do at all: the pace of a product of two large matrices by OpenBLAS.
+about what the machine can do: the pace of a product of two large matrices by OpenBLAS.
 
 `--write PAGE` writes the page of docs/results from the last line's JSON; with `--of FILE`, of an earlier output.
 """
@@ -48,9 +48,9 @@ OF_BARE, INTEGERS, SIZE = 0.97, 2.7, 0.27
 QUIET = 0.5
 SIDE = 2048  # of the matrices
 WHY = (
-    "Billions of operations a second, counted as multiplications and additions of the convolutions and products. Where",
-    "a goal asks for more than the product of two matrices reaches, it cannot be met by computing the same:",
-    "PyTorch's kernels use AVX-512 where the processor has it, and leave less than that to gain.",
+    "Billions of operations a second, counted as multiplications and additions of the convolutions and products. The",
+    "product of two matrices tells about what these cores do; it is no bound: a network may be some percent above it.",
+    "A goal far above it asks for more than was seen here; one at or below it is missed for a reason not found.",
 )
 
 

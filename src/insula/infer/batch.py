@@ -48,7 +48,7 @@ def shared_out(threads: int | None) -> tuple[int, int]:
     """Threads of an engine and cases in it at once, of so many threads in all, or one for each usable core.
 
     ONNX Runtime counts the thread that asks among those of a run, and what is left serves all runs. Two runs at once do
-    not wait at every layer for a thread that a reader has pushed off its core: on 2 cores a batch takes some 3% less.
+    not wait at every layer for a thread that a reader has pushed off its core.
     """
     whole = threads or cores.usable()
     at_once = min(whole, 2)

@@ -70,7 +70,7 @@ def start(
     whole = cores.usable()
     count = threads or (whole if whole < (os.cpu_count() or 1) else 0)
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spins and count <= whole else "0")
-    # with the run, or it would slow whatever comes next
+    # it ends with the run: a thread that spun on would slow whatever comes next
     options.add_session_config_entry("session.force_spinning_stop", "1")
     # else bytes 4 to 8 decide, and a file that was checked as ONNX could be taken for ONNX Runtime's own format
     options.add_session_config_entry("session.load_model_format", "ONNX")
